@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps and globals, all that the programs and the agent share.
+ *
+ * Sizes of flows and records are set by the agent before it loads the object.
+ */
+#ifndef TCPWIN_MAPS_BPF_H
+#define TCPWIN_MAPS_BPF_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define TCPWIN_REPEAT(count, step, context) bpf_loop(count, step, context, 0)
+#include <tcpwin/flow.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct tcpwin_key);
+	__type(value, struct tcpwin_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcpwin_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} records SEC(".maps");
+
+/* Written by the agent at any time. In .data, away from the words below, which packets write. */
+struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+
+__u64 flows_numbered = 0; /* number of the youngest flow */
+__u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
+__u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
+
+static __always_inline struct tcpwin_counters *this_cpu_counters(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&counters, &only);
+}
+
+static __always_inline void count(enum tcpwin_counter counter)
+{
+	struct tcpwin_counters *mine = this_cpu_counters();
+
+	if (mine && counter < TCPWIN_COUNTER_COUNT)
+		mine->value[counter]++;
+}
+
+#endif

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The entry points: one program for packets, one for the sweep.
+ *
+ * What a packet means and when a flow ends is told by include/tcpwin; here is
+ * only who writes which map entry when. A frame is never changed or dropped.
+ */
+#include "ownership.bpf.h"
+
+struct bpf_map;
+
+#define EEXIST 17
+#define EBUSY 16
+#define MAX_LOOKUPS 4
+#define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
+
+enum verdict {
+	TRACKED = TCPWIN_COUNTER_TRACKED,
+	UNTRACKED_FULL = TCPWIN_COUNTER_UNTRACKED_FULL,
+	UNTRACKED_CONTENDED = TCPWIN_COUNTER_UNTRACKED_CONTENDED,
+	LOOK_UP_AGAIN,
+};
+
+struct arrival {
+	struct tcpwin_packet packet;
+	struct tcpwin_key key;
+	__u64 now;
+	__u32 sender;
+	__u32 fold;
+	__u32 ifindex;
+};
+
+static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+
+	tcpwin_begin_flow(flow, id, arrival->ifindex, &arrival->packet, arrival->sender);
+}
+
+static __always_inline void one_more_alive(void)
+{
+	__u64 alive = __sync_fetch_and_add(&live_flows, 1) + 1;
+	struct tcpwin_counters *mine = this_cpu_counters();
+
+	if (mine && alive > mine->peak_flows)
+		mine->peak_flows = alive;
+}
+
+static __always_inline void fill_record(struct tcpwin_record *record, const struct tcpwin_key *key,
+					const struct tcpwin_flow *flow, __u64 now, enum tcpwin_end_reason reason)
+{
+	record->key = *key;
+	record->flow = *flow;
+	record->now_ns = now;
+	record->reason = reason;
+	__builtin_memset(record->zero, 0, sizeof(record->zero));
+}
+
+/* Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then. */
+static __always_inline void tell_full(__u64 now)
+{
+	struct tcpwin_table_full notice = { now };
+	__u64 told = full_told_ns;
+
+	if (now - told >= FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
+		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
+}
+
+/*
+ * Inserted BUSY with its first packet counted, numbered once it is in place: a
+ * full table or a lost creation race uses up no number. An entry that is BUSY is
+ * never deleted, so the second lookup finds it.
+ */
+static __always_inline enum verdict create(const struct arrival *arrival)
+{
+	struct tcpwin_flow fresh;
+
+	fresh.word = busy_word(arrival->fold);
+	tcpwin_begin_flow(&fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
+	tcpwin_update_flow(&fresh, &config, &arrival->packet, arrival->sender, arrival->now);
+
+	long error = bpf_map_update_elem(&flows, &arrival->key, &fresh, BPF_NOEXIST);
+	if (error == -EEXIST || error == -EBUSY)
+		return LOOK_UP_AGAIN;
+	if (error) {
+		tell_full(arrival->now);
+		return UNTRACKED_FULL;
+	}
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	if (!flow)
+		return UNTRACKED_CONTENDED;
+	flow->id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+	release(flow);
+	count(TCPWIN_COUNTER_FLOWS_CREATED);
+	one_more_alive();
+	return TRACKED;
+}
+
+/*
+ * Counts the packet in its flow, which it cuts first if it finds it expired.
+ *
+ * Ring-buffer space is reserved before the flow is owned and submitted after,
+ * so that nobody waits for the ring buffer's lock. Whether to reserve is guessed
+ * from an unowned look; if another packet made the flow expire since, we start
+ * over. If there is no space, the flow goes on as if it had not expired: it is
+ * longer than it should be, but no packet is lost.
+ */
+static __always_inline enum verdict update(struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	struct tcpwin_record *record = NULL;
+	bool cut = false, revived = false, deferred = false;
+	bool looks_expired = (read_word(flow) & MARK_MASK) == MARK_FREE &&
+			     tcpwin_is_expired(flow, &config, arrival->now);
+
+	if (looks_expired)
+		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	enum ownership ownership = own(flow, arrival->fold);
+	if (ownership == GONE || ownership == CONTENDED) {
+		if (record)
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return ownership == GONE ? LOOK_UP_AGAIN : UNTRACKED_CONTENDED;
+	}
+
+	if (ownership == OWNED_ENDED) {
+		begin(flow, arrival);
+		revived = true;
+	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
+		if (record) {
+			fill_record(record, &arrival->key, flow, arrival->now,
+				    tcpwin_expiry_reason(flow, &config));
+			begin(flow, arrival);
+			cut = true;
+		} else if (!looks_expired) {
+			release(flow);
+			return LOOK_UP_AGAIN;
+		} else {
+			deferred = true;
+		}
+	}
+	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	release(flow);
+
+	if (revived || cut)
+		count(TCPWIN_COUNTER_FLOWS_CREATED);
+	if (revived)
+		one_more_alive();
+	if (deferred)
+		count(TCPWIN_COUNTER_DEFERRED_CUTS);
+	if (cut) {
+		bpf_ringbuf_submit(record, 0);
+		count(TCPWIN_COUNTER_FLOWS_CUT);
+	} else if (record) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+	}
+	return TRACKED;
+}
+
+static __always_inline enum verdict track(const struct arrival *arrival)
+{
+	for (int i = 0; i < MAX_LOOKUPS; i++) {
+		struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+		enum verdict verdict = flow ? update(flow, arrival) : create(arrival);
+
+		if (verdict != LOOK_UP_AGAIN)
+			return verdict;
+	}
+	return UNTRACKED_CONTENDED;
+}
+
+/* now: the packet's time, 0 reads the clock. */
+static __always_inline int watch(struct xdp_md *ctx, __u64 now)
+{
+	const __u8 *data = (const __u8 *)(long)ctx->data;
+	const __u8 *end = (const __u8 *)(long)ctx->data_end;
+	struct arrival arrival;
+
+	enum tcpwin_reject reject =
+		tcpwin_parse_ethernet(data, end, bpf_xdp_get_buff_len(ctx), &arrival.packet);
+	if (reject) {
+		count(TCPWIN_COUNTER_OF_REJECT(reject));
+		return XDP_PASS;
+	}
+	arrival.sender = tcpwin_make_key(&arrival.packet, &arrival.key);
+	arrival.fold = tcpwin_fold_key(&arrival.key);
+	arrival.ifindex = ctx->ingress_ifindex;
+	arrival.now = now ? now : bpf_ktime_get_ns();
+	count((enum tcpwin_counter)track(&arrival));
+	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int tcpwin_xdp(struct xdp_md *ctx)
+{
+	return watch(ctx, 0);
+}
+
+/* As tcpwin_xdp, at the time that stands in the metadata before the frame: for test runs. */
+SEC("?xdp.frags")
+int tcpwin_xdp_at(struct xdp_md *ctx)
+{
+	__u64 *now = (__u64 *)(long)ctx->data_meta;
+
+	if ((void *)(now + 1) > (void *)(long)ctx->data)
+		return XDP_ABORTED;
+	return watch(ctx, *now);
+}
+
+/* The copy in the ring buffer is the flow's record if, after it was made, nobody had touched the flow. */
+static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+				   enum tcpwin_end_reason reason, struct tcpwin_sweep *sweep)
+{
+	struct tcpwin_record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		sweep->ring_full = 1;
+		return false;
+	}
+	fill_record(record, key, flow, sweep->now_ns, reason);
+	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_ENDED) != word) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	__sync_fetch_and_sub(&live_flows, 1);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* the agent reads when the sweep returns */
+	sweep->exported++;
+	return true;
+}
+
+static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+				   struct tcpwin_sweep *sweep)
+{
+	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_DYING) != word)
+		return false;
+	if (bpf_map_delete_elem(&flows, key))
+		return false;
+	sweep->deleted++;
+	return true;
+}
+
+static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
+			struct tcpwin_sweep *sweep)
+{
+	__u64 word = read_word(flow);
+	__u64 ends_at = tcpwin_expires_at(flow, &config);
+
+	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || sweep->now_ns >= ends_at)) {
+		enum tcpwin_end_reason reason = sweep->now_ns >= ends_at ? tcpwin_expiry_reason(flow, &config) :
+									    TCPWIN_END_SHUTDOWN;
+		if (export(key, flow, word, reason, sweep))
+			word |= MARK_ENDED;
+	}
+	__u32 mark = word & MARK_MASK;
+	bool removable = mark == MARK_DYING || /* a delete that failed before */
+			 (mark == MARK_ENDED &&
+			  (sweep->shutdown || sweep->now_ns >= ends_at + sweep->linger_ns));
+	if (!removable || !remove(key, flow, word, sweep))
+		sweep->remaining++;
+	return sweep->ring_full ? 1 : 0;
+}
+
+SEC("syscall")
+int tcpwin_sweep(struct tcpwin_sweep *ctx)
+{
+	struct tcpwin_sweep sweep = *ctx;
+
+	if (!sweep.now_ns)
+		sweep.now_ns = bpf_ktime_get_ns();
+	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
+	*ctx = sweep;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

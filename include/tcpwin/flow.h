@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flow engine: keys, directions A and B, the state machine of
+ * Tranalyzer2's tcpWinTMT, and when a flow ends.
+ *
+ * Pure functions: time and configuration are parameters, nothing is locked or
+ * looked up here. Whoever calls them owns the flow (see bpf/ownership.bpf.h).
+ */
+#ifndef TCPWIN_FLOW_H
+#define TCPWIN_FLOW_H
+
+#include "parse.h"
+
+TCPWIN_INLINE __u64 tcpwin_be64(const __u8 *at)
+{
+	__u64 value;
+
+	__builtin_memcpy(&value, __builtin_assume_aligned(at, 8), sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	value = __builtin_bswap64(value);
+#endif
+	return value;
+}
+
+/* Below 0, 0 or above 0, as memcmp. */
+TCPWIN_INLINE int tcpwin_compare_address(const struct tcpwin_address *left, const struct tcpwin_address *right)
+{
+	for (int i = 0; i < 16; i += 8) {
+		__u64 l = tcpwin_be64(left->byte + i), r = tcpwin_be64(right->byte + i);
+		if (l != r)
+			return l < r ? -1 : 1;
+	}
+	return 0;
+}
+
+/*
+ * Fills key, padding included, and returns which of its endpoints sent the
+ * packet. Equal endpoints (land attack) are one direction, 0.
+ */
+TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, struct tcpwin_key *key)
+{
+	int order = tcpwin_compare_address(&packet->source, &packet->destination);
+	__u32 sender = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
+
+	key->address[0] = sender ? packet->destination : packet->source;
+	key->address[1] = sender ? packet->source : packet->destination;
+	key->port[0] = sender ? packet->destination_port : packet->source_port;
+	key->port[1] = sender ? packet->source_port : packet->destination_port;
+	key->vlan = packet->vlan;
+	key->zero = 0;
+	return sender;
+}
+
+/* 32 bits of a multiplicative hash over the key's five words. */
+TCPWIN_INLINE __u32 tcpwin_fold_key(const struct tcpwin_key *key)
+{
+	const __u64 odd = 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
+	const __u8 *at = (const __u8 *)key;
+	__u64 hash = 0;
+
+	for (int i = 0; i < 5; i++) {
+		__u64 word;
+		__builtin_memcpy(&word, __builtin_assume_aligned(at + 8 * i, 8), sizeof(word));
+		hash = (hash ^ word) * odd;
+		hash ^= hash >> 32;
+	}
+	return (__u32)hash;
+}
+
+/* Whether the sender of a flow's first packet is taken for the server. */
+TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
+{
+	const __u8 syn_ack = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK;
+	__u16 port = packet->source_port;
+
+	return (port < 1024 && port < packet->destination_port) || port == 8080 || port == 8081 ||
+	       port == 8088 || port == 8089 || (packet->tcp_flags & syn_ack) == syn_ack;
+}
+
+/* A new flow without a packet; word is left to the caller. */
+TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 ifindex,
+				     const struct tcpwin_packet *packet, __u32 sender)
+{
+	flow->id = id;
+	flow->ifindex = ifindex;
+	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
+	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
+	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
+}
+
+/*
+ * When the flow ends if no packet comes: the latest of last_seen + timeout over
+ * the directions it has.
+ */
+TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
+{
+	__u64 expires = 0;
+
+	for (int i = 0; i < 2; i++) {
+		const struct tcpwin_direction *direction = &flow->direction[i];
+		if (!direction->packets)
+			continue;
+		__u64 at = direction->last_ns + config->timeout_ns[direction->timeout % TCPWIN_TIMEOUT_COUNT];
+		if (at > expires)
+			expires = at;
+	}
+	return expires;
+}
+
+/* A time before last_seen is no idle time: expires_at lies after last_seen. */
+TCPWIN_INLINE int tcpwin_is_expired(const struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
+{
+	return now >= tcpwin_expires_at(flow, config);
+}
+
+/* Which timeout ended an expired flow: that of the direction that held it to the last. */
+TCPWIN_INLINE enum tcpwin_end_reason tcpwin_expiry_reason(const struct tcpwin_flow *flow,
+							  const struct tcpwin_config *config)
+{
+	__u64 expires = tcpwin_expires_at(flow, config);
+
+	for (int i = 0; i < 2; i++) {
+		const struct tcpwin_direction *direction = &flow->direction[i];
+		if (direction->packets && direction->timeout != TCPWIN_TIMEOUT_ABRT &&
+		    direction->last_ns + config->timeout_ns[direction->timeout % TCPWIN_TIMEOUT_COUNT] == expires)
+			return TCPWIN_END_IDLE_TIMEOUT;
+	}
+	return TCPWIN_END_ABORT_TIMEOUT;
+}
+
+/*
+ * One step of the state machine for the direction that sent a packet with this
+ * raw window and these flags. reverse may have no packets: it then does not
+ * exist yet, and nothing is done to it.
+ */
+TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
+			       __u8 flags, __u16 window, const struct tcpwin_config *config)
+{
+	if (window < config->window_threshold) {
+		direction->zero_window_count++;
+		direction->stat |= TCPWIN_STAT_BELOW_THRESHOLD;
+	}
+	direction->stat |= flags & TCPWIN_STAT_FLAGS;
+
+	switch (direction->state) {
+	case TCPWIN_STATE_NEW:
+		if (direction->stat & TCPWIN_FLAG_SYN) {
+			direction->timeout = TCPWIN_TIMEOUT_BGN;
+			direction->state = TCPWIN_STATE_BGN;
+			return;
+		}
+		if (!(direction->stat & TCPWIN_FLAG_ACK))
+			return;
+		direction->state = TCPWIN_STATE_EST;
+		/* fall through */
+	case TCPWIN_STATE_BGN: /* the state stays BGN, for life or until it is ABRT */
+		direction->timeout = TCPWIN_TIMEOUT_EST;
+		/* fall through */
+	case TCPWIN_STATE_EST:
+		if (direction->stat & (TCPWIN_FLAG_FIN | TCPWIN_FLAG_RST)) {
+			direction->state = TCPWIN_STATE_ABRT;
+			direction->timeout = TCPWIN_TIMEOUT_EST;
+			return;
+		}
+		if (direction->zero_window_count < config->abort_count)
+			return;
+		direction->stat |= TCPWIN_STAT_ABORTED;
+		direction->state = TCPWIN_STATE_ABRT;
+		direction->timeout = TCPWIN_TIMEOUT_ABRT;
+		if (reverse->packets) {
+			reverse->state = TCPWIN_STATE_ABRT;
+			reverse->timeout = TCPWIN_TIMEOUT_ABRT;
+		}
+		return;
+	default: /* ABRT */
+		direction->timeout = TCPWIN_TIMEOUT_ABRT;
+	}
+}
+
+/* Counts a packet of the flow at time now. sender: what tcpwin_make_key returned, 0 or 1. */
+TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+				      const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+{
+	struct tcpwin_direction *direction = &flow->direction[sender & 1];
+	struct tcpwin_direction *reverse = &flow->direction[~sender & 1];
+
+	if (!direction->packets) {
+		direction->first_ns = now;
+		direction->window_min = packet->window;
+		direction->window_scale = TCPWIN_NO_WINDOW_SCALE;
+	}
+	/* The clock may be read before another CPU's packet is counted: never go back. */
+	if (now > direction->last_ns)
+		direction->last_ns = now;
+	direction->packets++;
+	direction->bytes += packet->bytes;
+	direction->tcp_flags |= packet->tcp_flags;
+	if (packet->window < direction->window_min)
+		direction->window_min = packet->window;
+	if (packet->window > direction->window_max)
+		direction->window_max = packet->window;
+	direction->window_last = packet->window;
+	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
+		direction->window_scale = packet->window_scale;
+	tcpwin_step(direction, reverse, packet->tcp_flags, packet->window, config);
+}
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The types that cross the border between the BPF programs and the agent.
+ *
+ * Plain C for clang -target bpf and for g++ -std=c++20. Every padding byte is
+ * named, so that two equal values are equal byte for byte, and every size is
+ * asserted as the sum of its fields. Enumerations and their names come from
+ * one list each.
+ */
+#ifndef TCPWIN_TYPES_H
+#define TCPWIN_TYPES_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define TCPWIN_STATIC_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define TCPWIN_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
+#define TCPWIN_INLINE static inline __attribute__((always_inline))
+
+/* TCP flags as in octet 13 of the TCP header (RFC 9293, 3.1), in bit order. */
+#define TCPWIN_FLAGS(X) \
+	X(FIN, 0x01)    \
+	X(SYN, 0x02)    \
+	X(RST, 0x04)    \
+	X(PSH, 0x08)    \
+	X(ACK, 0x10)    \
+	X(URG, 0x20)    \
+	X(ECE, 0x40)    \
+	X(CWR, 0x80)
+
+enum tcpwin_flag {
+#define X(name, bit) TCPWIN_FLAG_##name = bit,
+	TCPWIN_FLAGS(X)
+#undef X
+};
+
+/* tcpWinState: X(name, code). The codes are the origin's. */
+#define TCPWIN_STATES(X) \
+	X(NEW, 0x00)     \
+	X(BGN, 0x01)     \
+	X(EST, 0x02)     \
+	X(ABRT, 0x04)
+
+enum tcpwin_state {
+#define X(name, code) TCPWIN_STATE_##name = code,
+	TCPWIN_STATES(X)
+#undef X
+};
+
+/*
+ * The timeout of a direction is kept as a class, not as a number, so that a
+ * change of configuration applies to flows that are alive.
+ * X(name, default in nanoseconds)
+ */
+#define TCPWIN_TIMEOUTS(X)    \
+	X(NEW, 10000000000ULL) \
+	X(BGN, 2200000000ULL)  \
+	X(EST, 1000000000ULL)  \
+	X(ABRT, 1000000ULL)
+
+enum tcpwin_timeout {
+#define X(name, nanoseconds) TCPWIN_TIMEOUT_##name,
+	TCPWIN_TIMEOUTS(X)
+#undef X
+	TCPWIN_TIMEOUT_COUNT
+};
+
+/* tcpWinStat: the low five bits accumulate FIN, SYN, RST, PSH and ACK; the others: */
+#define TCPWIN_STATS(X)          \
+	X(ABORTED, 0x40)         \
+	X(BELOW_THRESHOLD, 0x80)
+
+enum tcpwin_stat {
+#define X(name, bit) TCPWIN_STAT_##name = bit,
+	TCPWIN_STATS(X)
+#undef X
+	TCPWIN_STAT_FLAGS = 0x1f
+};
+
+/* Why a flow ended: X(name, text in records). */
+#define TCPWIN_END_REASONS(X)            \
+	X(IDLE_TIMEOUT, "idle_timeout")   \
+	X(ABORT_TIMEOUT, "abort_timeout") \
+	X(SHUTDOWN, "shutdown")
+
+enum tcpwin_end_reason {
+#define X(name, text) TCPWIN_END_##name,
+	TCPWIN_END_REASONS(X)
+#undef X
+	TCPWIN_END_COUNT
+};
+
+/* Why a frame is no packet of a flow: X(name, text, explanation). */
+#define TCPWIN_REJECTS(X)                                                                      \
+	X(NOT_IP, "not_ip", "frames of another protocol than IPv4 or IPv6")                    \
+	X(NOT_TCP, "not_tcp", "IP packets of another protocol than TCP")                       \
+	X(ETHERNET_TRUNCATED, "ethernet_truncated", "frames that end inside Ethernet or VLAN") \
+	X(VLAN_DEPTH, "vlan_depth", "frames with more than four VLAN tags")                    \
+	X(IP_TRUNCATED, "ip_truncated", "frames that end inside an IP header")                 \
+	X(IP_VERSION, "ip_version", "IP version differs from the Ethernet type")               \
+	X(IP_HEADER_LENGTH, "ip_header_length", "IPv4 header length below 20 bytes")           \
+	X(IP_LENGTH, "ip_length", "IP length too small for a TCP header")                      \
+	X(IPV6_EXTENSIONS, "ipv6_extensions", "more than eight IPv6 extension headers")        \
+	X(LATER_FRAGMENT, "later_fragment", "IP fragments after the first")                    \
+	X(TCP_TRUNCATED, "tcp_truncated", "frames that end inside the TCP header")             \
+	X(TCP_DATA_OFFSET, "tcp_data_offset", "TCP data offset below 20 bytes")
+
+enum tcpwin_reject {
+	TCPWIN_ACCEPTED,
+#define X(name, text, explanation) TCPWIN_REJECT_##name,
+	TCPWIN_REJECTS(X)
+#undef X
+	TCPWIN_REJECT_COUNT
+};
+
+/*
+ * Where a TCP packet went: X(name, text, explanation). Each packet that enters
+ * the program adds one to exactly one verdict or one reject reason, so "packets
+ * seen" is their sum and is not counted again.
+ */
+#define TCPWIN_VERDICTS(X)                                                                 \
+	X(TRACKED, "tracked", "TCP packets counted in a flow")                             \
+	X(UNTRACKED_FULL, "untracked_full", "TCP packets not tracked: flow table full")    \
+	X(UNTRACKED_CONTENDED, "untracked_contended", "TCP packets not tracked: contended")
+
+/* What else the kernel side counts: X(name, text, explanation). */
+#define TCPWIN_EVENTS(X)                                                                      \
+	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")
+
+/* Index into tcpwin_counters.value. */
+enum tcpwin_counter {
+#define X(name, text, explanation) TCPWIN_COUNTER_##name,
+	TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)
+#undef X
+	TCPWIN_COUNTER_COUNT
+};
+
+#define TCPWIN_COUNTER_OF_REJECT(reject) (TCPWIN_COUNTER_NOT_IP + (reject) - TCPWIN_REJECT_NOT_IP)
+
+/* One CPU's counters; only programs that run with softirqs off write them. */
+struct tcpwin_counters {
+	__u64 value[TCPWIN_COUNTER_COUNT];
+	__u64 peak_flows; /* largest number of live flows that this CPU brought about */
+};
+
+/* An address in network order; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+struct tcpwin_address {
+	__u8 byte[16];
+} __attribute__((aligned(8)));
+
+/*
+ * A connection, the same for both directions: the endpoint that is lower (by
+ * address, then by port) comes first. Ports in host order. vlan is the id of
+ * the innermost tag, 0 if there is none.
+ */
+struct tcpwin_key {
+	struct tcpwin_address address[2];
+	__u16 port[2];
+	__u16 vlan;
+	__u16 zero;
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_key) == 2 * 16 + 2 * 2 + 2 + 2, "tcpwin_key has padding");
+
+#define TCPWIN_NO_WINDOW_SCALE 0xff
+
+/* What one endpoint of a flow sent; packets == 0: nothing yet. */
+struct tcpwin_direction {
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 packets;
+	__u64 bytes;             /* sum of the IP total lengths */
+	__u32 zero_window_count; /* packets below the window threshold */
+	__u16 window_min;        /* raw 16-bit windows, never scaled */
+	__u16 window_max;
+	__u16 window_last;
+	__u8 tcp_flags;    /* seen in any packet, all eight */
+	__u8 stat;         /* tcpWinStat */
+	__u8 state;        /* enum tcpwin_state */
+	__u8 timeout;      /* enum tcpwin_timeout */
+	__u8 window_scale; /* shift of the last SYN, or TCPWIN_NO_WINDOW_SCALE */
+	__u8 zero[1];
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1,
+		     "tcpwin_direction has padding");
+
+/*
+ * One connection. direction[i] is what the key's endpoint i sent. Three
+ * cache lines hold key and flow.
+ */
+struct tcpwin_flow {
+	__u64 word;    /* sequence word, see bpf/ownership.bpf.h */
+	__u64 id;      /* number of the flow, from 1, in order of first packets */
+	__u32 ifindex; /* where the first packet came in */
+	__u8 a_side;   /* which endpoint of the key is A */
+	__u8 zero[11];
+	struct tcpwin_direction direction[2];
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) ==
+			     2 * 8 + 4 + 1 + 11 + 2 * sizeof(struct tcpwin_direction),
+		     "tcpwin_flow has padding");
+
+/* A flow that ended; all that the agent needs to write its record. */
+struct tcpwin_record {
+	struct tcpwin_key key;
+	struct tcpwin_flow flow;
+	__u64 now_ns; /* clock at which the record was made */
+	__u8 reason;  /* enum tcpwin_end_reason */
+	__u8 zero[7];
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_record) == sizeof(struct tcpwin_key) +
+							     sizeof(struct tcpwin_flow) + 8 + 1 + 7,
+		     "tcpwin_record has padding");
+
+/* May change while packets flow: each field is read on its own. */
+struct tcpwin_config {
+	__u64 timeout_ns[TCPWIN_TIMEOUT_COUNT]; /* each at least 1 */
+	__u32 window_threshold;                 /* a raw window below it counts */
+	__u32 abort_count;                      /* so many of them abort the flow */
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_config) == TCPWIN_TIMEOUT_COUNT * 8 + 2 * 4,
+		     "tcpwin_config has padding");
+
+#define TCPWIN_DEFAULT_CONFIG                                        \
+	{                                                            \
+		{ TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_) }, 1, 2   \
+	}
+#define TCPWIN_TIMEOUT_DEFAULT_(name, nanoseconds) nanoseconds,
+
+/* Argument and result of the sweep program. */
+struct tcpwin_sweep {
+	__u64 now_ns;    /* in: the time; 0 reads CLOCK_MONOTONIC */
+	__u64 linger_ns; /* in: how long an ended entry stays for reuse */
+	__u32 shutdown;  /* in: export every flow, expired or not */
+	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */
+	__u64 exported;  /* out: records made */
+	__u64 deleted;   /* out: entries removed from the table */
+	__u64 remaining; /* out: entries met and left in the table */
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 6 * 8, "tcpwin_sweep has padding");
+
+/* In the ring buffer instead of a record: the flow table is full, sweep now. */
+struct tcpwin_table_full {
+	__u64 now_ns;
+};
+
+#endif

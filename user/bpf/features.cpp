@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/features.hpp"
+
+#include <array>
+
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+namespace tcpwin {
+namespace {
+
+template <bpf_map_type type> bool has_map()
+{
+	return libbpf_probe_bpf_map_type(type, nullptr) == 1;
+}
+
+template <bpf_prog_type type> bool has_program()
+{
+	return libbpf_probe_bpf_prog_type(type, nullptr) == 1;
+}
+
+template <bpf_prog_type type, bpf_func_id helper> bool has_helper()
+{
+	return libbpf_probe_bpf_helper(type, helper, nullptr) == 1;
+}
+
+// Oldest first. Compare-and-swap (5.12) has no probe of its own: who has bpf_for_each_map_elem has it.
+constexpr std::array features{
+	KernelFeature{"XDP programs", "4.8", has_program<BPF_PROG_TYPE_XDP>},
+	KernelFeature{"the BPF ring buffer", "5.8", has_map<BPF_MAP_TYPE_RINGBUF>},
+	KernelFeature{"bpf_for_each_map_elem", "5.13",
+		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_for_each_map_elem>},
+	KernelFeature{"BPF syscall programs", "5.14", has_program<BPF_PROG_TYPE_SYSCALL>},
+	KernelFeature{"bpf_loop", "5.17", has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_loop>},
+	KernelFeature{"multi-buffer XDP (xdp.frags)", "5.18",
+		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len>},
+};
+
+} // namespace
+
+std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present)
+{
+	for (const KernelFeature &feature : features)
+		if (!present(feature))
+			return feature;
+	return std::nullopt;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "attach.hpp"
+#include "options.hpp"
+
+namespace {
+
+using namespace tcpwin;
+
+// "warning: " and "error: " before what needs attention, nothing before the rest.
+class Severity final : public spdlog::custom_flag_formatter {
+public:
+	void format(const spdlog::details::log_msg &message, const std::tm &, spdlog::memory_buf_t &out) override
+	{
+		std::string_view prefix = message.level == spdlog::level::warn	? "warning: " :
+					  message.level >= spdlog::level::err	? "error: " :
+					  message.level <= spdlog::level::debug ? "debug: " :
+										  "";
+		out.append(prefix);
+	}
+	std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Severity>(); }
+};
+
+void log_to_stderr()
+{
+	auto formatter = std::make_unique<spdlog::pattern_formatter>();
+	formatter->add_flag<Severity>('*').set_pattern("%n: %^%*%v%$");
+	auto logger = std::make_shared<spdlog::logger>("tcpwin-agent",
+						       std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+	logger->set_formatter(std::move(formatter));
+	spdlog::set_default_logger(std::move(logger));
+}
+
+spdlog::level::level_enum level_of(Verbosity verbosity)
+{
+	return verbosity == Verbosity::quiet   ? spdlog::level::err :
+	       verbosity == Verbosity::verbose ? spdlog::level::debug :
+						 spdlog::level::info;
+}
+
+Result<void> run(int argc, char **argv)
+{
+	auto options = parse_options(argc, argv);
+	if (!options)
+		return tl::unexpected(options.error());
+	if (auto *information = std::get_if<Information>(&*options)) {
+		std::fputs(information->text.c_str(), stdout);
+		return {};
+	}
+	const auto &attach_options = std::get<AttachOptions>(*options);
+	spdlog::set_level(level_of(attach_options.verbosity));
+	return attach(attach_options);
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+	log_to_stderr();
+	auto result = run(argc, argv);
+	if (result)
+		return static_cast<int>(Exit::success);
+	spdlog::error("{}", result.error().sentence());
+	return static_cast<int>(result.error().exit);
+}

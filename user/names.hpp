@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names behind the shared enumerations, from the same lists.
+#pragma once
+
+#include <string_view>
+
+#include <tcpwin/types.h>
+
+namespace tcpwin {
+
+constexpr std::string_view name_of(tcpwin_state state)
+{
+	switch (state) {
+#define X(name, code)              \
+	case TCPWIN_STATE_##name:  \
+		return #name;
+		TCPWIN_STATES(X)
+#undef X
+	}
+	return "?";
+}
+
+constexpr std::string_view name_of(tcpwin_end_reason reason)
+{
+	switch (reason) {
+#define X(name, text)             \
+	case TCPWIN_END_##name:   \
+		return text;
+		TCPWIN_END_REASONS(X)
+#undef X
+	case TCPWIN_END_COUNT:
+		break;
+	}
+	return "?";
+}
+
+struct CounterName {
+	tcpwin_counter counter;
+	std::string_view name;
+	std::string_view explanation;
+};
+
+inline constexpr CounterName reject_names[] = {
+#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
+	TCPWIN_REJECTS(X)
+#undef X
+};
+
+inline constexpr CounterName verdict_names[] = {
+#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
+	TCPWIN_VERDICTS(X)
+#undef X
+};
+
+} // namespace tcpwin

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.hpp"
+
+#include <map>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "duration.hpp"
+
+namespace tcpwin {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
+
+constexpr auto attach_examples = R"(Durations take a unit: 10s, 2.2s, 1ms, 5min, 1h30min.
+
+Examples:
+  # Flow records as JSON lines until Ctrl-C, the end report on stderr
+  tcpwin-agent attach eth0
+
+  # Two interfaces for ten minutes into a file
+  tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
+
+  # Which sender's window was closed, as it happens
+  tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
+
+  # Tranalyzer2's columns, with the timeouts of its tutorial's exercise
+  tcpwin-agent attach eth0 --format t2 --timeout-est 4s --abort-count 3
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
+or device, 77 no permission.)";
+
+void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, const std::string &text,
+		  std::function<void(nanoseconds)> set)
+{
+	auto *option = app.add_option_function<std::string>(
+		name,
+		[name, set](const std::string &value) {
+			auto duration = parse_duration(value);
+			if (!duration)
+				throw CLI::ValidationError(name,
+							   fmt::format("'{}': {}", value, duration.error()));
+			set(*duration);
+		},
+		text);
+	option->type_name("DURATION");
+	if (initial.count())
+		option->default_str(format_duration(initial));
+}
+
+void add_timeout(CLI::App &app, tcpwin_config &config, tcpwin_timeout timeout, const std::string &name,
+		 const std::string &text)
+{
+	__u64 *target = &config.timeout_ns[timeout];
+	add_duration(app, name, nanoseconds(static_cast<std::int64_t>(*target)), text,
+		     [target](nanoseconds value) { *target = static_cast<__u64>(value.count()); });
+}
+
+void add_state_machine(CLI::App &app, tcpwin_config &config)
+{
+	app.add_option("--win-threshold", config.window_threshold, "Count packets whose raw window is below this")
+		->check(CLI::Range(0U, 65'536U))
+		->capture_default_str();
+	app.add_option("--abort-count", config.abort_count,
+		       "Abort a flow and its reverse flow at so many packets below the threshold")
+		->check(CLI::Range(1U, UINT32_MAX))
+		->capture_default_str();
+	add_timeout(app, config, TCPWIN_TIMEOUT_NEW, "--timeout-new", "Timeout before SYN or ACK was seen");
+	add_timeout(app, config, TCPWIN_TIMEOUT_BGN, "--timeout-bgn", "Timeout after a SYN");
+	add_timeout(app, config, TCPWIN_TIMEOUT_EST, "--timeout-est", "Timeout of an established flow");
+	add_timeout(app, config, TCPWIN_TIMEOUT_ABRT, "--timeout-abrt", "Timeout of an aborted flow");
+}
+
+void add_attach(CLI::App &app, AttachOptions &options)
+{
+	static const std::map<std::string, XdpMode> modes{{"auto", XdpMode::automatic},
+							  {"native", XdpMode::native},
+							  {"generic", XdpMode::generic}};
+	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
+
+	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required();
+	app.add_option_function<std::string>(
+		   "--mode", [&](const std::string &name) { options.mode = modes.at(name); },
+		   "XDP mode: native in the driver, generic on any device, auto: native if it can be had")
+		->check(CLI::IsMember({"auto", "native", "generic"}))
+		->type_name("MODE")
+		->default_str("auto");
+	app.add_option("-o,--output", options.output, "File for the records, - for standard output")
+		->type_name("FILE")
+		->capture_default_str();
+	app.add_option_function<std::string>(
+		   "--format", [&](const std::string &name) { options.format = formats.at(name); },
+		   "json: one object a line; t2: Tranalyzer2's columns")
+		->check(CLI::IsMember({"json", "t2"}))
+		->type_name("FORMAT")
+		->default_str("json");
+	add_duration(app, "--duration", nanoseconds(0), "End after this time (default: never)",
+		     [&](nanoseconds value) { options.duration = value; });
+	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
+		     [&](nanoseconds value) { options.poll_interval = value; });
+	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 270 bytes of kernel memory each)")
+		->check(CLI::Range(1U, 100'000'000U))
+		->capture_default_str();
+	add_state_machine(app, options.config);
+
+	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { options.verbosity = Verbosity::quiet; },
+					    "Only errors on stderr, no end report");
+	app.add_flag_callback("-v,--verbose", [&] { options.verbosity = Verbosity::verbose; },
+			      "More on stderr, the kernel verifier's log included")
+		->excludes(quiet);
+	app.footer(attach_examples);
+}
+
+} // namespace
+
+Result<std::variant<AttachOptions, Information>> parse_options(int argc, const char *const *argv)
+{
+	AttachOptions options;
+	CLI::App app(description, "tcpwin-agent");
+	app.set_version_flag("--version", "tcpwin-agent " TCPWIN_VERSION);
+	app.require_subcommand(1);
+	app.footer("'tcpwin-agent attach --help' shows its options and examples, for instance:\n"
+		   "  sudo tcpwin-agent attach eth0");
+	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
+	add_attach(*attach, options);
+
+	try {
+		app.parse(argc, argv);
+	} catch (const CLI::ParseError &error) {
+		if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+			std::ostringstream text, ignored;
+			app.exit(error, text, ignored);
+			return Information{text.str()};
+		}
+		return fail("wrong usage", error.what(),
+			    attach->parsed() || argc > 1 ? "see tcpwin-agent attach --help" : "see tcpwin-agent --help",
+			    Exit::usage);
+	}
+	return options;
+}
+
+} // namespace tcpwin

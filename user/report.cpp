@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report.hpp"
+
+#include <bit>
+#include <iterator>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "names.hpp"
+
+namespace tcpwin {
+namespace {
+
+void add_side(Totals &totals, const Side &side)
+{
+	totals.packets += side.direction.packets;
+	totals.below_threshold += side.direction.zero_window_count;
+	totals.stat |= side.direction.stat;
+	totals.state |= side.direction.state;
+}
+
+template <std::size_t n> std::uint64_t sum(const tcpwin_counters &counters, const CounterName (&names)[n])
+{
+	return std::accumulate(std::begin(names), std::end(names), std::uint64_t{0},
+			       [&](std::uint64_t all, const CounterName &c) {
+				       return all + counters.value[c.counter];
+			       });
+}
+
+double percent(std::uint64_t part, std::uint64_t whole)
+{
+	return whole ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
+}
+
+// Each untracked packet began at most one flow.
+std::uint32_t enough_flows(std::uint32_t max_flows, std::uint64_t untracked)
+{
+	return static_cast<std::uint32_t>(std::bit_ceil(std::min<std::uint64_t>(max_flows + untracked, 1U << 31)));
+}
+
+} // namespace
+
+void Totals::add(const FlowRecord &record)
+{
+	flows++;
+	a_flows++;
+	add_side(*this, record.a);
+	if (!record.b.seen())
+		return;
+	b_flows++;
+	add_side(*this, record.b);
+}
+
+std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
+			  std::uint32_t max_flows)
+{
+	const std::uint64_t tcp = sum(counters, verdict_names), seen = tcp + sum(counters, reject_names);
+	std::string text;
+	auto out = std::back_inserter(text);
+
+	fmt::format_to(out, "Aggregated tcpWinStat=0x{:02x}\n", totals.stat);
+	fmt::format_to(out, "Aggregated tcpWinState=0x{:02x}\n", totals.state);
+	fmt::format_to(out, "Number of TCP packets below window threshold {}: {} [{:.2f}%]\n",
+		       config.window_threshold, totals.below_threshold,
+		       percent(totals.below_threshold, totals.packets));
+	fmt::format_to(out, "Packets seen: {}\n", seen);
+	fmt::format_to(out, "TCP packets: {} [{:.2f}%]\n", tcp, percent(tcp, seen));
+	fmt::format_to(out, "Flows: {}\nA flows: {}\nB flows: {}\n", totals.flows, totals.a_flows, totals.b_flows);
+	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
+
+	for (const CounterName &c : reject_names)
+		if (counters.value[c.counter])
+			fmt::format_to(out, "Rejected {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	for (const CounterName &c : verdict_names)
+		if (c.counter != TCPWIN_COUNTER_TRACKED && counters.value[c.counter])
+			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	if (std::uint64_t deferred = counters.value[TCPWIN_COUNTER_DEFERRED_CUTS])
+		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
+	if (totals.unwritten)
+		fmt::format_to(out, "Flow records that could not be written: {}\n", totals.unwritten);
+	if (std::uint64_t full = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])
+		fmt::format_to(out, "The flow table was full: --max-flows {} would have been enough\n",
+			       enough_flows(max_flows, full));
+	return text;
+}
+
+} // namespace tcpwin

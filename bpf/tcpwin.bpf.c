@@ -156,16 +156,24 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, const struc
 	return TRACKED;
 }
 
+/* Out of line: called more than once below. */
+static __attribute__((noinline)) enum verdict look_up_and_count(const struct arrival *arrival)
+{
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+
+	return flow ? update(flow, arrival) : create(arrival);
+}
+
+/* Unrolled, because the verifier of Linux 6.1 refuses the loop that clang makes of it ("back-edge"). */
 static __always_inline enum verdict track(const struct arrival *arrival)
 {
-	for (int i = 0; i < MAX_LOOKUPS; i++) {
-		struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
-		enum verdict verdict = flow ? update(flow, arrival) : create(arrival);
+	enum verdict verdict = look_up_and_count(arrival);
 
-		if (verdict != LOOK_UP_AGAIN)
-			return verdict;
-	}
-	return UNTRACKED_CONTENDED;
+#pragma clang loop unroll(full)
+	for (int i = 1; i < MAX_LOOKUPS; i++)
+		if (verdict == LOOK_UP_AGAIN)
+			verdict = look_up_and_count(arrival);
+	return verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : verdict;
 }
 
 /* now: the packet's time, 0 reads the clock. */

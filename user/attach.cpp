@@ -262,18 +262,24 @@ std::string Session::report()
 
 Result<void> attach(const AttachOptions &options)
 {
+	// The output comes last: a mistake elsewhere must not have emptied a file.
+	for (const std::string &interface : options.interfaces)
+		if (auto exists = XdpLink::find_interface(interface); !exists)
+			return tl::unexpected(exists.error());
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
-	auto output = Output::open(options.output);
-	if (!output)
-		return tl::unexpected(output.error());
 	auto program = Program::load(options.max_flows, options.config);
 	if (!program)
 		return tl::unexpected(program.error());
+	auto output = Output::open(options.output);
+	if (!output)
+		return tl::unexpected(output.error());
 
 	Session session(options, std::move(*stop), std::move(*output), std::move(*program));
-	auto result = session.attach_all().and_then([&] { return session.watch(); });
+	if (auto attached = session.attach_all(); !attached)
+		return attached;
+	auto result = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)
 		fmt::print(stderr, "{}", session.report());

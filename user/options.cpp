@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -12,6 +15,8 @@ namespace tcpwin {
 namespace {
 
 using std::chrono::nanoseconds;
+
+constexpr nanoseconds shortest_poll_interval = std::chrono::milliseconds(1);
 
 constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
 
@@ -74,6 +79,15 @@ void add_state_machine(CLI::App &app, tcpwin_config &config)
 	add_timeout(app, config, TCPWIN_TIMEOUT_ABRT, "--timeout-abrt", "Timeout of an aborted flow");
 }
 
+// "attach eth0 eth0" watches it once.
+void remove_repeated(std::vector<std::string> &names)
+{
+	auto end = names.end();
+	for (auto name = names.begin(); name != end; ++name)
+		end = std::remove(std::next(name), end, *name);
+	names.erase(end, names.end());
+}
+
 void add_attach(CLI::App &app, AttachOptions &options)
 {
 	static const std::map<std::string, XdpMode> modes{{"auto", XdpMode::automatic},
@@ -100,7 +114,11 @@ void add_attach(CLI::App &app, AttachOptions &options)
 	add_duration(app, "--duration", nanoseconds(0), "End after this time (default: never)",
 		     [&](nanoseconds value) { options.duration = value; });
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
-		     [&](nanoseconds value) { options.poll_interval = value; });
+		     [&](nanoseconds value) {
+			     if (value < shortest_poll_interval)
+				     throw CLI::ValidationError("--poll-interval", "it must be at least 1ms");
+			     options.poll_interval = value;
+		     });
 	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 270 bytes of kernel memory each)")
 		->check(CLI::Range(1U, 100'000'000U))
 		->capture_default_str();
@@ -129,15 +147,18 @@ Result<std::variant<AttachOptions, Information>> parse_options(int argc, const c
 
 	try {
 		app.parse(argc, argv);
+		remove_repeated(options.interfaces);
 	} catch (const CLI::ParseError &error) {
 		if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
 			std::ostringstream text, ignored;
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		return fail("wrong usage", error.what(),
-			    attach->parsed() || argc > 1 ? "see tcpwin-agent attach --help" : "see tcpwin-agent --help",
-			    Exit::usage);
+		if (attach->parsed())
+			return fail("wrong usage", error.what(), "see tcpwin-agent attach --help", Exit::usage);
+		return fail("wrong usage",
+			    argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing",
+			    "see tcpwin-agent --help", Exit::usage);
 	}
 	return options;
 }

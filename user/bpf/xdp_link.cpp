@@ -64,12 +64,19 @@ tl::unexpected<Error> explain(const std::string &interface, XdpMode mode, int er
 
 } // namespace
 
+Result<unsigned> XdpLink::find_interface(const std::string &interface)
+{
+	if (unsigned ifindex = if_nametoindex(interface.c_str()))
+		return ifindex;
+	return fail("cannot attach to " + interface, "there is no such interface", "'ip link' lists them");
+}
+
 Result<XdpLink> XdpLink::attach(const std::string &interface, XdpMode mode, int program_fd)
 {
-	const unsigned ifindex = if_nametoindex(interface.c_str());
-	if (ifindex == 0)
-		return fail("cannot attach to " + interface, "there is no such interface",
-			    "'ip link' lists them");
+	const auto found = find_interface(interface);
+	if (!found)
+		return tl::unexpected(found.error());
+	const unsigned ifindex = *found;
 	if (std::string program = attached_program(ifindex); !program.empty())
 		return already_attached(interface, program);
 

@@ -17,6 +17,9 @@ enum class XdpMode {
 
 class XdpLink {
 public:
+	// The interface's index, or the error that there is none.
+	static Result<unsigned> find_interface(const std::string &interface);
+
 	// Errors: no such interface, a program of somebody else (by name and id), what the driver refuses.
 	static Result<XdpLink> attach(const std::string &interface, XdpMode mode, int program_fd);
 

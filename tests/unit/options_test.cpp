@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include "options.hpp"
+
+using namespace std::chrono_literals;
+using namespace tcpwin;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace {
+
+auto parse(std::vector<const char *> words)
+{
+	words.insert(words.begin(), "tcpwin-agent");
+	return parse_options(static_cast<int>(words.size()), words.data());
+}
+
+AttachOptions attach_options(std::vector<const char *> words)
+{
+	auto parsed = parse(std::move(words));
+	EXPECT_TRUE(parsed) << parsed.error().sentence();
+	return std::get<AttachOptions>(*parsed);
+}
+
+} // namespace
+
+TEST(Options, DefaultsAreTheTutorialsConstants)
+{
+	const AttachOptions options = attach_options({"attach", "eth0"});
+	EXPECT_THAT(options.interfaces, ElementsAre("eth0"));
+	EXPECT_EQ(options.mode, XdpMode::automatic);
+	EXPECT_EQ(options.output, "-");
+	EXPECT_EQ(options.format, Format::json);
+	EXPECT_FALSE(options.duration);
+	EXPECT_EQ(options.poll_interval, 100ms);
+	EXPECT_EQ(options.max_flows, 262'144U);
+	EXPECT_EQ(options.config.window_threshold, 1U);
+	EXPECT_EQ(options.config.abort_count, 2U);
+	EXPECT_THAT(options.config.timeout_ns, ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000));
+}
+
+TEST(Options, EachIsTaken)
+{
+	const AttachOptions options = attach_options(
+		{"attach", "eth0", "eth1", "eth0", "--mode", "generic", "--output", "x", "--format", "t2",
+		 "--duration", "30s", "--poll-interval", "1s", "--max-flows", "7", "--win-threshold", "100",
+		 "--abort-count", "3", "--timeout-new", "182s", "--timeout-bgn", "2s", "--timeout-est", "4s",
+		 "--timeout-abrt", "2ms", "--quiet"});
+	EXPECT_THAT(options.interfaces, ElementsAre("eth0", "eth1"));
+	EXPECT_EQ(options.mode, XdpMode::generic);
+	EXPECT_EQ(options.output, "x");
+	EXPECT_EQ(options.format, Format::t2);
+	EXPECT_EQ(options.duration, 30s);
+	EXPECT_EQ(options.poll_interval, 1s);
+	EXPECT_EQ(options.max_flows, 7U);
+	EXPECT_EQ(options.config.window_threshold, 100U);
+	EXPECT_EQ(options.config.abort_count, 3U);
+	EXPECT_THAT(options.config.timeout_ns, ElementsAre(182'000'000'000, 2'000'000'000, 4'000'000'000, 2'000'000));
+	EXPECT_EQ(options.verbosity, Verbosity::quiet);
+}
+
+TEST(Options, WrongUsageNamesOptionAndValue)
+{
+	const struct {
+		std::vector<const char *> words;
+		const char *option;
+		const char *value;
+	} table[] = {
+		{{"attach", "eth0", "--timeout-est", "5parsecs"}, "--timeout-est", "parsecs"},
+		{{"attach", "eth0", "--timeout-est", "10"}, "--timeout-est", "10"},
+		{{"attach", "eth0", "--duration", "0s"}, "--duration", "0s"},
+		{{"attach", "eth0", "--poll-interval", "1us"}, "--poll-interval", "1ms"},
+		{{"attach", "eth0", "--max-flows", "0"}, "--max-flows", "0"},
+		{{"attach", "eth0", "--max-flows", "many"}, "--max-flows", "many"},
+		{{"attach", "eth0", "--abort-count", "0"}, "--abort-count", "0"},
+		{{"attach", "eth0", "--win-threshold", "65537"}, "--win-threshold", "65537"},
+		{{"attach", "eth0", "--mode", "foo"}, "--mode", "foo"},
+		{{"attach", "eth0", "--format", "xml"}, "--format", "xml"},
+		{{"attach", "eth0", "--quiet", "--verbose"}, "--verbose", "--quiet"},
+		{{"attach", "eth0", "--colour"}, "--colour", "--colour"},
+		{{"attach"}, "IFACE", "required"},
+		{{"detatch"}, "detatch", "detatch"},
+		{{"--colour"}, "command", "--colour"},
+		{{}, "command", "missing"},
+	};
+	for (const auto &row : table) {
+		auto parsed = parse(row.words);
+		ASSERT_FALSE(parsed) << row.value;
+		EXPECT_EQ(parsed.error().exit, Exit::usage);
+		EXPECT_THAT(parsed.error().sentence(),
+			    AllOf(HasSubstr(row.option), HasSubstr(row.value), HasSubstr("--help")));
+		EXPECT_THAT(parsed.error().sentence(), testing::Not(HasSubstr("\n")));
+	}
+}
+
+TEST(Options, HelpAndVersionAreInformation)
+{
+	auto help = parse({"attach", "--help"});
+	ASSERT_TRUE(help);
+	EXPECT_THAT(std::get<Information>(*help).text,
+		    AllOf(HasSubstr("Examples:"), HasSubstr("--timeout-est DURATION=1s"), HasSubstr("Exit codes")));
+	auto version = parse({"--version"});
+	ASSERT_TRUE(version);
+	EXPECT_THAT(std::get<Information>(*version).text, testing::MatchesRegex("tcpwin-agent [0-9.]+\n"));
+}

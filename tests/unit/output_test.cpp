@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a kernel record to the text that a user reads.
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "record.hpp"
+#include "report.hpp"
+#include "sinks/format.hpp"
+
+using namespace tcpwin;
+using testing::HasSubstr;
+using testing::Not;
+
+namespace {
+
+const tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+constexpr std::chrono::nanoseconds offset{1'000'000'000'000'000'000};
+
+void set_ipv4(tcpwin_address &address, const char *text)
+{
+	address.byte[10] = address.byte[11] = 0xff;
+	inet_pton(AF_INET, text, address.byte + 12);
+}
+
+// 10.0.0.1:443 (endpoint 0) and 10.0.0.2:50000 (endpoint 1), which is A and was aborted.
+tcpwin_record aborted()
+{
+	tcpwin_record record{};
+	set_ipv4(record.key.address[0], "10.0.0.1");
+	set_ipv4(record.key.address[1], "10.0.0.2");
+	record.key.port[0] = 443;
+	record.key.port[1] = 50000;
+	record.flow.id = 7;
+	record.flow.ifindex = 3;
+	record.flow.a_side = 1;
+	record.reason = TCPWIN_END_ABORT_TIMEOUT;
+	record.flow.direction[1] = {.first_ns = 5'000'000'001, .last_ns = 6'250'000'000, .packets = 4, .bytes = 200,
+				    .zero_window_count = 2, .window_min = 0, .window_max = 1000, .window_last = 0,
+				    .tcp_flags = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK | TCPWIN_FLAG_ECE, .stat = 0xd2,
+				    .state = TCPWIN_STATE_ABRT, .timeout = TCPWIN_TIMEOUT_ABRT,
+				    .window_scale = TCPWIN_NO_WINDOW_SCALE, .zero = {}};
+	record.flow.direction[0] = {.first_ns = 5'500'000'000, .last_ns = 7'000'000'000, .packets = 3, .bytes = 4500,
+				    .zero_window_count = 0, .window_min = 500, .window_max = 600, .window_last = 600,
+				    .tcp_flags = TCPWIN_FLAG_ACK, .stat = 0x10, .state = TCPWIN_STATE_ABRT,
+				    .timeout = TCPWIN_TIMEOUT_ABRT, .window_scale = TCPWIN_NO_WINDOW_SCALE, .zero = {}};
+	return record;
+}
+
+std::string write(const FlowFormat &format, const tcpwin_record &record, std::string_view interface = "eth0")
+{
+	fmt::memory_buffer out;
+	format.flow(make_flow_record(record, config, offset, interface), out);
+	return fmt::to_string(out);
+}
+
+} // namespace
+
+TEST(Json, HasEveryField)
+{
+	const auto flow = nlohmann::json::parse(write(*make_json_format(), aborted()));
+	EXPECT_EQ(flow, nlohmann::json::parse(R"({
+		"schema": 1, "event": "flow", "flow_id": 7, "in_iface": "eth0", "vlan": null, "ip_version": 4,
+		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
+		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
+		"end_reason": "abort_timeout",
+		"a": {"ip": "10.0.0.2", "port": 50000, "first_ns": 1000000005000000001, "last_ns": 1000000006250000000,
+		      "packets": 4, "bytes": 200, "tcp_flags": ["SYN", "ACK", "ECE"], "stat": "0xd2",
+		      "state": "ABRT", "state_code": 4, "zero_window_count": 2, "window_min": 0,
+		      "window_max": 1000, "window_last": 0, "timeout": 0.001},
+		"b": {"ip": "10.0.0.1", "port": 443, "first_ns": 1000000005500000000, "last_ns": 1000000007000000000,
+		      "packets": 3, "bytes": 4500, "tcp_flags": ["ACK"], "stat": "0x10",
+		      "state": "ABRT", "state_code": 4, "zero_window_count": 0, "window_min": 500,
+		      "window_max": 600, "window_last": 600, "timeout": 0.001}})"));
+}
+
+TEST(Json, IsOneLine)
+{
+	const std::string text = write(*make_json_format(), aborted());
+	EXPECT_EQ(text.find('\n'), text.size() - 1);
+}
+
+TEST(Json, BIsNullIfNeverSeen)
+{
+	tcpwin_record record = aborted();
+	record.flow.direction[0] = {};
+	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	EXPECT_TRUE(flow["b"].is_null());
+	EXPECT_EQ(flow["a"]["ip"], "10.0.0.2");
+}
+
+TEST(Json, TheOnlyDirectionIsA)
+{
+	tcpwin_record record = aborted();
+	record.flow.a_side = 0;
+	record.flow.direction[0] = {};
+	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	EXPECT_EQ(flow["a"]["ip"], "10.0.0.2");
+	EXPECT_TRUE(flow["b"].is_null());
+}
+
+TEST(Json, Ipv6AndVlan)
+{
+	tcpwin_record record = aborted();
+	record.key.vlan = 42;
+	inet_pton(AF_INET6, "2001:db8::1", record.key.address[0].byte);
+	inet_pton(AF_INET6, "2001:db8::2", record.key.address[1].byte);
+	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	EXPECT_EQ(flow["ip_version"], 6);
+	EXPECT_EQ(flow["vlan"], 42);
+	EXPECT_EQ(flow["a"]["ip"], "2001:db8::2");
+}
+
+TEST(Json, AnyInterfaceNameIsQuoted)
+{
+	const auto flow = nlohmann::json::parse(write(*make_json_format(), aborted(), "we\"ird\\\xff"));
+	EXPECT_THAT(flow["in_iface"].get<std::string>(), testing::StartsWith("we\"ird\\"));
+}
+
+TEST(T2, HasTheColumnsOfTranalyzer)
+{
+	fmt::memory_buffer head;
+	make_t2_format()->begin(head);
+	EXPECT_EQ(fmt::to_string(head), "%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\tdstIP\t"
+					"dstPort\tl4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n");
+	EXPECT_EQ(write(*make_t2_format(), aborted()),
+		  "A\t7\t1000000005.000000001\t1000000006.250000000\t1.249999999\t-\t10.0.0.2\t50000\t10.0.0.1\t443\t6\t"
+		  "0xd2\t0x04\t2\n"
+		  "B\t7\t1000000005.500000000\t1000000007.000000000\t1.500000000\t-\t10.0.0.1\t443\t10.0.0.2\t50000\t6\t"
+		  "0x10\t0x04\t0\n");
+}
+
+TEST(T2, VlanIsTheInnermostIdAndASingleDirectionIsOneLine)
+{
+	tcpwin_record record = aborted();
+	record.key.vlan = 42;
+	record.flow.direction[0] = {};
+	const std::string text = write(*make_t2_format(), record);
+	EXPECT_THAT(text, HasSubstr("\t42\t10.0.0.2\t50000\t10.0.0.1\t443\t"));
+	EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+}
+
+TEST(Report, SumsTheRecords)
+{
+	Totals totals;
+	totals.add(make_flow_record(aborted(), config, offset, "eth0"));
+	tcpwin_counters counters{};
+	counters.value[TCPWIN_COUNTER_TRACKED] = 7;
+	counters.value[TCPWIN_COUNTER_NOT_IP] = 1;
+	counters.peak_flows = 1;
+	EXPECT_EQ(format_report(totals, counters, config, 1024),
+		  "Aggregated tcpWinStat=0xd2\n"
+		  "Aggregated tcpWinState=0x04\n"
+		  "Number of TCP packets below window threshold 1: 2 [28.57%]\n"
+		  "Packets seen: 8\n"
+		  "TCP packets: 7 [87.50%]\n"
+		  "Flows: 1\n"
+		  "A flows: 1\n"
+		  "B flows: 1\n"
+		  "Largest number of flows in the table: 1\n"
+		  "Rejected not_ip (frames of another protocol than IPv4 or IPv6): 1\n");
+}
+
+TEST(Report, TellsWhatWasLostAndWhatWouldHaveDone)
+{
+	tcpwin_counters counters{};
+	counters.value[TCPWIN_COUNTER_TRACKED] = 10;
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FULL] = 1000;
+	counters.value[TCPWIN_COUNTER_DEFERRED_CUTS] = 3;
+	Totals totals;
+	totals.unwritten = 2;
+	const std::string text = format_report(totals, counters, config, 1024);
+	EXPECT_THAT(text, HasSubstr("TCP packets: 1010 [100.00%]\n"));
+	EXPECT_THAT(text, HasSubstr("Lost untracked_full (TCP packets not tracked: flow table full): 1000\n"));
+	EXPECT_THAT(text, HasSubstr("--max-flows 2048 would have been enough\n"));
+	EXPECT_THAT(text, HasSubstr("ring buffer full): 3\n"));
+	EXPECT_THAT(text, HasSubstr("could not be written: 2\n"));
+	EXPECT_THAT(text, Not(HasSubstr("Rejected")));
+}

@@ -119,7 +119,7 @@ void add_attach(CLI::App &app, AttachOptions &options)
 				     throw CLI::ValidationError("--poll-interval", "it must be at least 1ms");
 			     options.poll_interval = value;
 		     });
-	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 270 bytes of kernel memory each)")
+	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 240 bytes of kernel memory each)")
 		->check(CLI::Range(1U, 100'000'000U))
 		->capture_default_str();
 	add_state_machine(app, options.config);

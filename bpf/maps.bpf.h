@@ -33,6 +33,23 @@ struct {
 	__uint(max_entries, 16 * 1024 * 1024);
 } records SEC(".maps");
 
+/* Packets of which later fragments may come; the least recently used go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TCPWIN_MAX_FRAGMENTED_PACKETS);
+	__type(key, struct tcpwin_fragment_key);
+	__type(value, struct tcpwin_fragment);
+} fragments SEC(".maps");
+
+/* Packet mode: struct tcpwin_packet_event. Grown by the agent if it is on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} packets SEC(".maps");
+
+/* Set before loading; the verifier removes the code of packet mode where it is off. */
+const volatile bool report_packets = false;
+
 /* Written by the agent at any time. In .data, away from the words below, which packets write. */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 

@@ -97,19 +97,30 @@ static __always_inline enum ownership own(struct tcpwin_flow *flow, __u32 fold)
 	return attempt.result;
 }
 
-/* Only the owner: what was written before is seen by the next owner. */
-static __always_inline void release(struct tcpwin_flow *flow)
+static __always_inline void release_as(struct tcpwin_flow *flow, __u32 mark)
 {
 	__u64 word = read_word(flow);
 	__u32 next = ((__u32)word & ~MARK_MASK) + SEQUENCE_STEP;
 
-	word = (word & 0xffffffff00000000ULL) | next;
+	word = (word & 0xffffffff00000000ULL) | next | mark;
 #ifdef TCPWIN_TOTAL_STORE_ORDER
 	__asm__ volatile("" ::: "memory");
 	*(volatile __u64 *)&flow->word = word;
 #else
 	__sync_lock_test_and_set(&flow->word, word); /* BPF xchg: a full barrier */
 #endif
+}
+
+/* Only the owner: what was written before is seen by the next owner. */
+static __always_inline void release(struct tcpwin_flow *flow)
+{
+	release_as(flow, MARK_FREE);
+}
+
+/* For an owner that found an ended entry and has no use for it. */
+static __always_inline void release_ended(struct tcpwin_flow *flow)
+{
+	release_as(flow, MARK_ENDED);
 }
 
 static __always_inline __u64 busy_word(__u32 fold)

@@ -18,6 +18,7 @@ enum verdict {
 	TRACKED = TCPWIN_COUNTER_TRACKED,
 	UNTRACKED_FULL = TCPWIN_COUNTER_UNTRACKED_FULL,
 	UNTRACKED_CONTENDED = TCPWIN_COUNTER_UNTRACKED_CONTENDED,
+	HEADLESS_FRAGMENT = TCPWIN_COUNTER_LATER_FRAGMENT,
 	LOOK_UP_AGAIN,
 };
 
@@ -25,6 +26,7 @@ struct arrival {
 	struct tcpwin_packet packet;
 	struct tcpwin_key key;
 	__u64 now;
+	__u64 flow_id; /* of the flow in which it was counted */
 	__u32 sender;
 	__u32 fold;
 	__u32 ifindex;
@@ -56,6 +58,13 @@ static __always_inline void fill_record(struct tcpwin_record *record, const stru
 	__builtin_memset(record->zero, 0, sizeof(record->zero));
 }
 
+/* Packet mode. Never waits: what the agent does not read in time is counted. */
+static __always_inline void report_packet(struct tcpwin_packet_event *event)
+{
+	if (report_packets && bpf_ringbuf_output(&packets, event, sizeof(*event), 0))
+		count(TCPWIN_COUNTER_PACKETS_UNREPORTED);
+}
+
 /* Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then. */
 static __always_inline void tell_full(__u64 now)
 {
@@ -71,8 +80,9 @@ static __always_inline void tell_full(__u64 now)
  * full table or a lost creation race uses up no number. An entry that is BUSY is
  * never deleted, so the second lookup finds it.
  */
-static __always_inline enum verdict create(const struct arrival *arrival)
+static __always_inline enum verdict create(struct arrival *arrival)
 {
+	struct tcpwin_packet_event event;
 	struct tcpwin_flow fresh;
 
 	fresh.word = busy_word(arrival->fold);
@@ -89,10 +99,13 @@ static __always_inline enum verdict create(const struct arrival *arrival)
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	if (!flow)
 		return UNTRACKED_CONTENDED;
-	flow->id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+	if (report_packets)
+		tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now, 0, 0);
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	one_more_alive();
+	report_packet(&event);
 	return TRACKED;
 }
 
@@ -105,8 +118,9 @@ static __always_inline enum verdict create(const struct arrival *arrival)
  * over. If there is no space, the flow goes on as if it had not expired: it is
  * longer than it should be, but no packet is lost.
  */
-static __always_inline enum verdict update(struct tcpwin_flow *flow, const struct arrival *arrival)
+static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arrival *arrival)
 {
+	struct tcpwin_packet_event event;
 	struct tcpwin_record *record = NULL;
 	bool cut = false, revived = false, deferred = false;
 	bool looks_expired = (read_word(flow) & MARK_MASK) == MARK_FREE &&
@@ -138,7 +152,11 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, const struc
 			deferred = true;
 		}
 	}
+	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
 	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	arrival->flow_id = flow->id;
+	if (report_packets)
+		tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now, previous, 0);
 	release(flow);
 
 	if (revived || cut)
@@ -153,11 +171,12 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, const struc
 	} else if (record) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
+	report_packet(&event);
 	return TRACKED;
 }
 
 /* Out of line: called more than once below. */
-static __attribute__((noinline)) enum verdict look_up_and_count(const struct arrival *arrival)
+static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
 {
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 
@@ -165,7 +184,7 @@ static __attribute__((noinline)) enum verdict look_up_and_count(const struct arr
 }
 
 /* Unrolled, because the verifier of Linux 6.1 refuses the loop that clang makes of it ("back-edge"). */
-static __always_inline enum verdict track(const struct arrival *arrival)
+static __always_inline enum verdict track(struct arrival *arrival)
 {
 	enum verdict verdict = look_up_and_count(arrival);
 
@@ -176,42 +195,105 @@ static __always_inline enum verdict track(const struct arrival *arrival)
 	return verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : verdict;
 }
 
-/* now: the packet's time, 0 reads the clock. */
-static __always_inline int watch(struct xdp_md *ctx, __u64 now)
+/* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
+static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
+{
+	struct tcpwin_fragment fragment = { arrival->key, arrival->flow_id, arrival->sender, 0 };
+	struct tcpwin_fragment_key key;
+
+	tcpwin_make_fragment_key(&arrival->packet, &key);
+	return bpf_map_update_elem(&fragments, &key, &fragment, BPF_ANY);
+}
+
+/* Only in the very flow of the first fragment, while that is alive. */
+static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	struct tcpwin_packet_event event;
+	enum ownership ownership = own(flow, arrival->fold);
+
+	if (ownership == CONTENDED)
+		return UNTRACKED_CONTENDED;
+	if (ownership == GONE)
+		return HEADLESS_FRAGMENT;
+
+	bool known = ownership == OWNED_LIVE && flow->id == arrival->flow_id &&
+		     !tcpwin_is_expired(flow, &config, arrival->now);
+	if (known) {
+		__u64 previous = flow->direction[arrival->sender & 1].last_ns;
+		tcpwin_refresh_flow(flow, arrival->packet.bytes, arrival->sender, arrival->now);
+		if (report_packets)
+			tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now,
+						 previous, 1);
+	}
+	if (ownership == OWNED_ENDED)
+		release_ended(flow);
+	else
+		release(flow);
+	if (!known)
+		return HEADLESS_FRAGMENT;
+	report_packet(&event);
+	return TRACKED;
+}
+
+static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arrival)
+{
+	struct tcpwin_fragment_key key;
+
+	tcpwin_make_fragment_key(&arrival->packet, &key);
+	struct tcpwin_fragment *first = bpf_map_lookup_elem(&fragments, &key);
+	if (!first)
+		return HEADLESS_FRAGMENT;
+	arrival->key = first->key;
+	arrival->flow_id = first->flow_id;
+	arrival->sender = first->sender & 1;
+	arrival->fold = tcpwin_fold_key(&arrival->key);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	return flow ? count_fragment(flow, arrival) : HEADLESS_FRAGMENT;
+}
+
+static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
+{
+	arrival->sender = tcpwin_make_key(&arrival->packet, &arrival->key);
+	arrival->fold = tcpwin_fold_key(&arrival->key);
+	enum verdict verdict = track(arrival);
+	if (arrival->packet.first_fragment && verdict == TRACKED)
+		remember_fragment(arrival);
+	return (enum tcpwin_counter)verdict;
+}
+
+/* now: the packet's time, or TCPWIN_CLOCK_NOW. */
+static __always_inline int watch(struct xdp_md *ctx, __u32 wire_length, __u64 now)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
 	struct arrival arrival;
 
-	enum tcpwin_reject reject =
-		tcpwin_parse_ethernet(data, end, bpf_xdp_get_buff_len(ctx), &arrival.packet);
-	if (reject) {
+	enum tcpwin_reject reject = tcpwin_parse_ethernet(data, end, wire_length, &arrival.packet);
+	if (reject && reject != TCPWIN_REJECT_LATER_FRAGMENT) {
 		count(TCPWIN_COUNTER_OF_REJECT(reject));
 		return XDP_PASS;
 	}
-	arrival.sender = tcpwin_make_key(&arrival.packet, &arrival.key);
-	arrival.fold = tcpwin_fold_key(&arrival.key);
 	arrival.ifindex = ctx->ingress_ifindex;
-	arrival.now = now ? now : bpf_ktime_get_ns();
-	count((enum tcpwin_counter)track(&arrival));
+	arrival.now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_ns() : now;
+	count(reject ? (enum tcpwin_counter)track_fragment(&arrival) : track_packet(&arrival));
 	return XDP_PASS;
 }
 
 SEC("xdp.frags")
 int tcpwin_xdp(struct xdp_md *ctx)
 {
-	return watch(ctx, 0);
+	return watch(ctx, bpf_xdp_get_buff_len(ctx), TCPWIN_CLOCK_NOW);
 }
 
-/* As tcpwin_xdp, at the time that stands in the metadata before the frame: for test runs. */
+/* As tcpwin_xdp, at the time and with the length that stand in the metadata before the frame: for test runs. */
 SEC("?xdp.frags")
 int tcpwin_xdp_at(struct xdp_md *ctx)
 {
-	__u64 *now = (__u64 *)(long)ctx->data_meta;
+	struct tcpwin_test_frame *frame = (struct tcpwin_test_frame *)(long)ctx->data_meta;
 
-	if ((void *)(now + 1) > (void *)(long)ctx->data)
+	if ((void *)(frame + 1) > (void *)(long)ctx->data)
 		return XDP_ABORTED;
-	return watch(ctx, *now);
+	return watch(ctx, frame->wire_length, frame->now_ns);
 }
 
 /* The copy in the ring buffer is the flow's record if, after it was made, nobody had touched the flow. */
@@ -272,7 +354,7 @@ int tcpwin_sweep(struct tcpwin_sweep *ctx)
 {
 	struct tcpwin_sweep sweep = *ctx;
 
-	if (!sweep.now_ns)
+	if (sweep.now_ns == TCPWIN_CLOCK_NOW)
 		sweep.now_ns = bpf_ktime_get_ns();
 	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
 	*ctx = sweep;

@@ -177,6 +177,21 @@ TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin
 	}
 }
 
+/*
+ * Counts a later fragment of a packet that this flow has: it refreshes last_seen
+ * and adds to packets and bytes, nothing else.
+ */
+TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, __u32 bytes, __u32 sender, __u64 now)
+{
+	struct tcpwin_direction *direction = &flow->direction[sender & 1];
+
+	/* The clock may be read before another CPU's packet is counted: never go back. */
+	if (now > direction->last_ns)
+		direction->last_ns = now;
+	direction->packets++;
+	direction->bytes += bytes;
+}
+
 /* Counts a packet of the flow at time now. sender: what tcpwin_make_key returned, 0 or 1. */
 TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				      const struct tcpwin_packet *packet, __u32 sender, __u64 now)
@@ -189,11 +204,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 		direction->window_min = packet->window;
 		direction->window_scale = TCPWIN_NO_WINDOW_SCALE;
 	}
-	/* The clock may be read before another CPU's packet is counted: never go back. */
-	if (now > direction->last_ns)
-		direction->last_ns = now;
-	direction->packets++;
-	direction->bytes += packet->bytes;
+	tcpwin_refresh_flow(flow, packet->bytes, sender, now);
 	direction->tcp_flags |= packet->tcp_flags;
 	if (packet->window < direction->window_min)
 		direction->window_min = packet->window;
@@ -203,6 +214,38 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		direction->window_scale = packet->window_scale;
 	tcpwin_step(direction, reverse, packet->tcp_flags, packet->window, config);
+}
+
+/* The packet that was just counted, for packet mode; previous_ns: the direction's last_ns before it. */
+TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, const struct tcpwin_key *key,
+					    const struct tcpwin_flow *flow, __u32 sender, __u64 now,
+					    __u64 previous_ns, int later_fragment)
+{
+	const struct tcpwin_direction *direction = &flow->direction[sender & 1];
+
+	event->key = *key;
+	event->flow_id = flow->id;
+	event->now_ns = now;
+	event->first_ns = direction->first_ns;
+	event->previous_ns = direction->packets > 1 ? previous_ns : now;
+	event->zero_window_count = direction->zero_window_count;
+	event->window = direction->window_last;
+	event->sender = (__u8)sender;
+	event->a_side = flow->a_side;
+	event->stat = direction->stat;
+	event->state = direction->state;
+	event->timeout = direction->timeout;
+	event->later_fragment = later_fragment != 0;
+	__builtin_memset(event->zero, 0, sizeof(event->zero));
+}
+
+TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, struct tcpwin_fragment_key *key)
+{
+	key->source = packet->source;
+	key->destination = packet->destination;
+	key->id = packet->fragment_id;
+	key->vlan = packet->vlan;
+	key->zero = 0;
 }
 
 #endif

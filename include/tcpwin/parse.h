@@ -25,7 +25,9 @@ struct tcpwin_packet {
 	__u16 window; /* raw, never scaled */
 	__u8 tcp_flags;
 	__u8 window_scale; /* of the option in a SYN, else TCPWIN_NO_WINDOW_SCALE */
-	__u8 zero[2];
+	__u8 first_fragment; /* 1: more fragments follow, with fragment_id */
+	__u8 zero[1];
+	__u32 fragment_id;
 };
 
 /*
@@ -199,8 +201,6 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv4(struct tcpwin_cursor *cursor,
 		return TCPWIN_REJECT_IP_HEADER_LENGTH;
 	if (ip[9] != TCPWIN_PROTOCOL_TCP)
 		return TCPWIN_REJECT_NOT_TCP;
-	if (tcpwin_be16(ip + 6) & 0x1fff)
-		return TCPWIN_REJECT_LATER_FRAGMENT;
 
 	tcpwin_bound_by_ip(cursor, packet, tcpwin_be16(ip + 2));
 	if (cursor->left < header)
@@ -210,6 +210,11 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv4(struct tcpwin_cursor *cursor,
 	tcpwin_map_ipv4(&packet->source, ip + 12);
 	tcpwin_map_ipv4(&packet->destination, ip + 16);
 
+	__u16 fragment = tcpwin_be16(ip + 6);
+	packet->fragment_id = tcpwin_be16(ip + 4);
+	if (fragment & 0x1fff)
+		return TCPWIN_REJECT_LATER_FRAGMENT;
+	packet->first_fragment = (fragment & 0x2000) != 0;
 	tcpwin_advance(cursor, header);
 	return TCPWIN_ACCEPTED;
 }
@@ -230,8 +235,9 @@ TCPWIN_INLINE __u32 tcpwin_ipv6_extension_length(__u8 protocol, __u8 field)
 	return (field + 1) * 8;
 }
 
-/* The protocol after the extension headers of a packet that is no later fragment. */
-TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_cursor *cursor, __u8 *protocol)
+/* Puts the protocol after the extension headers into protocol, unless the packet is a later fragment. */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_cursor *cursor, __u8 *protocol,
+							     struct tcpwin_packet *packet)
 {
 #ifdef __clang__
 #pragma clang loop unroll(full)
@@ -247,10 +253,15 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_curso
 		if (extension + 8 > cursor->end)
 			return TCPWIN_REJECT_IP_TRUNCATED;
 		*protocol = extension[0];
-		if (kind == TCPWIN_PROTOCOL_FRAGMENT && tcpwin_be16(extension + 2) & 0xfff8)
-			return *protocol == TCPWIN_PROTOCOL_TCP || tcpwin_is_ipv6_extension(*protocol) ?
-				       TCPWIN_REJECT_LATER_FRAGMENT :
-				       TCPWIN_REJECT_NOT_TCP;
+		if (kind == TCPWIN_PROTOCOL_FRAGMENT) {
+			__u16 fragment = tcpwin_be16(extension + 2);
+			packet->fragment_id = (__u32)tcpwin_be16(extension + 4) << 16 | tcpwin_be16(extension + 6);
+			if (fragment & 0xfff8)
+				return *protocol == TCPWIN_PROTOCOL_TCP || tcpwin_is_ipv6_extension(*protocol) ?
+					       TCPWIN_REJECT_LATER_FRAGMENT :
+					       TCPWIN_REJECT_NOT_TCP;
+			packet->first_fragment = fragment & 1;
+		}
 
 		__u32 length = tcpwin_ipv6_extension_length(kind, extension[1]);
 		if (cursor->left < length)
@@ -279,13 +290,12 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6(struct tcpwin_cursor *cursor,
 	__builtin_memcpy(&packet->destination, ip + 24, 16);
 
 	tcpwin_advance(cursor, TCPWIN_IPV6_HEADER);
-	enum tcpwin_reject reject = tcpwin_skip_ipv6_extensions(cursor, &protocol);
+	enum tcpwin_reject reject = tcpwin_skip_ipv6_extensions(cursor, &protocol, packet);
 	if (reject)
 		return reject;
 	return protocol == TCPWIN_PROTOCOL_TCP ? TCPWIN_ACCEPTED : TCPWIN_REJECT_NOT_TCP;
 }
 
-/* A packet that begins with its IP header, after an Ethernet type. */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *cursor, __u16 ethertype,
 						      struct tcpwin_packet *packet)
 {
@@ -299,9 +309,36 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *curs
 }
 
 /*
+ * What follows an Ethernet type: VLAN tags, then IP. Fills the whole packet, or
+ * returns why it is none; packet is then undefined, but for a later fragment:
+ * addresses, vlan, bytes and fragment_id are then valid.
+ */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype,
+							struct tcpwin_packet *packet)
+{
+	packet->vlan = 0;
+	packet->first_fragment = 0;
+	packet->zero[0] = 0;
+#ifdef __clang__
+#pragma clang loop unroll(full)
+#endif
+	for (int i = 0; i < TCPWIN_MAX_VLAN_TAGS; i++) {
+		if (!tcpwin_is_vlan(ethertype))
+			break;
+		if (cursor->pos + TCPWIN_VLAN_TAG > cursor->end)
+			return TCPWIN_REJECT_ETHERNET_TRUNCATED;
+		packet->vlan = tcpwin_be16(cursor->pos) & 0x0fff;
+		ethertype = tcpwin_be16(cursor->pos + 2);
+		tcpwin_advance(cursor, TCPWIN_VLAN_TAG);
+	}
+	if (tcpwin_is_vlan(ethertype))
+		return TCPWIN_REJECT_VLAN_DEPTH;
+	return tcpwin_parse_network(cursor, ethertype, packet);
+}
+
+/*
  * An Ethernet frame. data..end was captured, wire_length is the frame's length
- * without checksum (at least end - data). Fills the whole packet, or returns
- * why it is none; packet is then undefined.
+ * without checksum (at least end - data). Result as tcpwin_parse_ethertype.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const __u8 *end, __u32 wire_length,
 						       struct tcpwin_packet *packet)
@@ -310,26 +347,8 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const _
 
 	if (data + TCPWIN_ETHERNET_HEADER > end)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-	__u16 ethertype = tcpwin_be16(data + 12);
 	tcpwin_advance(&cursor, TCPWIN_ETHERNET_HEADER);
-
-	packet->vlan = 0;
-	packet->zero[0] = packet->zero[1] = 0;
-#ifdef __clang__
-#pragma clang loop unroll(full)
-#endif
-	for (int i = 0; i < TCPWIN_MAX_VLAN_TAGS; i++) {
-		if (!tcpwin_is_vlan(ethertype))
-			break;
-		if (cursor.pos + TCPWIN_VLAN_TAG > end)
-			return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-		packet->vlan = tcpwin_be16(cursor.pos) & 0x0fff;
-		ethertype = tcpwin_be16(cursor.pos + 2);
-		tcpwin_advance(&cursor, TCPWIN_VLAN_TAG);
-	}
-	if (tcpwin_is_vlan(ethertype))
-		return TCPWIN_REJECT_VLAN_DEPTH;
-	return tcpwin_parse_network(&cursor, ethertype, packet);
+	return tcpwin_parse_ethertype(&cursor, tcpwin_be16(data + 12), packet);
 }
 
 #endif

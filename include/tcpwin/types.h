@@ -104,7 +104,7 @@ enum tcpwin_end_reason {
 	X(IP_HEADER_LENGTH, "ip_header_length", "IPv4 header length below 20 bytes")           \
 	X(IP_LENGTH, "ip_length", "IP length too small for a TCP header")                      \
 	X(IPV6_EXTENSIONS, "ipv6_extensions", "more than eight IPv6 extension headers")        \
-	X(LATER_FRAGMENT, "later_fragment", "IP fragments after the first")                    \
+	X(LATER_FRAGMENT, "later_fragment", "later IP fragments whose first is not in a live flow") \
 	X(TCP_TRUNCATED, "tcp_truncated", "frames that end inside the TCP header")             \
 	X(TCP_DATA_OFFSET, "tcp_data_offset", "TCP data offset below 20 bytes")
 
@@ -130,7 +130,8 @@ enum tcpwin_reject {
 #define TCPWIN_EVENTS(X)                                                                      \
 	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
 	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")
 
 /* Index into tcpwin_counters.value. */
 enum tcpwin_counter {
@@ -231,9 +232,63 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_config) == TCPWIN_TIMEOUT_COUNT * 8 + 
 	}
 #define TCPWIN_TIMEOUT_DEFAULT_(name, nanoseconds) nanoseconds,
 
+/* How later fragments find the flow of their first (RFC 791, 3.2; RFC 8200, 4.5). One direction. */
+struct tcpwin_fragment_key {
+	struct tcpwin_address source;
+	struct tcpwin_address destination;
+	__u32 id; /* identification of the IP header or of the fragment header */
+	__u16 vlan;
+	__u16 zero;
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_fragment_key) == 2 * 16 + 4 + 2 + 2, "tcpwin_fragment_key has padding");
+
+/* Where the first fragment was counted. */
+struct tcpwin_fragment {
+	struct tcpwin_key key;
+	__u64 flow_id; /* another number under the same key is another flow */
+	__u32 sender;
+	__u32 zero;
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_fragment) == sizeof(struct tcpwin_key) + 8 + 4 + 4,
+		     "tcpwin_fragment has padding");
+
+#define TCPWIN_MAX_FRAGMENTED_PACKETS 16384
+
+/* A packet of a flow and its direction after it (packet mode). */
+struct tcpwin_packet_event {
+	struct tcpwin_key key;
+	__u64 flow_id;
+	__u64 now_ns;
+	__u64 first_ns;    /* of the direction */
+	__u64 previous_ns; /* of the direction; its first packet: now_ns */
+	__u32 zero_window_count;
+	__u16 window;
+	__u8 sender; /* endpoint of the key */
+	__u8 a_side;
+	__u8 stat;
+	__u8 state;
+	__u8 timeout;
+	__u8 later_fragment; /* 1: window, stat and state are the direction's, not the packet's */
+	__u8 zero[4];
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) ==
+			     sizeof(struct tcpwin_key) + 4 * 8 + 4 + 2 + 6 * 1 + 4,
+		     "tcpwin_packet_event has padding");
+
+/* Stands in the metadata before a frame of a test run. */
+struct tcpwin_test_frame {
+	__u64 now_ns;
+	__u32 wire_length; /* at least what was captured */
+	__u32 zero;
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_test_frame) == 8 + 4 + 4, "tcpwin_test_frame has padding");
+
+/* As a time: read CLOCK_MONOTONIC. */
+#define TCPWIN_CLOCK_NOW (~0ULL)
+
 /* Argument and result of the sweep program. */
 struct tcpwin_sweep {
-	__u64 now_ns;    /* in: the time; 0 reads CLOCK_MONOTONIC */
+	__u64 now_ns;    /* in: the time, or TCPWIN_CLOCK_NOW */
 	__u64 linger_ns; /* in: how long an ended entry stays for reuse */
 	__u32 shutdown;  /* in: export every flow, expired or not */
 	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */

@@ -9,13 +9,16 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/epoll.h>
 #include <tcpwin.skel.h>
 
 #include "bpf/features.hpp"
+#include "unique_fd.hpp"
 
 namespace tcpwin {
 namespace {
 
+constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 int log_libbpf(libbpf_print_level, const char *format, va_list arguments)
@@ -46,18 +49,28 @@ tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 
 } // namespace
 
+// Two buffers, each with a reader of its own, so that packets never stand in the way of records.
 struct Program::Ring {
-	ring_buffer *buffer = nullptr;
-	const std::function<void(const tcpwin_record &)> *take = nullptr;
+	ring_buffer *records = nullptr;
+	ring_buffer *packets = nullptr;
+	UniqueFd poll; // both
+	const TakeRecord *take_record = nullptr;
+	const TakePacket *take_packet = nullptr;
 	bool table_full = false;
 
-	static int on_sample(void *context, void *data, std::size_t size)
+	static int on_record(void *context, void *data, std::size_t size)
 	{
 		auto *ring = static_cast<Ring *>(context);
 		if (size == sizeof(tcpwin_record))
-			(*ring->take)(*static_cast<const tcpwin_record *>(data));
+			(*ring->take_record)(*static_cast<const tcpwin_record *>(data));
 		else if (size == sizeof(tcpwin_table_full))
 			ring->table_full = true;
+		return 0;
+	}
+
+	static int on_packet(void *context, void *data, std::size_t)
+	{
+		(*static_cast<Ring *>(context)->take_packet)(*static_cast<const tcpwin_packet_event *>(data));
 		return 0;
 	}
 };
@@ -69,34 +82,50 @@ void Program::Skeleton::operator()(tcpwin_bpf *skeleton) const
 
 void Program::RingDeleter::operator()(Ring *ring) const
 {
-	ring_buffer__free(ring->buffer);
+	ring_buffer__free(ring->records);
+	ring_buffer__free(ring->packets);
 	delete ring;
 }
 
-Result<Program> Program::load(std::uint32_t max_flows, const tcpwin_config &config)
+Result<Program> Program::load(const ProgramOptions &options)
 {
 	libbpf_set_print(log_libbpf);
 
 	Program program;
-	program.max_flows_ = max_flows;
+	program.max_flows_ = options.max_flows;
 	program.skeleton_.reset(tcpwin_bpf__open());
-	if (!program.skeleton_)
-		return explain_load_error(-errno, max_flows);
-	bpf_map__set_max_entries(program.skeleton_->maps.flows, max_flows);
-	program.skeleton_->data->config = config;
-	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
-		return explain_load_error(error, max_flows);
-	if (auto opened = program.open_ring(); !opened)
+	tcpwin_bpf *skeleton = program.skeleton_.get();
+	if (!skeleton)
+		return explain_load_error(-errno, options.max_flows);
+	bpf_map__set_max_entries(skeleton->maps.flows, options.max_flows);
+	if (options.report_packets)
+		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
+	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp, !options.test_runs);
+	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp_at, options.test_runs);
+	skeleton->data->config = options.config;
+	skeleton->rodata->report_packets = options.report_packets;
+	if (int error = tcpwin_bpf__load(skeleton))
+		return explain_load_error(error, options.max_flows);
+	if (auto opened = program.open_rings(); !opened)
 		return tl::unexpected(opened.error());
 	return program;
 }
 
-Result<void> Program::open_ring()
+Result<void> Program::open_rings()
 {
 	ring_.reset(new Ring);
-	ring_->buffer = ring_buffer__new(bpf_map__fd(skeleton_->maps.records), Ring::on_sample, ring_.get(), nullptr);
-	if (!ring_->buffer)
-		return fail("cannot read the ring buffer", describe_errno(errno));
+	ring_->records =
+		ring_buffer__new(bpf_map__fd(skeleton_->maps.records), Ring::on_record, ring_.get(), nullptr);
+	ring_->packets =
+		ring_buffer__new(bpf_map__fd(skeleton_->maps.packets), Ring::on_packet, ring_.get(), nullptr);
+	ring_->poll = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+	if (!ring_->records || !ring_->packets || !ring_->poll)
+		return fail("cannot read the ring buffers", describe_errno(errno));
+	epoll_event event{};
+	event.events = EPOLLIN;
+	for (ring_buffer *ring : {ring_->records, ring_->packets})
+		if (epoll_ctl(ring_->poll.get(), EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &event) != 0)
+			return fail("cannot poll the ring buffers", describe_errno(errno));
 	return {};
 }
 
@@ -107,12 +136,13 @@ int Program::xdp_fd() const
 
 int Program::ring_fd() const
 {
-	return ring_buffer__epoll_fd(ring_->buffer);
+	return ring_->poll.get();
 }
 
-Result<tcpwin_sweep> Program::sweep(bool shutdown, std::uint64_t linger_ns)
+Result<tcpwin_sweep> Program::sweep(bool shutdown, std::uint64_t linger_ns, std::uint64_t now_ns)
 {
 	tcpwin_sweep sweep{};
+	sweep.now_ns = now_ns;
 	sweep.shutdown = shutdown;
 	sweep.linger_ns = linger_ns;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
@@ -121,17 +151,36 @@ Result<tcpwin_sweep> Program::sweep(bool shutdown, std::uint64_t linger_ns)
 	return sweep;
 }
 
-std::size_t Program::drain(const std::function<void(const tcpwin_record &)> &take)
+Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)
 {
-	std::size_t taken = 0;
-	const std::function<void(const tcpwin_record &)> counted = [&](const tcpwin_record &record) {
-		taken++;
-		take(record);
-	};
-	ring_->take = &counted;
-	ring_buffer__consume(ring_->buffer);
-	ring_->take = nullptr;
-	return taken;
+	const tcpwin_test_frame meta{now_ns, wire_length, 0};
+	const auto *meta_bytes = reinterpret_cast<const std::uint8_t *>(&meta);
+	test_frame_.assign(meta_bytes, meta_bytes + sizeof(meta));
+	test_frame_.insert(test_frame_.end(), frame.begin(), frame.end());
+
+	xdp_md context{};
+	context.data = sizeof(meta);
+	context.data_end = static_cast<__u32>(test_frame_.size());
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = test_frame_.data(),
+		    .data_size_in = static_cast<__u32>(test_frame_.size()), .ctx_in = &context,
+		    .ctx_size_in = sizeof(context));
+	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_xdp_at), &options))
+		return fail("cannot run the XDP program", describe_errno(error));
+	return {};
+}
+
+void Program::drain(const TakeRecord &take)
+{
+	ring_->take_record = &take;
+	ring_buffer__consume(ring_->records);
+	ring_->take_record = nullptr;
+}
+
+void Program::drain_packets(const TakePacket &take)
+{
+	ring_->take_packet = &take;
+	ring_buffer__consume(ring_->packets);
+	ring_->take_packet = nullptr;
 }
 
 bool Program::table_full() const

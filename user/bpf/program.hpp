@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "error.hpp"
 
@@ -15,20 +17,33 @@ struct ring_buffer;
 
 namespace tcpwin {
 
+struct ProgramOptions {
+	std::uint32_t max_flows = 262'144; // entries of the flow table
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	bool report_packets = false; // packet mode
+	bool test_runs = false;      // for run_at instead of an interface
+};
+
 class Program {
 public:
-	// max_flows: entries of the flow table. Errors: no permission, a missing kernel feature by name, no memory.
-	static Result<Program> load(std::uint32_t max_flows, const tcpwin_config &config);
+	// Errors: no permission, a missing kernel feature by name, no memory.
+	static Result<Program> load(const ProgramOptions &options);
 
 	int xdp_fd() const;
 	std::uint32_t max_flows() const { return max_flows_; }
 
 	// What ended goes into the ring buffer; see tcpwin_sweep. shutdown: all flows.
-	Result<tcpwin_sweep> sweep(bool shutdown, std::uint64_t linger_ns);
+	Result<tcpwin_sweep> sweep(bool shutdown, std::uint64_t linger_ns, std::uint64_t now_ns = TCPWIN_CLOCK_NOW);
 
-	// Hands over what is in the ring buffer; returns how many records that were.
-	std::size_t drain(const std::function<void(const tcpwin_record &)> &take);
-	// Readable when the ring buffer has something.
+	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
+	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
+
+	using TakeRecord = std::function<void(const tcpwin_record &)>;
+	using TakePacket = std::function<void(const tcpwin_packet_event &)>;
+	// Hand over what is in a ring buffer.
+	void drain(const TakeRecord &take);
+	void drain_packets(const TakePacket &take);
+	// Readable when one of the ring buffers has something.
 	int ring_fd() const;
 	// Whether a packet found the table full since the last call of take_table_full.
 	bool table_full() const;
@@ -47,10 +62,11 @@ private:
 	};
 
 	Program() = default;
-	Result<void> open_ring();
+	Result<void> open_rings();
 
 	std::unique_ptr<tcpwin_bpf, Skeleton> skeleton_;
 	std::unique_ptr<Ring, RingDeleter> ring_;
+	std::vector<std::uint8_t> test_frame_;
 	std::uint32_t max_flows_ = 0;
 };
 

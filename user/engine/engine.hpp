@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What turns frames into flows: either in user space, or the real XDP program.
+// Both compile the same include/tcpwin headers and give the same records.
+#pragma once
+
+#include <cstdint>
+
+#include <tcpwin/types.h>
+
+#include "error.hpp"
+
+namespace tcpwin {
+
+enum class LinkType { ethernet, raw_ip, linux_sll, linux_sll2, null, loop, ppp };
+
+// A captured frame; data is valid until the next one is read.
+struct Frame {
+	const std::uint8_t *data;
+	std::uint32_t captured;
+	std::uint32_t wire; // length on the wire, at least captured
+	LinkType link;
+	std::uint64_t time_ns; // since 1970
+	std::uint64_t number;  // in the input, from 1
+};
+
+class FlowObserver {
+public:
+	virtual ~FlowObserver() = default;
+	// In the order in which flows end (time of expiry, then number).
+	virtual void on_flow(const tcpwin_record &record) = 0;
+	// Only if packet mode is on; number: the frame's.
+	virtual void on_packet(const tcpwin_packet_event &event, std::uint64_t number) = 0;
+};
+
+class Engine {
+public:
+	virtual ~Engine() = default;
+	// A flow ends at the first frame, of any flow, whose time reaches its expiry.
+	virtual Result<void> packet(const Frame &frame) = 0;
+	// Ends every remaining flow, reason shutdown.
+	virtual Result<void> finish() = 0;
+	virtual Result<tcpwin_counters> counters() const = 0;
+};
+
+struct EngineOptions {
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	bool report_packets = false;
+	std::uint32_t max_flows = 262'144; // of the kernel engine's table
+};
+
+} // namespace tcpwin

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Live flows by key. Slots never move, so that a slot's number names it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <tcpwin/flow.h>
+
+namespace tcpwin {
+
+class FlowTable {
+public:
+	struct Slot {
+		tcpwin_key key;
+		tcpwin_flow flow;      // id 0: the slot is free
+		std::uint64_t due_ns;  // when the flow is next looked at
+	};
+
+	FlowTable() : index_(1024) {}
+
+	Slot &slot(std::uint32_t number) { return chunks_[number / chunk_size][number % chunk_size]; }
+
+	// The flow's slot, or none.
+	static constexpr std::uint32_t none = UINT32_MAX;
+	std::uint32_t find(const tcpwin_key &key, std::uint32_t fold)
+	{
+		for (std::size_t i = fold & mask();; i = (i + 1) & mask()) {
+			const Cell cell = index_[i];
+			if (cell.slot == none)
+				return none;
+			if (cell.fold == fold && std::memcmp(&slot(cell.slot).key, &key, sizeof(key)) == 0)
+				return cell.slot;
+		}
+	}
+
+	// A slot for a key that is not in the table; its flow is left to the caller.
+	std::uint32_t insert(const tcpwin_key &key, std::uint32_t fold)
+	{
+		if ((size_ + 1) * 2 > index_.size())
+			grow();
+		const std::uint32_t number = take_slot();
+		slot(number).key = key;
+		put({fold, number});
+		size_++;
+		return number;
+	}
+
+	// Backward-shift deletion: no tombstones, so lookups stay short for ever.
+	void erase(std::uint32_t number)
+	{
+		Slot &gone = slot(number);
+		std::size_t hole = tcpwin_fold_key(&gone.key) & mask();
+		while (index_[hole].slot != number)
+			hole = (hole + 1) & mask();
+		for (std::size_t i = (hole + 1) & mask(); index_[i].slot != none; i = (i + 1) & mask()) {
+			const std::size_t home = index_[i].fold & mask();
+			if (((i - home) & mask()) < ((i - hole) & mask()))
+				continue;
+			index_[hole] = index_[i];
+			hole = i;
+		}
+		index_[hole].slot = none;
+		gone.flow.id = 0;
+		free_.push_back(number);
+		size_--;
+	}
+
+	std::size_t size() const { return size_; }
+
+private:
+	struct Cell {
+		std::uint32_t fold = 0;
+		std::uint32_t slot = none;
+	};
+	static constexpr std::uint32_t chunk_size = 4096;
+
+	std::size_t mask() const { return index_.size() - 1; }
+
+	void put(Cell cell)
+	{
+		std::size_t i = cell.fold & mask();
+		while (index_[i].slot != none)
+			i = (i + 1) & mask();
+		index_[i] = cell;
+	}
+
+	void grow()
+	{
+		std::vector<Cell> old(index_.size() * 2);
+		old.swap(index_);
+		for (const Cell &cell : old)
+			if (cell.slot != none)
+				put(cell);
+	}
+
+	std::uint32_t take_slot()
+	{
+		if (!free_.empty()) {
+			const std::uint32_t number = free_.back();
+			free_.pop_back();
+			return number;
+		}
+		if (used_ == chunks_.size() * chunk_size)
+			chunks_.push_back(std::make_unique_for_overwrite<Slot[]>(chunk_size));
+		return used_++;
+	}
+
+	std::vector<Cell> index_; // a power of two, at most half full
+	std::vector<std::unique_ptr<Slot[]>> chunks_;
+	std::vector<std::uint32_t> free_;
+	std::uint32_t used_ = 0;
+	std::size_t size_ = 0;
+};
+
+} // namespace tcpwin

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel engine: every frame through the real XDP program.
+//
+// It gives the portable engine's records in the portable engine's order. A flow
+// ends at the first frame of any flow whose time reaches its expiry; the program
+// cuts a flow only at its own packets, and the sweep finds the others. That is
+// the same as long as time does not go back, so the sweep runs before each step
+// back (and now and then, for room). What has ended by then is complete, and is
+// handed on in order of expiry.
+#include "engine/kernel.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include <tcpwin/flow.h>
+
+#include "bpf/program.hpp"
+#include "engine/link_layer.hpp"
+
+namespace tcpwin {
+namespace {
+
+constexpr std::uint64_t sweep_every = 16384; // frames
+constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 80,000
+
+class KernelEngine final : public Engine {
+public:
+	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
+		: config_(options.config), report_packets_(options.report_packets), observer_(observer),
+		  program_(std::move(program))
+	{
+	}
+
+	Result<void> packet(const Frame &frame) override
+	{
+		if (frame.time_ns < now_ || ++since_sweep_ >= sweep_every)
+			if (auto swept = sweep(false); !swept)
+				return swept;
+		now_ = frame.time_ns;
+		if (!make_ethernet(frame)) {
+			too_short_++;
+			return {};
+		}
+		if (auto run = program_.run_at(bytes_, wire_length_, now_); !run)
+			return run;
+		if (report_packets_)
+			program_.drain_packets([&](const tcpwin_packet_event &event) {
+				observer_.on_packet(event, frame.number);
+			});
+		if (since_sweep_ % drain_at == 0)
+			drain();
+		return {};
+	}
+
+	Result<void> finish() override
+	{
+		return sweep(false).and_then([&] { return sweep(true); });
+	}
+
+	Result<tcpwin_counters> counters() const override
+	{
+		auto counters = program_.counters();
+		if (counters)
+			counters->value[TCPWIN_COUNTER_ETHERNET_TRUNCATED] += too_short_;
+		return counters;
+	}
+
+private:
+	// The frame as the program takes it; false: it ends before its network layer.
+	bool make_ethernet(const Frame &frame)
+	{
+		const NetworkLayer network = find_network_layer(frame);
+		if (network.offset > frame.captured)
+			return false;
+		if (frame.link == LinkType::ethernet) {
+			bytes_.assign(frame.data, frame.data + frame.captured);
+			wire_length_ = frame.wire;
+			return true;
+		}
+		bytes_.assign(TCPWIN_ETHERNET_HEADER, 0);
+		bytes_[12] = static_cast<std::uint8_t>(network.ethertype >> 8);
+		bytes_[13] = static_cast<std::uint8_t>(network.ethertype & 0xff);
+		bytes_.insert(bytes_.end(), frame.data + network.offset, frame.data + frame.captured);
+		wire_length_ = frame.wire - network.offset + TCPWIN_ETHERNET_HEADER;
+		return true;
+	}
+
+	void drain()
+	{
+		program_.drain([&](const tcpwin_record &record) { ended_.push_back(record); });
+	}
+
+	// Ends what has expired by now_, all with shutdown, and hands on what has ended.
+	Result<void> sweep(bool shutdown)
+	{
+		since_sweep_ = 0;
+		while (true) {
+			auto swept = program_.sweep(shutdown, 0, now_);
+			if (!swept)
+				return tl::unexpected(swept.error());
+			drain();
+			if (!swept->ring_full && (!shutdown || swept->remaining == 0))
+				break;
+		}
+		hand_on();
+		return {};
+	}
+
+	void hand_on()
+	{
+		const auto order = [&](const tcpwin_record &record) {
+			return std::pair(tcpwin_expires_at(&record.flow, &config_), record.flow.id);
+		};
+		std::sort(ended_.begin(), ended_.end(),
+			  [&](const tcpwin_record &l, const tcpwin_record &r) { return order(l) < order(r); });
+		for (const tcpwin_record &record : ended_)
+			observer_.on_flow(record);
+		ended_.clear();
+	}
+
+	const tcpwin_config config_;
+	const bool report_packets_;
+	FlowObserver &observer_;
+	Program program_;
+	std::vector<tcpwin_record> ended_;
+	std::vector<std::uint8_t> bytes_;
+	std::uint32_t wire_length_ = 0;
+	std::uint64_t now_ = 0;
+	std::uint64_t since_sweep_ = 0;
+	std::uint64_t too_short_ = 0;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Engine>> make_kernel_engine(const EngineOptions &options, FlowObserver &observer)
+{
+	auto program = Program::load({.max_flows = options.max_flows,
+				      .config = options.config,
+				      .report_packets = options.report_packets,
+				      .test_runs = true});
+	if (!program)
+		return tl::unexpected(program.error());
+	return std::make_unique<KernelEngine>(options, observer, std::move(*program));
+}
+
+} // namespace tcpwin

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "engine/engine.hpp"
+
+namespace tcpwin {
+
+// The real XDP program and sweep, by BPF_PROG_TEST_RUN. Needs root or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON.
+Result<std::unique_ptr<Engine>> make_kernel_engine(const EngineOptions &options, FlowObserver &observer);
+
+} // namespace tcpwin

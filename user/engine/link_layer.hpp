@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// What captures have before the IP header, down to the Ethernet type behind it.
+// Formats: https://www.tcpdump.org/linktypes.html
+#pragma once
+
+#include <cstring>
+
+#include <tcpwin/parse.h>
+
+#include "engine/engine.hpp"
+
+namespace tcpwin {
+
+// Where the network layer begins, and its Ethernet type (0: neither IPv4, IPv6 nor VLAN).
+struct NetworkLayer {
+	std::uint32_t offset;
+	std::uint16_t ethertype;
+};
+
+inline std::uint16_t ethertype_of_version(std::uint8_t first_byte)
+{
+	return first_byte >> 4 == 4 ? TCPWIN_ETHERTYPE_IPV4 : first_byte >> 4 == 6 ? TCPWIN_ETHERTYPE_IPV6 : 0;
+}
+
+// AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30, after the system that captured.
+inline std::uint16_t ethertype_of_family(std::uint32_t family)
+{
+	switch (family) {
+	case 2:
+		return TCPWIN_ETHERTYPE_IPV4;
+	case 10:
+	case 24:
+	case 28:
+	case 30:
+		return TCPWIN_ETHERTYPE_IPV6;
+	}
+	return 0;
+}
+
+inline std::uint16_t ethertype_of_ppp(std::uint16_t protocol)
+{
+	return protocol == 0x0021 ? TCPWIN_ETHERTYPE_IPV4 : protocol == 0x0057 ? TCPWIN_ETHERTYPE_IPV6 : 0;
+}
+
+// The family of DLT_NULL is in the byte order of the machine that captured.
+inline std::uint32_t null_family(const std::uint8_t *at)
+{
+	std::uint32_t family;
+	std::memcpy(&family, at, sizeof(family));
+	return family > 0xffff ? __builtin_bswap32(family) : family;
+}
+
+// PPP, with or without the address and control bytes of HDLC (RFC 1662).
+inline NetworkLayer find_ppp(const Frame &frame)
+{
+	const std::uint32_t skip = frame.captured >= 4 && frame.data[0] == 0xff && frame.data[1] == 0x03 ? 2 : 0;
+	if (frame.captured < skip + 2)
+		return {frame.captured + 1, 0};
+	return {skip + 2, ethertype_of_ppp(tcpwin_be16(frame.data + skip))};
+}
+
+// offset above frame.captured: the frame ends before.
+inline NetworkLayer find_network_layer(const Frame &frame)
+{
+	const std::uint8_t *data = frame.data;
+	const auto at = [&](std::uint32_t offset, auto ethertype) -> NetworkLayer {
+		return {offset, frame.captured < offset ? std::uint16_t{0} : std::uint16_t(ethertype())};
+	};
+	switch (frame.link) {
+	case LinkType::ethernet:
+		return at(14, [&] { return tcpwin_be16(data + 12); });
+	case LinkType::raw_ip:
+		return {0, frame.captured ? ethertype_of_version(data[0]) : std::uint16_t{0}};
+	case LinkType::linux_sll:
+		return at(16, [&] { return tcpwin_be16(data + 14); });
+	case LinkType::linux_sll2:
+		return at(20, [&] { return tcpwin_be16(data); });
+	case LinkType::null:
+		return at(4, [&] { return ethertype_of_family(null_family(data)); });
+	case LinkType::loop:
+		return at(4, [&] { return ethertype_of_family(tcpwin_be16(data + 2)); });
+	case LinkType::ppp:
+		return find_ppp(frame);
+	}
+	return {0, 0};
+}
+
+inline tcpwin_reject parse_frame(const Frame &frame, tcpwin_packet &packet)
+{
+	const NetworkLayer network = find_network_layer(frame);
+	if (network.offset > frame.captured)
+		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
+	tcpwin_cursor cursor{frame.data + network.offset, frame.data + frame.captured, frame.wire - network.offset};
+	return tcpwin_parse_ethertype(&cursor, network.ethertype, &packet);
+}
+
+} // namespace tcpwin

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The portable engine: the shared headers over a table in user space.
+//
+// Flows end in the order of their expiry. Each live flow has one valid entry in
+// a heap, at a time that is never later than its expiry: a packet that prolongs
+// a flow does not touch the heap, and an entry that comes up too early is put
+// back at the flow's present expiry. Only an abort, which shortens a timeout,
+// adds an entry; what it replaces no longer matches the slot and is dropped.
+#include "engine/portable.hpp"
+
+#include <algorithm>
+#include <queue>
+#include <unordered_map>
+
+#include "engine/flow_table.hpp"
+#include "engine/link_layer.hpp"
+
+namespace tcpwin {
+namespace {
+
+struct Due {
+	std::uint64_t time_ns;
+	std::uint64_t flow_id;
+	std::uint32_t slot;
+
+	bool operator>(const Due &other) const
+	{
+		return time_ns != other.time_ns ? time_ns > other.time_ns : flow_id > other.flow_id;
+	}
+};
+
+// First fragments, by what their later ones have in common with them; the oldest go first.
+class FragmentTable {
+public:
+	void remember(const tcpwin_packet &packet, const tcpwin_fragment &fragment)
+	{
+		const Key key = make_key(packet);
+		if (fragments_.insert_or_assign(key, fragment).second)
+			order_.push_back(key);
+		if (order_.size() > TCPWIN_MAX_FRAGMENTED_PACKETS) {
+			fragments_.erase(order_.front());
+			order_.pop_front();
+		}
+	}
+
+	const tcpwin_fragment *find(const tcpwin_packet &packet) const
+	{
+		auto found = fragments_.find(make_key(packet));
+		return found == fragments_.end() ? nullptr : &found->second;
+	}
+
+private:
+	using Key = std::string; // the bytes of tcpwin_fragment_key
+
+	static Key make_key(const tcpwin_packet &packet)
+	{
+		tcpwin_fragment_key key;
+		tcpwin_make_fragment_key(&packet, &key);
+		return {reinterpret_cast<const char *>(&key), sizeof(key)};
+	}
+
+	std::unordered_map<Key, tcpwin_fragment> fragments_;
+	std::deque<Key> order_;
+};
+
+class PortableEngine final : public Engine {
+public:
+	PortableEngine(const EngineOptions &options, FlowObserver &observer)
+		: config_(options.config), report_packets_(options.report_packets), observer_(observer)
+	{
+	}
+
+	Result<void> packet(const Frame &frame) override
+	{
+		now_ = frame.time_ns;
+		end_due_flows();
+		tcpwin_packet packet;
+		const tcpwin_reject reject = parse_frame(frame, packet);
+		if (reject == TCPWIN_REJECT_LATER_FRAGMENT)
+			track_fragment(packet, frame);
+		else if (reject != TCPWIN_ACCEPTED)
+			counters_.value[TCPWIN_COUNTER_OF_REJECT(reject)]++;
+		else
+			track(packet, frame);
+		return {};
+	}
+
+	Result<void> finish() override
+	{
+		while (!due_.empty())
+			end_next(UINT64_MAX);
+		return {};
+	}
+
+	Result<tcpwin_counters> counters() const override { return counters_; }
+
+private:
+	using Slot = FlowTable::Slot;
+
+	void end_due_flows()
+	{
+		while (!due_.empty() && due_.top().time_ns <= now_)
+			end_next(now_);
+	}
+
+	// Takes the earliest entry up to limit: ends its flow, or puts it back where it belongs.
+	void end_next(std::uint64_t limit)
+	{
+		const Due due = due_.top();
+		due_.pop();
+		Slot &slot = table_.slot(due.slot);
+		if (slot.flow.id != due.flow_id || slot.due_ns != due.time_ns)
+			return;
+		const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_);
+		if (expires > due.time_ns)
+			schedule(due.slot, expires);
+		else
+			end_flow(due.slot, expires <= std::min(limit, now_));
+	}
+
+	void end_flow(std::uint32_t number, bool expired)
+	{
+		Slot &slot = table_.slot(number);
+		tcpwin_record record{};
+		record.key = slot.key;
+		record.flow = slot.flow;
+		record.now_ns = now_;
+		record.reason = expired ? tcpwin_expiry_reason(&slot.flow, &config_) : TCPWIN_END_SHUTDOWN;
+		table_.erase(number);
+		observer_.on_flow(record);
+	}
+
+	void schedule(std::uint32_t number, std::uint64_t time_ns)
+	{
+		Slot &slot = table_.slot(number);
+		slot.due_ns = time_ns;
+		due_.push({time_ns, slot.flow.id, number});
+	}
+
+	std::uint32_t begin_flow(const tcpwin_packet &packet, const tcpwin_key &key, std::uint32_t sender,
+				 std::uint32_t fold)
+	{
+		const std::uint32_t number = table_.insert(key, fold);
+		Slot &slot = table_.slot(number);
+		slot.flow.word = 0;
+		slot.due_ns = UINT64_MAX;
+		tcpwin_begin_flow(&slot.flow, ++flows_numbered_, 0, &packet, sender);
+		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
+		counters_.peak_flows = std::max<std::uint64_t>(counters_.peak_flows, table_.size());
+		return number;
+	}
+
+	void track(const tcpwin_packet &packet, const Frame &frame)
+	{
+		tcpwin_key key;
+		const std::uint32_t sender = tcpwin_make_key(&packet, &key);
+		const std::uint32_t fold = tcpwin_fold_key(&key);
+		std::uint32_t number = table_.find(key, fold);
+		if (number == FlowTable::none)
+			number = begin_flow(packet, key, sender, fold);
+
+		Slot &slot = table_.slot(number);
+		const std::uint64_t previous = slot.flow.direction[sender].last_ns;
+		tcpwin_update_flow(&slot.flow, &config_, &packet, sender, now_);
+		if (const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_); expires < slot.due_ns)
+			schedule(number, expires);
+		counters_.value[TCPWIN_COUNTER_TRACKED]++;
+		if (packet.first_fragment)
+			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
+		report(slot, sender, previous, frame, false);
+	}
+
+	void track_fragment(const tcpwin_packet &packet, const Frame &frame)
+	{
+		const tcpwin_fragment *first = fragments_.find(packet);
+		const std::uint32_t number =
+			first ? table_.find(first->key, tcpwin_fold_key(&first->key)) : FlowTable::none;
+		if (number == FlowTable::none || table_.slot(number).flow.id != first->flow_id) {
+			counters_.value[TCPWIN_COUNTER_LATER_FRAGMENT]++;
+			return;
+		}
+		Slot &slot = table_.slot(number);
+		const std::uint64_t previous = slot.flow.direction[first->sender & 1].last_ns;
+		tcpwin_refresh_flow(&slot.flow, packet.bytes, first->sender, now_);
+		counters_.value[TCPWIN_COUNTER_TRACKED]++;
+		report(slot, first->sender, previous, frame, true);
+	}
+
+	void report(const Slot &slot, std::uint32_t sender, std::uint64_t previous, const Frame &frame,
+		    bool later_fragment)
+	{
+		if (!report_packets_)
+			return;
+		tcpwin_packet_event event;
+		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, sender, now_, previous, later_fragment);
+		observer_.on_packet(event, frame.number);
+	}
+
+	const tcpwin_config config_;
+	const bool report_packets_;
+	FlowObserver &observer_;
+	FlowTable table_;
+	std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+	FragmentTable fragments_;
+	tcpwin_counters counters_{};
+	std::uint64_t flows_numbered_ = 0;
+	std::uint64_t now_ = 0;
+};
+
+} // namespace
+
+std::unique_ptr<Engine> make_portable_engine(const EngineOptions &options, FlowObserver &observer)
+{
+	return std::make_unique<PortableEngine>(options, observer);
+}
+
+} // namespace tcpwin

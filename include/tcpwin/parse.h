@@ -33,7 +33,8 @@ struct tcpwin_packet {
 /*
  * What is still to be parsed: pos..end was captured; left is how much the frame
  * had from pos on when it was on the wire, and from the IP header on how much
- * the IP packet has.
+ * the IP packet has as it declares. So a frame that ends early is told from an
+ * IP length that is too small.
  */
 struct tcpwin_cursor {
 	const __u8 *pos;
@@ -124,12 +125,10 @@ static inline long tcpwin_step_option(__u32 index, struct tcpwin_option_walk *wa
 	}
 	if (at + 2 > walk->length || option + 2 > walk->end || option[1] < 2)
 		return 1;
-	if (option[0] == TCPWIN_OPTION_WINDOW_SCALE && option[1] == 3) {
-		if (at + 3 <= walk->length && option + 3 <= walk->end)
-			walk->window_scale = option[2] > TCPWIN_MAX_WINDOW_SCALE ? (__u8)TCPWIN_MAX_WINDOW_SCALE :
-										   option[2];
-		return 1;
-	}
+	/* The last one counts, as in Linux's tcp_parse_options. */
+	if (option[0] == TCPWIN_OPTION_WINDOW_SCALE && option[1] == 3 && at + 3 <= walk->length &&
+	    option + 3 <= walk->end)
+		walk->window_scale = option[2] > TCPWIN_MAX_WINDOW_SCALE ? (__u8)TCPWIN_MAX_WINDOW_SCALE : option[2];
 	walk->at = at + option[1];
 	return 0;
 }
@@ -170,12 +169,11 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_tcp(const struct tcpwin_cursor *cu
 	return TCPWIN_ACCEPTED;
 }
 
-/* A declared length of 0 (segmentation offload, jumbogram) or beyond the frame means the frame's. */
+/* Declared: the IP packet's length; 0 (segmentation offload, jumbogram) or beyond the frame: bytes are the frame's. */
 TCPWIN_INLINE void tcpwin_bound_by_ip(struct tcpwin_cursor *cursor, struct tcpwin_packet *packet, __u32 declared)
 {
-	if (declared != 0 && declared < cursor->left)
-		cursor->left = declared;
-	packet->bytes = cursor->left;
+	packet->bytes = declared != 0 && declared < cursor->left ? declared : cursor->left;
+	cursor->left = declared ? declared : ~0U;
 }
 
 TCPWIN_INLINE void tcpwin_map_ipv4(struct tcpwin_address *address, const __u8 *at)

@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keys, directions A and B, what a direction adds up, and when a flow ends.
+#include <tcpwin/flow.h>
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+constexpr __u8 FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10, URG = 0x20, ECE = 0x40, CWR = 0x80;
+
+__u64 ns(nanoseconds time)
+{
+	return static_cast<__u64>(time.count());
+}
+
+tcpwin_address address(const std::string &text)
+{
+	bool ipv4 = text.find(':') == std::string::npos;
+	tcpwin_address result = {};
+	EXPECT_EQ(inet_pton(AF_INET6, ((ipv4 ? "::ffff:" : "") + text).c_str(), result.byte), 1) << text;
+	return result;
+}
+
+tcpwin_packet between(const std::string &source, __u16 source_port, const std::string &destination,
+		      __u16 destination_port, __u16 vlan = 0)
+{
+	tcpwin_packet packet = {};
+	packet.source = address(source);
+	packet.destination = address(destination);
+	packet.source_port = source_port;
+	packet.destination_port = destination_port;
+	packet.vlan = vlan;
+	packet.tcp_flags = ACK;
+	packet.window = 1000;
+	packet.bytes = 40;
+	packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
+	return packet;
+}
+
+tcpwin_packet reply_to(tcpwin_packet packet)
+{
+	std::swap(packet.source, packet.destination);
+	std::swap(packet.source_port, packet.destination_port);
+	return packet;
+}
+
+// A key made over memory full of rubbish, so that unwritten bytes show.
+tcpwin_key key_of(const tcpwin_packet &packet, __u8 rubbish = 0xa5)
+{
+	tcpwin_key key;
+	std::memset(&key, rubbish, sizeof(key));
+	tcpwin_make_key(&packet, &key);
+	return key;
+}
+
+__u32 sender_of(const tcpwin_packet &packet)
+{
+	tcpwin_key key;
+	return tcpwin_make_key(&packet, &key);
+}
+
+__u32 fold_of(const tcpwin_packet &packet)
+{
+	tcpwin_key key = key_of(packet);
+	return tcpwin_fold_key(&key);
+}
+
+template <typename T> bool same_bytes(const T &left, const T &right)
+{
+	return std::memcmp(&left, &right, sizeof(T)) == 0;
+}
+
+// ------------------------------------------------------------------- keys
+
+TEST(Key, BothDirectionsHaveTheSameKeyAndDifferentSenders)
+{
+	for (const tcpwin_packet &packet : {
+		     between("10.0.0.1", 40000, "10.0.0.2", 80),
+		     between("10.0.0.2", 40000, "10.0.0.1", 80, 7),
+		     between("10.0.0.1", 1, "10.0.0.1", 2),
+		     between("2001:db8::1", 40000, "2001:db8::2", 443),
+		     between("fe80::1", 5, "10.0.0.1", 5),
+	     }) {
+		tcpwin_packet reply = reply_to(packet);
+		EXPECT_TRUE(same_bytes(key_of(packet, 0x00), key_of(reply, 0xff)));
+		EXPECT_NE(sender_of(packet), sender_of(reply));
+		EXPECT_LE(sender_of(packet), 1u);
+		EXPECT_EQ(fold_of(packet), fold_of(reply));
+	}
+}
+
+TEST(Key, LowerAddressComesFirstWhateverThePorts)
+{
+	tcpwin_key key = key_of(between("10.0.0.2", 1, "10.0.0.1", 9));
+
+	EXPECT_TRUE(same_bytes(key.address[0], address("10.0.0.1")));
+	EXPECT_TRUE(same_bytes(key.address[1], address("10.0.0.2")));
+	EXPECT_EQ(key.port[0], 9);
+	EXPECT_EQ(key.port[1], 1);
+	EXPECT_EQ(sender_of(between("10.0.0.2", 1, "10.0.0.1", 9)), 1u);
+	EXPECT_EQ(sender_of(between("10.0.0.1", 9, "10.0.0.2", 1)), 0u);
+}
+
+TEST(Key, LowerPortComesFirstBetweenEqualAddresses)
+{
+	tcpwin_key key = key_of(between("10.0.0.1", 900, "10.0.0.1", 300));
+
+	EXPECT_EQ(key.port[0], 300);
+	EXPECT_EQ(key.port[1], 900);
+	EXPECT_EQ(sender_of(between("10.0.0.1", 900, "10.0.0.1", 300)), 1u);
+	EXPECT_EQ(sender_of(between("10.0.0.1", 300, "10.0.0.1", 900)), 0u);
+}
+
+TEST(Key, AddressesAreComparedByteByByteInNetworkOrder)
+{
+	const std::vector<std::string> ascending = {
+		"::1", "::ff", "::100", "0.0.0.1", "9.255.255.255", "10.0.0.0", "127.0.0.1", "128.0.0.0", "255.255.255.255",
+		"::1:0:0:0", "::1:0:0:1", "1::", "1::ffff", "7fff::", "8000::", "fe80::1", "fe80::1:0:0:0:1", "ffff::",
+	};
+	for (std::size_t i = 0; i < ascending.size(); i++)
+		for (std::size_t j = 0; j < ascending.size(); j++) {
+			tcpwin_address left = address(ascending[i]), right = address(ascending[j]);
+			int order = tcpwin_compare_address(&left, &right);
+			EXPECT_EQ(order < 0, i < j) << ascending[i] << " " << ascending[j];
+			EXPECT_EQ(order == 0, i == j) << ascending[i] << " " << ascending[j];
+		}
+}
+
+TEST(Key, LandAttackIsOneDirection)
+{
+	tcpwin_packet land = between("10.0.0.1", 139, "10.0.0.1", 139);
+
+	EXPECT_EQ(sender_of(land), 0u);
+	EXPECT_EQ(sender_of(reply_to(land)), 0u);
+	tcpwin_key key = key_of(land);
+	EXPECT_TRUE(same_bytes(key.address[0], key.address[1]));
+	EXPECT_EQ(key.port[0], key.port[1]);
+}
+
+TEST(Key, HoldsTheVlan)
+{
+	EXPECT_EQ(key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 4095)).vlan, 4095);
+	EXPECT_FALSE(same_bytes(key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 0)),
+				key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 1))));
+}
+
+TEST(Key, PaddingIsZero)
+{
+	EXPECT_EQ(key_of(between("10.0.0.1", 1, "10.0.0.2", 2)).zero, 0);
+}
+
+TEST(Key, IgnoresEverythingElseInThePacket)
+{
+	tcpwin_packet packet = between("10.0.0.1", 1, "10.0.0.2", 2), other = packet;
+	other.bytes = 1500;
+	other.window = 0;
+	other.tcp_flags = RST;
+	other.window_scale = 3;
+
+	EXPECT_TRUE(same_bytes(key_of(packet, 0), key_of(other, 0xff)));
+}
+
+TEST(Fold, ChangesWithEveryBitOfTheKey)
+{
+	const tcpwin_key base = key_of(between("10.0.0.1", 40000, "10.0.0.2", 80, 7));
+	std::set<__u32> folds = {tcpwin_fold_key(&base)};
+
+	for (std::size_t bit = 0; bit < 8 * sizeof(base); bit++) {
+		tcpwin_key changed = base;
+		reinterpret_cast<__u8 *>(&changed)[bit / 8] ^= static_cast<__u8>(1 << bit % 8);
+		folds.insert(tcpwin_fold_key(&changed));
+	}
+	EXPECT_EQ(folds.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits fold alike";
+}
+
+TEST(Fold, SpreadsNeighbouringConnections)
+{
+	std::set<__u32> folds, low_bits;
+
+	for (int host = 1; host <= 250; host++)
+		for (__u16 port = 40000; port < 40040; port++) {
+			auto packet = between("10.0.0." + std::to_string(host), port, "192.168.0.1", 443);
+			folds.insert(fold_of(packet));
+			low_bits.insert(fold_of(packet) & 0xffff);
+		}
+	EXPECT_GE(folds.size(), 9990u) << "of 10000";
+	EXPECT_GE(low_bits.size(), 8500u) << "10000 thrown into 65536 places at random meet 9300";
+}
+
+// ----------------------------------------------------------- directions A, B
+
+struct FirstPacket {
+	const char *why;
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 flags;
+	char direction;
+};
+
+const FirstPacket first_packets[] = {
+	{"client to server", 40000, 80, SYN, 'A'},
+	{"low port to high port", 80, 40000, ACK, 'B'},
+	{"the largest low port", 1023, 1024, ACK, 'B'},
+	{"1024 is no low port", 1024, 40000, ACK, 'A'},
+	{"low port above its destination", 80, 79, ACK, 'A'},
+	{"low port below a low port", 22, 80, ACK, 'B'},
+	{"equal low ports", 80, 80, SYN, 'A'},
+	{"equal low ports at the edge", 1023, 1023, SYN, 'A'},
+	{"port 0 below port 1", 0, 1, ACK, 'B'},
+	{"ports 0", 0, 0, ACK, 'A'},
+	{"high port below its destination", 30000, 40000, ACK, 'A'},
+	{"8080", 8080, 40000, ACK, 'B'},
+	{"8081", 8081, 40000, ACK, 'B'},
+	{"8088", 8088, 40000, ACK, 'B'},
+	{"8089", 8089, 40000, ACK, 'B'},
+	{"8079", 8079, 40000, ACK, 'A'},
+	{"8082", 8082, 40000, ACK, 'A'},
+	{"8087", 8087, 40000, ACK, 'A'},
+	{"8090", 8090, 40000, ACK, 'A'},
+	{"8080 whatever the destination", 8080, 80, SYN, 'B'},
+	{"8080 to 8080", 8080, 8080, SYN, 'B'},
+	{"to 8080", 40000, 8080, SYN, 'A'},
+	{"SYN and ACK", 40000, 80, SYN | ACK, 'B'},
+	{"SYN and ACK and others", 40000, 80, SYN | ACK | FIN | RST | PSH | URG | ECE | CWR, 'B'},
+	{"SYN without ACK", 40000, 80, SYN | ECE | CWR, 'A'},
+	{"ACK without SYN", 40000, 80, ACK | PSH, 'A'},
+	{"no flags", 40000, 80, 0, 'A'},
+	{"a SYN from a low port is the server's too", 80, 40000, SYN, 'B'},
+};
+
+TEST(Side, FirstPacketDecides)
+{
+	for (const FirstPacket &first : first_packets) {
+		tcpwin_packet packet = between("10.0.0.1", first.source_port, "10.0.0.2", first.destination_port);
+		packet.tcp_flags = first.flags;
+		EXPECT_EQ(tcpwin_is_from_server(&packet) ? 'B' : 'A', first.direction) << first.why;
+
+		for (__u32 sender : {0u, 1u}) {
+			tcpwin_flow flow = {};
+			tcpwin_begin_flow(&flow, 1, 1, &packet, sender);
+			EXPECT_EQ(flow.a_side, first.direction == 'A' ? sender : 1 - sender) << first.why;
+		}
+	}
+}
+
+TEST(Side, LaterPacketsDoNotChangeIt)
+{
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	tcpwin_packet syn = between("10.0.0.1", 40000, "10.0.0.2", 80), syn_ack = reply_to(syn);
+	syn.tcp_flags = SYN;
+	syn_ack.tcp_flags = SYN | ACK;
+
+	tcpwin_flow flow = {};
+	tcpwin_begin_flow(&flow, 1, 1, &syn, 0);
+	tcpwin_update_flow(&flow, &config, &syn, 0, 1);
+	tcpwin_update_flow(&flow, &config, &syn_ack, 0, 2);
+	tcpwin_update_flow(&flow, &config, &syn, 1, 3);
+	EXPECT_EQ(flow.a_side, 0);
+}
+
+TEST(Flow, BeginsWithNothingOfItsPredecessor)
+{
+	tcpwin_flow flow;
+	std::memset(&flow, 0xa5, sizeof(flow));
+	tcpwin_packet packet = between("10.0.0.1", 40000, "10.0.0.2", 80);
+	tcpwin_flow expected = {};
+	expected.word = 0xa5a5a5a5a5a5a5a5; // left to the caller
+	expected.id = 17;
+	expected.ifindex = 3;
+	expected.a_side = 1;
+
+	tcpwin_begin_flow(&flow, 17, 3, &packet, 1);
+	EXPECT_TRUE(same_bytes(flow, expected));
+}
+
+// ----------------------------------------------------- what a direction adds up
+
+struct Flow {
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	tcpwin_flow flow = {};
+	tcpwin_packet packet = between("10.0.0.1", 40000, "10.0.0.2", 80);
+
+	Flow() { tcpwin_begin_flow(&flow, 1, 1, &packet, 0); }
+
+	tcpwin_direction &update(__u32 sender, nanoseconds at)
+	{
+		tcpwin_update_flow(&flow, &config, &packet, sender, ns(at));
+		return flow.direction[sender];
+	}
+
+	tcpwin_direction &window(__u16 window)
+	{
+		packet.window = window;
+		return update(0, 0ns);
+	}
+
+	tcpwin_direction &scale(__u8 flags, __u8 scale)
+	{
+		packet.tcp_flags = flags;
+		packet.window_scale = scale;
+		return update(0, 0ns);
+	}
+
+	// Direction i was last seen then, with this timeout.
+	Flow &seen(int i, nanoseconds last, tcpwin_timeout timeout)
+	{
+		flow.direction[i].packets = 1;
+		flow.direction[i].last_ns = ns(last);
+		flow.direction[i].timeout = static_cast<__u8>(timeout);
+		return *this;
+	}
+
+	nanoseconds expires() const { return nanoseconds(tcpwin_expires_at(&flow, &config)); }
+	bool is_expired(nanoseconds now) const { return tcpwin_is_expired(&flow, &config, ns(now)); }
+	tcpwin_end_reason reason() const { return tcpwin_expiry_reason(&flow, &config); }
+};
+
+TEST(Direction, CountsPacketsBytesAndTimes)
+{
+	Flow f;
+
+	f.packet.bytes = 40;
+	f.update(0, 100ns);
+	f.packet.bytes = 65535;
+	f.update(0, 300ns);
+	f.packet.bytes = 0xffffffff;
+	const tcpwin_direction &direction = f.update(0, 700ns);
+
+	EXPECT_EQ(direction.packets, 3u);
+	EXPECT_EQ(direction.bytes, 40u + 65535u + 0xffffffffull);
+	EXPECT_EQ(direction.first_ns, 100u);
+	EXPECT_EQ(direction.last_ns, 700u);
+}
+
+TEST(Direction, LeavesTheOtherAlone)
+{
+	for (__u32 sender : {0u, 1u}) {
+		Flow f;
+		f.update(sender, 100ns);
+		EXPECT_EQ(f.flow.direction[sender].packets, 1u);
+		EXPECT_TRUE(same_bytes(f.flow.direction[1 - sender], tcpwin_direction{}));
+	}
+}
+
+TEST(Direction, CollectsAllEightFlagsAndFiveInStat)
+{
+	Flow f;
+
+	for (__u8 flags : {ACK, URG, ECE, CWR}) {
+		f.packet.tcp_flags = flags;
+		f.update(0, 1ns);
+	}
+	EXPECT_EQ(f.flow.direction[0].tcp_flags, ACK | URG | ECE | CWR);
+	EXPECT_EQ(f.flow.direction[0].stat, ACK);
+	f.packet.tcp_flags = FIN | SYN | RST | PSH;
+	f.update(0, 1ns);
+	EXPECT_EQ(f.flow.direction[0].tcp_flags, 0xff);
+	EXPECT_EQ(f.flow.direction[0].stat, 0x1f);
+}
+
+TEST(Direction, KeepsSmallestLargestAndLastWindow)
+{
+	Flow f;
+
+	const tcpwin_direction &direction = f.window(500);
+	EXPECT_EQ(direction.window_min, 500);
+	EXPECT_EQ(direction.window_max, 500);
+	f.window(65535);
+	f.window(3);
+	f.window(400);
+	EXPECT_EQ(direction.window_min, 3);
+	EXPECT_EQ(direction.window_max, 65535);
+	EXPECT_EQ(direction.window_last, 400);
+}
+
+TEST(Direction, SmallestWindowOfLargeOnesIsNotZero)
+{
+	Flow f;
+	f.window(65535);
+	EXPECT_EQ(f.flow.direction[0].window_min, 65535);
+}
+
+TEST(Direction, WindowScaleIsThatOfTheLastSyn)
+{
+	Flow f;
+
+	EXPECT_EQ(f.scale(ACK, TCPWIN_NO_WINDOW_SCALE).window_scale, TCPWIN_NO_WINDOW_SCALE);
+	EXPECT_EQ(f.scale(SYN, 7).window_scale, 7);
+	EXPECT_EQ(f.scale(ACK, TCPWIN_NO_WINDOW_SCALE).window_scale, 7) << "only SYNs carry it";
+	EXPECT_EQ(f.scale(SYN | ACK, 9).window_scale, 9);
+	EXPECT_EQ(f.scale(SYN, 0).window_scale, 0);
+	EXPECT_EQ(f.scale(SYN, TCPWIN_NO_WINDOW_SCALE).window_scale, TCPWIN_NO_WINDOW_SCALE);
+}
+
+// ------------------------------------------------------------------ expiry
+
+TEST(Expiry, IsAtLeastTheTimeoutNotMore)
+{
+	const std::pair<tcpwin_timeout, nanoseconds> timeouts[] = {
+		{TCPWIN_TIMEOUT_NEW, 10s},
+		{TCPWIN_TIMEOUT_BGN, 2200ms},
+		{TCPWIN_TIMEOUT_EST, 1s},
+		{TCPWIN_TIMEOUT_ABRT, 1ms},
+	};
+	for (auto [timeout, after] : timeouts)
+		for (int i : {0, 1}) {
+			Flow f;
+			f.seen(i, 5s, timeout);
+			EXPECT_EQ(f.expires(), 5s + after);
+			EXPECT_FALSE(f.is_expired(5s));
+			EXPECT_FALSE(f.is_expired(5s + after - 1ns)) << timeout;
+			EXPECT_TRUE(f.is_expired(5s + after)) << timeout;
+			EXPECT_TRUE(f.is_expired(5s + after + 1ns)) << timeout;
+		}
+}
+
+TEST(Expiry, NanosecondsDoNotGetLostInLongUptimes)
+{
+	constexpr auto ten_years = 87600h;
+	Flow f;
+	f.seen(0, ten_years, TCPWIN_TIMEOUT_ABRT);
+
+	EXPECT_FALSE(f.is_expired(ten_years + 1ms - 1ns));
+	EXPECT_TRUE(f.is_expired(ten_years + 1ms));
+}
+
+TEST(Expiry, WaitsForEveryDirection)
+{
+	for (int i : {0, 1}) {
+		Flow f;
+		f.seen(i, 1s, TCPWIN_TIMEOUT_EST).seen(1 - i, 1500ms, TCPWIN_TIMEOUT_ABRT);
+		EXPECT_EQ(f.expires(), 2s) << "1 s + 1 s is later than 1.5 s + 1 ms";
+		EXPECT_FALSE(f.is_expired(2s - 1ns));
+		EXPECT_TRUE(f.is_expired(2s));
+
+		f.seen(1 - i, 1999ms + 1ns, TCPWIN_TIMEOUT_ABRT);
+		EXPECT_EQ(f.expires(), 2s + 1ns);
+	}
+}
+
+TEST(Expiry, DirectionWithoutPacketsDoesNotCount)
+{
+	Flow f;
+	f.seen(0, 1s, TCPWIN_TIMEOUT_ABRT).seen(1, 100s, TCPWIN_TIMEOUT_NEW);
+	f.flow.direction[1].packets = 0;
+
+	EXPECT_EQ(f.expires(), 1001ms);
+}
+
+TEST(Expiry, TimeBackwardsIsNoIdleTime)
+{
+	Flow f;
+	f.seen(0, 5s, TCPWIN_TIMEOUT_ABRT);
+
+	EXPECT_FALSE(f.is_expired(5s - 1ns));
+	EXPECT_FALSE(f.is_expired(1s));
+	EXPECT_FALSE(f.is_expired(0s));
+}
+
+TEST(Expiry, LastSeenNeverGoesBack)
+{
+	Flow f;
+
+	f.update(0, 5s);
+	const tcpwin_direction &direction = f.update(0, 3s);
+	EXPECT_EQ(direction.last_ns, ns(5s));
+	EXPECT_EQ(direction.first_ns, ns(5s));
+	EXPECT_EQ(direction.packets, 2u) << "the packet counts";
+	EXPECT_EQ(f.expires(), 6s);
+
+	f.update(1, 4s);
+	EXPECT_EQ(f.flow.direction[1].last_ns, ns(4s)) << "each direction has its own time";
+	EXPECT_EQ(f.expires(), 6s);
+}
+
+TEST(Expiry, EveryPacketRefreshesLastSeen)
+{
+	for (__u8 flags : {0, int(ACK), int(FIN | ACK), int(RST), int(SYN), int(URG)}) {
+		Flow f;
+		f.update(0, 0s);
+		f.packet.tcp_flags = flags;
+		f.update(0, 500ms);
+		EXPECT_EQ(f.update(0, 501ms - 1ns).last_ns, ns(501ms - 1ns)) << int(flags);
+	}
+}
+
+TEST(Expiry, ChangedTimeoutsApplyToLivingFlows)
+{
+	Flow f;
+	f.update(0, 1s);
+	EXPECT_TRUE(f.is_expired(2s));
+
+	f.config.timeout_ns[TCPWIN_TIMEOUT_EST] = ns(5s);
+	EXPECT_EQ(f.expires(), 6s);
+	EXPECT_FALSE(f.is_expired(6s - 1ns));
+	f.config.timeout_ns[TCPWIN_TIMEOUT_EST] = 1;
+	EXPECT_FALSE(f.is_expired(1s));
+	EXPECT_TRUE(f.is_expired(1s + 1ns));
+}
+
+TEST(Expiry, ChangedLimitsApplyToLivingFlows)
+{
+	Flow f;
+	f.window(0);
+	EXPECT_EQ(f.flow.direction[0].state, TCPWIN_STATE_EST);
+
+	f.config.abort_count = 1;
+	EXPECT_EQ(f.window(1000).state, TCPWIN_STATE_ABRT);
+
+	Flow g;
+	g.window(10);
+	g.config.window_threshold = 11;
+	EXPECT_EQ(g.window(10).zero_window_count, 1u);
+}
+
+TEST(Expiry, ReasonIsIdleForEveryTimeoutButAbort)
+{
+	for (auto timeout : {TCPWIN_TIMEOUT_NEW, TCPWIN_TIMEOUT_BGN, TCPWIN_TIMEOUT_EST})
+		for (int i : {0, 1})
+			EXPECT_EQ(Flow().seen(i, 1s, timeout).reason(), TCPWIN_END_IDLE_TIMEOUT) << timeout;
+	for (int i : {0, 1})
+		EXPECT_EQ(Flow().seen(i, 1s, TCPWIN_TIMEOUT_ABRT).reason(), TCPWIN_END_ABORT_TIMEOUT);
+	EXPECT_EQ(Flow().seen(0, 1s, TCPWIN_TIMEOUT_ABRT).seen(1, 2s, TCPWIN_TIMEOUT_ABRT).reason(),
+		  TCPWIN_END_ABORT_TIMEOUT);
+}
+
+TEST(Expiry, ReasonIsThatOfTheDirectionThatHeldTheFlowToTheLast)
+{
+	for (int i : {0, 1}) {
+		Flow idle, abort;
+		idle.seen(i, 1s, TCPWIN_TIMEOUT_EST).seen(1 - i, 1500ms, TCPWIN_TIMEOUT_ABRT);
+		EXPECT_EQ(idle.reason(), TCPWIN_END_IDLE_TIMEOUT) << "2 s against 1.501 s";
+
+		abort.seen(i, 1s, TCPWIN_TIMEOUT_EST).seen(1 - i, 1999500us, TCPWIN_TIMEOUT_ABRT);
+		EXPECT_EQ(abort.reason(), TCPWIN_END_ABORT_TIMEOUT) << "2 s against 2.0005 s";
+	}
+}
+
+TEST(Expiry, ReasonOfRealPackets)
+{
+	Flow idle;
+	idle.update(0, 1s);
+	EXPECT_EQ(idle.reason(), TCPWIN_END_IDLE_TIMEOUT);
+
+	Flow abort;
+	abort.update(1, 0s);
+	abort.window(0);
+	abort.window(0);
+	EXPECT_EQ(abort.reason(), TCPWIN_END_ABORT_TIMEOUT);
+
+	Flow finished;
+	finished.packet.tcp_flags = FIN | ACK;
+	finished.update(0, 0s);
+	EXPECT_EQ(finished.reason(), TCPWIN_END_IDLE_TIMEOUT) << "a FIN alone leaves the idle timeout of 1 s";
+}
+
+} // namespace

@@ -17,9 +17,8 @@
 
 #include "bpf/program.hpp"
 #include "record.hpp"
+#include "record_writers.hpp"
 #include "report.hpp"
-#include "sinks/format.hpp"
-#include "sinks/output.hpp"
 #include "stop_signal.hpp"
 
 namespace tcpwin {
@@ -32,7 +31,6 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds linger = 2s;             // an ended entry stays so long, a flow that comes back reuses it
 constexpr nanoseconds link_check = 250ms;      // how soon a deleted interface is noticed
 constexpr nanoseconds full_warning = 1s;       // at most so often
-constexpr std::size_t flush_size = 256 * 1024; // bytes of records in memory
 
 std::string_view name_of(XdpMode mode)
 {
@@ -53,9 +51,8 @@ struct InterfaceName {
 
 class Session {
 public:
-	Session(const AttachOptions &options, StopSignal stop, Output output, Program program)
-		: options_(options), stop_(std::move(stop)), output_(std::move(output)), program_(std::move(program)),
-		  format_(options.format == Format::json ? make_json_format() : make_t2_format())
+	Session(const AttachOptions &options, StopSignal stop, RecordWriters writers, Program program)
+		: options_(options), stop_(std::move(stop)), writers_(std::move(writers)), program_(std::move(program))
 	{
 	}
 
@@ -69,23 +66,17 @@ private:
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(bool shutdown);
 	Result<void> write_records();
-	Result<void> flush();
 	Result<void> check_links();
-	void take(const tcpwin_record &record, nanoseconds wall_offset);
 	void warn_full();
 	std::string_view interface_name(unsigned ifindex) const;
 
 	const AttachOptions &options_;
 	StopSignal stop_;
-	Output output_;
+	RecordWriters writers_;
 	Program program_;
-	std::unique_ptr<FlowFormat> format_;
 	std::vector<XdpLink> links_;
 	std::vector<InterfaceName> names_; // outlives the interfaces
-	fmt::memory_buffer buffer_;
-	std::uint64_t flows_in_buffer_ = 0;
-	bool output_failed_ = false;
-	Totals totals_;
+	std::uint64_t packets_reported_ = 0;
 	Clock::time_point last_full_warning_{};
 };
 
@@ -100,8 +91,7 @@ Result<void> Session::attach_all()
 		names_.push_back({link->ifindex(), interface});
 		links_.push_back(std::move(*link));
 	}
-	format_->begin(buffer_);
-	return flush();
+	return writers_.flush(stop_);
 }
 
 std::string_view Session::interface_name(unsigned ifindex) const
@@ -111,40 +101,24 @@ std::string_view Session::interface_name(unsigned ifindex) const
 	return found == names_.end() ? std::string_view("?") : found->name;
 }
 
-// Counted whether it can be written or not: the end report tells of both.
-void Session::take(const tcpwin_record &record, nanoseconds wall_offset)
-{
-	const FlowRecord flow =
-		make_flow_record(record, options_.config, wall_offset, interface_name(record.flow.ifindex));
-	totals_.add(flow);
-	flows_in_buffer_++;
-	format_->flow(flow, buffer_);
-}
-
-Result<void> Session::flush()
-{
-	Result<void> written;
-	if (!output_failed_)
-		written = output_.write({buffer_.data(), buffer_.size()}, stop_);
-	output_failed_ = output_failed_ || !written;
-	if (output_failed_)
-		totals_.unwritten += flows_in_buffer_;
-	flows_in_buffer_ = 0;
-	buffer_.clear();
-	return written;
-}
-
 Result<void> Session::write_records()
 {
 	const nanoseconds wall_offset = wall_clock_offset();
 	Result<void> written;
+	const auto flush_if_large = [&] {
+		if (auto flushed = writers_.flush_if_large(stop_); !flushed)
+			written = flushed;
+	};
 	program_.drain([&](const tcpwin_record &record) {
-		take(record, wall_offset);
-		if (buffer_.size() >= flush_size)
-			if (auto flushed = flush(); !flushed)
-				written = flushed;
+		writers_.flow(make_flow_record(record, options_.config, wall_offset,
+					       interface_name(record.flow.ifindex)));
+		flush_if_large();
 	});
-	if (auto flushed = flush(); !flushed)
+	program_.drain_packets([&](const tcpwin_packet_event &event) {
+		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
+		flush_if_large();
+	});
+	if (auto flushed = writers_.flush(stop_); !flushed)
 		return flushed;
 	return written;
 }
@@ -201,14 +175,14 @@ Result<void> Session::wait(Clock::time_point until)
 	const timespec timeout{seconds.count(), (left - seconds).count()};
 	pollfd fds[] = {{stop_.fd(), POLLIN, 0},
 			{program_.ring_fd(), POLLIN, 0},
-			{output_.has_reader() ? output_.fd() : -1, 0, 0}};
+			{writers_.watched_fd(), 0, 0}};
 
 	if (ppoll(fds, std::size(fds), &timeout, nullptr) < 0 && errno != EINTR)
 		return fail("cannot wait for packets", describe_errno(errno));
 	if (fds[0].revents)
 		stop_.collect();
 	if (fds[2].revents & POLLERR)
-		return fail("cannot write records to " + output_.name(), "its reader has gone");
+		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has gone");
 	return fds[1].revents ? write_records() : Result<void>{};
 }
 
@@ -240,11 +214,11 @@ Result<void> Session::finish()
 {
 	links_.clear();
 	wait_for_packets_in_flight();
-	const bool failed_before = output_failed_;
+	const std::uint64_t unwritten_before = writers_.unwritten_flows();
 	if (auto swept = sweep(true); !swept)
 		return swept;
-	if (output_failed_ && !failed_before)
-		return fail("cannot write records to " + output_.name(), "the last records were lost");
+	if (unwritten_before == 0 && writers_.unwritten_flows() != 0)
+		return fail("cannot write records to " + writers_.flow_output().name(), "the last records were lost");
 	return {};
 }
 
@@ -255,7 +229,7 @@ std::string Session::report()
 		spdlog::error("{}", counters.error().sentence());
 		return {};
 	}
-	return format_report(totals_, *counters, options_.config, program_.max_flows());
+	return format_report(writers_.totals(), *counters, options_.config, program_.max_flows());
 }
 
 } // namespace
@@ -269,14 +243,16 @@ Result<void> attach(const AttachOptions &options)
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
-	auto program = Program::load(options.max_flows, options.config);
+	auto program = Program::load({.max_flows = options.max_flows,
+				      .config = options.config,
+				      .report_packets = !options.packets.empty()});
 	if (!program)
 		return tl::unexpected(program.error());
-	auto output = Output::open(options.output);
-	if (!output)
-		return tl::unexpected(output.error());
+	auto writers = RecordWriters::open(options);
+	if (!writers)
+		return tl::unexpected(writers.error());
 
-	Session session(options, std::move(*stop), std::move(*output), std::move(*program));
+	Session session(options, std::move(*stop), std::move(*writers), std::move(*program));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
 	auto result = session.watch();

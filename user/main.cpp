@@ -7,6 +7,7 @@
 
 #include "attach.hpp"
 #include "options.hpp"
+#include "replay.hpp"
 
 namespace {
 
@@ -51,6 +52,10 @@ Result<void> run(int argc, char **argv)
 	if (auto *information = std::get_if<Information>(&*options)) {
 		std::fputs(information->text.c_str(), stdout);
 		return {};
+	}
+	if (auto *replay_options = std::get_if<ReplayOptions>(&*options)) {
+		spdlog::set_level(level_of(replay_options->verbosity));
+		return replay(*replay_options);
 	}
 	const auto &attach_options = std::get<AttachOptions>(*options);
 	spdlog::set_level(level_of(attach_options.verbosity));

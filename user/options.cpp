@@ -16,6 +16,21 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+constexpr auto replay_examples = R"(Durations take a unit: 10s, 2.2s, 1ms, 5min, 1h30min.
+
+Examples:
+  # Flow records of a capture as JSON lines, the end report on stderr
+  tcpwin-agent replay capture.pcapng
+
+  # As Tranalyzer2 prints them, flows and packets
+  tcpwin-agent replay capture.pcap --format t2 --timeout-new 182s --output flows.txt --packets packets.txt
+
+  # What tcpdump writes, of one host
+  tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
+
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage; with --engine kernel
+also 69 not supported by this kernel, 77 no permission.)";
+
 constexpr nanoseconds shortest_poll_interval = std::chrono::milliseconds(1);
 
 constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
@@ -88,12 +103,43 @@ void remove_repeated(std::vector<std::string> &names)
 	names.erase(end, names.end());
 }
 
+void add_common(CLI::App &app, CommonOptions &options)
+{
+	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
+
+	app.add_option("-o,--output", options.output, "File for the flow records, - for standard output")
+		->type_name("FILE")
+		->capture_default_str();
+	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
+		->type_name("FILE");
+	app.add_option_function<std::string>(
+		   "--format", [&](const std::string &name) { options.format = formats.at(name); },
+		   "json: one object a line; t2: Tranalyzer2's columns")
+		->check(CLI::IsMember({"json", "t2"}))
+		->type_name("FORMAT")
+		->default_str("json");
+	add_state_machine(app, options.config);
+
+	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { options.verbosity = Verbosity::quiet; },
+					    "Only errors on stderr, no end report");
+	app.add_flag_callback("-v,--verbose", [&] { options.verbosity = Verbosity::verbose; },
+			      "More on stderr, the kernel verifier's log included")
+		->excludes(quiet);
+}
+
+void add_max_flows(CLI::App &app, std::uint32_t &max_flows)
+{
+	app.add_option("--max-flows", max_flows,
+		       "Size of the kernel's flow table (about 240 bytes of kernel memory each)")
+		->check(CLI::Range(1U, 100'000'000U))
+		->capture_default_str();
+}
+
 void add_attach(CLI::App &app, AttachOptions &options)
 {
 	static const std::map<std::string, XdpMode> modes{{"auto", XdpMode::automatic},
 							  {"native", XdpMode::native},
 							  {"generic", XdpMode::generic}};
-	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
 
 	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required();
 	app.add_option_function<std::string>(
@@ -102,15 +148,6 @@ void add_attach(CLI::App &app, AttachOptions &options)
 		->check(CLI::IsMember({"auto", "native", "generic"}))
 		->type_name("MODE")
 		->default_str("auto");
-	app.add_option("-o,--output", options.output, "File for the records, - for standard output")
-		->type_name("FILE")
-		->capture_default_str();
-	app.add_option_function<std::string>(
-		   "--format", [&](const std::string &name) { options.format = formats.at(name); },
-		   "json: one object a line; t2: Tranalyzer2's columns")
-		->check(CLI::IsMember({"json", "t2"}))
-		->type_name("FORMAT")
-		->default_str("json");
 	add_duration(app, "--duration", nanoseconds(0), "End after this time (default: never)",
 		     [&](nanoseconds value) { options.duration = value; });
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
@@ -119,48 +156,68 @@ void add_attach(CLI::App &app, AttachOptions &options)
 				     throw CLI::ValidationError("--poll-interval", "it must be at least 1ms");
 			     options.poll_interval = value;
 		     });
-	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 240 bytes of kernel memory each)")
-		->check(CLI::Range(1U, 100'000'000U))
-		->capture_default_str();
-	add_state_machine(app, options.config);
-
-	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { options.verbosity = Verbosity::quiet; },
-					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { options.verbosity = Verbosity::verbose; },
-			      "More on stderr, the kernel verifier's log included")
-		->excludes(quiet);
+	add_max_flows(app, options.max_flows);
+	add_common(app, options);
 	app.footer(attach_examples);
+}
+
+void add_replay(CLI::App &app, ReplayOptions &options)
+{
+	static const std::map<std::string, EngineKind> engines{{"portable", EngineKind::portable},
+							       {"kernel", EngineKind::kernel}};
+
+	app.add_option("FILE", options.files, "pcap or pcapng files, also compressed, in order; - for standard input")
+		->required();
+	app.add_option("--filter", options.filter, "Only frames that match, as pcap-filter(7) and tcpdump have it")
+		->type_name("EXPRESSION");
+	app.add_option_function<std::string>(
+		   "--engine", [&](const std::string &name) { options.engine = engines.at(name); },
+		   "portable: in user space; kernel: every frame through the XDP program (root, slower)")
+		->check(CLI::IsMember({"portable", "kernel"}))
+		->type_name("ENGINE")
+		->default_str("portable");
+	add_max_flows(app, options.max_flows);
+	add_common(app, options);
+	app.footer(replay_examples);
 }
 
 } // namespace
 
-Result<std::variant<AttachOptions, Information>> parse_options(int argc, const char *const *argv)
+Result<Command> parse_options(int argc, const char *const *argv)
 {
-	AttachOptions options;
+	AttachOptions attach_options;
+	ReplayOptions replay_options;
 	CLI::App app(description, "tcpwin-agent");
 	app.set_version_flag("--version", "tcpwin-agent " TCPWIN_VERSION);
 	app.require_subcommand(1);
-	app.footer("'tcpwin-agent attach --help' shows its options and examples, for instance:\n"
-		   "  sudo tcpwin-agent attach eth0");
+	app.footer("'tcpwin-agent COMMAND --help' shows the options and examples of a command, for instance:\n"
+		   "  sudo tcpwin-agent attach eth0\n"
+		   "  tcpwin-agent replay capture.pcap");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
-	add_attach(*attach, options);
+	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
+	add_attach(*attach, attach_options);
+	add_replay(*replay, replay_options);
 
 	try {
 		app.parse(argc, argv);
-		remove_repeated(options.interfaces);
 	} catch (const CLI::ParseError &error) {
 		if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
 			std::ostringstream text, ignored;
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		if (attach->parsed())
-			return fail("wrong usage", error.what(), "see tcpwin-agent attach --help", Exit::usage);
+		for (const CLI::App *command : {attach, replay})
+			if (command->parsed())
+				return fail("wrong usage", error.what(),
+					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
 		return fail("wrong usage",
 			    argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing",
 			    "see tcpwin-agent --help", Exit::usage);
 	}
-	return options;
+	if (replay->parsed())
+		return replay_options;
+	remove_repeated(attach_options.interfaces);
+	return attach_options;
 }
 
 } // namespace tcpwin

@@ -13,22 +13,35 @@
 
 #include "bpf/xdp_link.hpp"
 #include "error.hpp"
+#include "sinks/format.hpp"
 
 namespace tcpwin {
 
-enum class Format { json, t2 };
 enum class Verbosity { quiet, normal, verbose };
 
-struct AttachOptions {
-	std::vector<std::string> interfaces;
-	XdpMode mode = XdpMode::automatic;
+// What attach and replay have in common.
+struct CommonOptions {
 	std::string output = "-";
+	std::string packets; // file for packet records, or empty
 	Format format = Format::json;
-	std::optional<std::chrono::nanoseconds> duration;
-	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	Verbosity verbosity = Verbosity::normal;
+};
+
+struct AttachOptions : CommonOptions {
+	std::vector<std::string> interfaces;
+	XdpMode mode = XdpMode::automatic;
+	std::optional<std::chrono::nanoseconds> duration;
+	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
+};
+
+enum class EngineKind { portable, kernel };
+
+struct ReplayOptions : CommonOptions {
+	std::vector<std::string> files;
+	EngineKind engine = EngineKind::portable;
+	std::string filter;
 };
 
 // What --help and --version print; nothing else is to be done.
@@ -36,6 +49,8 @@ struct Information {
 	std::string text;
 };
 
-Result<std::variant<AttachOptions, Information>> parse_options(int argc, const char *const *argv);
+using Command = std::variant<AttachOptions, ReplayOptions, Information>;
+
+Result<Command> parse_options(int argc, const char *const *argv);
 
 } // namespace tcpwin

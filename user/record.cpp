@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <arpa/inet.h>
+#include <fmt/chrono.h>
 #include <ctime>
 
 namespace tcpwin {
@@ -24,18 +25,31 @@ nanoseconds clock_now(clockid_t clock)
 	return std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec);
 }
 
+WallTime wall_time(std::uint64_t clock_ns, nanoseconds offset)
+{
+	return WallTime(nanoseconds(static_cast<std::int64_t>(clock_ns)) + offset);
+}
+
+nanoseconds timeout_of(std::uint8_t timeout, const tcpwin_config &config)
+{
+	return nanoseconds(config.timeout_ns[timeout % TCPWIN_TIMEOUT_COUNT]);
+}
+
+// Clocks of two CPUs may differ: an earlier time is no time since.
+nanoseconds since(std::uint64_t then_ns, std::uint64_t now_ns)
+{
+	return nanoseconds(now_ns > then_ns ? now_ns - then_ns : 0);
+}
+
 Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_config &config, nanoseconds offset)
 {
 	const tcpwin_direction &direction = record.flow.direction[endpoint];
-	const auto wall = [offset](std::uint64_t ns) {
-		return WallTime(nanoseconds(static_cast<std::int64_t>(ns)) + offset);
-	};
 	return {
 		.ip = format_address(record.key.address[endpoint]),
 		.port = record.key.port[endpoint],
-		.first = wall(direction.first_ns),
-		.last = wall(direction.last_ns),
-		.timeout = nanoseconds(config.timeout_ns[direction.timeout % TCPWIN_TIMEOUT_COUNT]),
+		.first = wall_time(direction.first_ns, offset),
+		.last = wall_time(direction.last_ns, offset),
+		.timeout = timeout_of(direction.timeout, config),
 		.direction = direction,
 	};
 }
@@ -79,6 +93,34 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 	flow.first = flow.b.seen() ? std::min(flow.a.first, flow.b.first) : flow.a.first;
 	flow.last = flow.b.seen() ? std::max(flow.a.last, flow.b.last) : flow.a.last;
 	return flow;
+}
+
+PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t number, const tcpwin_config &config,
+				nanoseconds wall_offset)
+{
+	const unsigned from = event.sender & 1, to = from ^ 1;
+	return {
+		.number = number,
+		.flow_id = event.flow_id,
+		.dir = from == event.a_side ? 'A' : 'B',
+		.time = wall_time(event.now_ns, wall_offset),
+		.iat = since(event.previous_ns, event.now_ns),
+		.duration = since(event.first_ns, event.now_ns),
+		.source_ip = format_address(event.key.address[from]),
+		.destination_ip = format_address(event.key.address[to]),
+		.source_port = event.key.port[from],
+		.destination_port = event.key.port[to],
+		.vlan = event.key.vlan,
+		.timeout = timeout_of(event.timeout, config),
+		.event = event,
+	};
+}
+
+std::string format_time(WallTime time)
+{
+	const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+	return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
+			   (time - whole).count());
 }
 
 } // namespace tcpwin

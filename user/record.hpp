@@ -31,7 +31,7 @@ struct Side {
 
 struct FlowRecord {
 	std::uint64_t id;
-	std::string_view interface; // of the first packet; valid as long as the source
+	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
 	std::uint16_t vlan;         // 0: none
 	int ip_version;
 	tcpwin_end_reason reason;
@@ -44,6 +44,29 @@ struct FlowRecord {
 // wall_offset: what to add to the record's clock to get wall-clock time.
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config,
 			    std::chrono::nanoseconds wall_offset, std::string_view interface);
+
+// A packet of a flow, and its direction after it.
+struct PacketRecord {
+	std::uint64_t number; // of the frame in the capture; live: of the packet record
+	std::uint64_t flow_id;
+	char dir; // 'A' or 'B', by the flow's first packet
+	WallTime time;
+	std::chrono::nanoseconds iat;      // since the direction's packet before, 0 for its first
+	std::chrono::nanoseconds duration; // since the direction's first packet
+	std::string source_ip;
+	std::string destination_ip;
+	std::uint16_t source_port;
+	std::uint16_t destination_port;
+	std::uint16_t vlan;
+	std::chrono::nanoseconds timeout;
+	tcpwin_packet_event event;
+};
+
+PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t number, const tcpwin_config &config,
+				std::chrono::nanoseconds wall_offset);
+
+// RFC 3339, UTC, nanoseconds.
+std::string format_time(WallTime time);
 
 std::string format_address(const tcpwin_address &address);
 

@@ -77,8 +77,10 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
 	if (std::uint64_t deferred = counters.value[TCPWIN_COUNTER_DEFERRED_CUTS])
 		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
+	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_PACKETS_UNREPORTED])
+		fmt::format_to(out, "Packet records lost (ring buffer full): {}\n", unreported);
 	if (totals.unwritten)
-		fmt::format_to(out, "Flow records that could not be written: {}\n", totals.unwritten);
+		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);
 	if (std::uint64_t full = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])
 		fmt::format_to(out, "The flow table was full: --max-flows {} would have been enough\n",
 			       enough_flows(max_flows, full));

@@ -141,7 +141,8 @@ enum tcpwin_counter {
 	TCPWIN_COUNTER_COUNT
 };
 
-#define TCPWIN_COUNTER_OF_REJECT(reject) (TCPWIN_COUNTER_NOT_IP + (reject) - TCPWIN_REJECT_NOT_IP)
+#define TCPWIN_COUNTER_OF_REJECT(reject) \
+	((__u32)TCPWIN_COUNTER_NOT_IP + (__u32)(reject) - (__u32)TCPWIN_REJECT_NOT_IP)
 
 /* One CPU's counters; only programs that run with softirqs off write them. */
 struct tcpwin_counters {

@@ -60,7 +60,7 @@ std::string write(const FlowFormat &format, const tcpwin_record &record, std::st
 
 TEST(Json, HasEveryField)
 {
-	const auto flow = nlohmann::json::parse(write(*make_json_format(), aborted()));
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted()));
 	EXPECT_EQ(flow, nlohmann::json::parse(R"({
 		"schema": 1, "event": "flow", "flow_id": 7, "in_iface": "eth0", "vlan": null, "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
@@ -78,7 +78,7 @@ TEST(Json, HasEveryField)
 
 TEST(Json, IsOneLine)
 {
-	const std::string text = write(*make_json_format(), aborted());
+	const std::string text = write(*make_flow_format(Format::json), aborted());
 	EXPECT_EQ(text.find('\n'), text.size() - 1);
 }
 
@@ -86,7 +86,7 @@ TEST(Json, BIsNullIfNeverSeen)
 {
 	tcpwin_record record = aborted();
 	record.flow.direction[0] = {};
-	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
 	EXPECT_TRUE(flow["b"].is_null());
 	EXPECT_EQ(flow["a"]["ip"], "10.0.0.2");
 }
@@ -96,7 +96,7 @@ TEST(Json, TheOnlyDirectionIsA)
 	tcpwin_record record = aborted();
 	record.flow.a_side = 0;
 	record.flow.direction[0] = {};
-	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
 	EXPECT_EQ(flow["a"]["ip"], "10.0.0.2");
 	EXPECT_TRUE(flow["b"].is_null());
 }
@@ -107,7 +107,7 @@ TEST(Json, Ipv6AndVlan)
 	record.key.vlan = 42;
 	inet_pton(AF_INET6, "2001:db8::1", record.key.address[0].byte);
 	inet_pton(AF_INET6, "2001:db8::2", record.key.address[1].byte);
-	const auto flow = nlohmann::json::parse(write(*make_json_format(), record));
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
 	EXPECT_EQ(flow["ip_version"], 6);
 	EXPECT_EQ(flow["vlan"], 42);
 	EXPECT_EQ(flow["a"]["ip"], "2001:db8::2");
@@ -115,17 +115,17 @@ TEST(Json, Ipv6AndVlan)
 
 TEST(Json, AnyInterfaceNameIsQuoted)
 {
-	const auto flow = nlohmann::json::parse(write(*make_json_format(), aborted(), "we\"ird\\\xff"));
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted(), "we\"ird\\\xff"));
 	EXPECT_THAT(flow["in_iface"].get<std::string>(), testing::StartsWith("we\"ird\\"));
 }
 
 TEST(T2, HasTheColumnsOfTranalyzer)
 {
 	fmt::memory_buffer head;
-	make_t2_format()->begin(head);
+	make_flow_format(Format::t2)->begin(head);
 	EXPECT_EQ(fmt::to_string(head), "%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\tdstIP\t"
 					"dstPort\tl4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n");
-	EXPECT_EQ(write(*make_t2_format(), aborted()),
+	EXPECT_EQ(write(*make_flow_format(Format::t2), aborted()),
 		  "A\t7\t1000000005.000000001\t1000000006.250000000\t1.249999999\t-\t10.0.0.2\t50000\t10.0.0.1\t443\t6\t"
 		  "0xd2\t0x04\t2\n"
 		  "B\t7\t1000000005.500000000\t1000000007.000000000\t1.500000000\t-\t10.0.0.1\t443\t10.0.0.2\t50000\t6\t"
@@ -137,7 +137,7 @@ TEST(T2, VlanIsTheInnermostIdAndASingleDirectionIsOneLine)
 	tcpwin_record record = aborted();
 	record.key.vlan = 42;
 	record.flow.direction[0] = {};
-	const std::string text = write(*make_t2_format(), record);
+	const std::string text = write(*make_flow_format(Format::t2), record);
 	EXPECT_THAT(text, HasSubstr("\t42\t10.0.0.2\t50000\t10.0.0.1\t443\t"));
 	EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }

@@ -78,6 +78,13 @@ CaptureReader::CaptureReader(CaptureReader &&) noexcept = default;
 CaptureReader &CaptureReader::operator=(CaptureReader &&) noexcept = default;
 CaptureReader::~CaptureReader() = default;
 
+Result<void> CaptureReader::check(const std::string &path)
+{
+	if (path == "-" || access(path.c_str(), R_OK) == 0)
+		return {};
+	return fail("cannot open " + path, describe_errno(errno));
+}
+
 Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter)
 {
 	auto state = std::make_unique<State>();

@@ -13,6 +13,9 @@ namespace tcpwin {
 // A capture file: pcap or pcapng, also compressed (gzip, zstd, xz, ..., told by content), "-" for standard input.
 class CaptureReader {
 public:
+	// Whether there is such a file and it may be read.
+	static Result<void> check(const std::string &path);
+
 	// filter: a pcap-filter(7) expression, or empty. Errors name the file and what is wrong with it.
 	static Result<CaptureReader> open(const std::string &path, const std::string &filter);
 

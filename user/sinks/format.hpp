@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How flow records are written. A format only appends to a buffer; where the
+// How records are written. A format only appends to a buffer; where the
 // buffer goes is user/sinks/output.hpp.
 #pragma once
 
@@ -18,10 +18,19 @@ public:
 	virtual void flow(const FlowRecord &record, fmt::memory_buffer &out) const = 0;
 };
 
-// One JSON object a line, "schema":1.
-std::unique_ptr<FlowFormat> make_json_format();
+class PacketFormat {
+public:
+	virtual ~PacketFormat() = default;
+	virtual void begin(fmt::memory_buffer &) const {}
+	virtual void packet(const PacketRecord &record, fmt::memory_buffer &out) const = 0;
+};
 
-// Tranalyzer2's text columns, one line a direction.
-std::unique_ptr<FlowFormat> make_t2_format();
+enum class Format {
+	json, // one object a line, "schema":1
+	t2,   // Tranalyzer2's text columns; one line a direction of a flow
+};
+
+std::unique_ptr<FlowFormat> make_flow_format(Format format);
+std::unique_ptr<PacketFormat> make_packet_format(Format format);
 
 } // namespace tcpwin

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <iterator>
 
-#include <fmt/chrono.h>
 #include <fmt/compile.h>
 #include <nlohmann/json.hpp>
 
 #include "names.hpp"
-#include "sinks/format.hpp"
+#include "sinks/json.hpp"
 
 namespace tcpwin {
 namespace {
@@ -20,14 +19,6 @@ void put_seconds(Out out, nanoseconds duration)
 		       duration.count() % 1'000'000'000);
 }
 
-// RFC 3339, UTC, nanoseconds.
-void put_time(Out out, WallTime time)
-{
-	const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-	fmt::format_to(out, "\"{:%Y-%m-%dT%H:%M:%S}.{:09}Z\"", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-		       (time - whole).count());
-}
-
 void put_flags(Out out, std::uint8_t flags)
 {
 	const char *comma = "";
@@ -38,6 +29,14 @@ void put_flags(Out out, std::uint8_t flags)
 	}
 	TCPWIN_FLAGS(X)
 #undef X
+}
+
+void put_vlan(Out out, std::uint16_t vlan)
+{
+	if (vlan)
+		fmt::format_to(out, FMT_COMPILE("{}"), vlan);
+	else
+		fmt::format_to(out, FMT_COMPILE("null"));
 }
 
 void put_side(Out out, const Side &side)
@@ -65,7 +64,7 @@ std::string quote(std::string_view text)
 	return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-class JsonFormat final : public FlowFormat {
+class JsonFlowFormat final : public FlowFormat {
 public:
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
@@ -73,17 +72,12 @@ public:
 		fmt::format_to(out,
 			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"in_iface\":{},"
 					   "\"vlan\":"),
-			       r.id, quote(r.interface));
-		if (r.vlan)
-			fmt::format_to(out, FMT_COMPILE("{}"), r.vlan);
-		else
-			fmt::format_to(out, FMT_COMPILE("null"));
-		fmt::format_to(out, FMT_COMPILE(",\"ip_version\":{},\"start\":"), r.ip_version);
-		put_time(out, r.first);
-		fmt::format_to(out, FMT_COMPILE(",\"end\":"));
-		put_time(out, r.last);
-		fmt::format_to(out, FMT_COMPILE(",\"start_ns\":{},\"end_ns\":{},\"duration\":"),
-			       r.first.time_since_epoch().count(), r.last.time_since_epoch().count());
+			       r.id, r.interface.empty() ? "null" : quote(r.interface));
+		put_vlan(out, r.vlan);
+		fmt::format_to(out,
+			       FMT_COMPILE(",\"ip_version\":{},\"start\":\"{}\",\"end\":\"{}\",\"start_ns\":{},"
+					   "\"end_ns\":{},\"duration\":"),
+			       r.ip_version, format_time(r.first), format_time(r.last), r.first.time_since_epoch().count(), r.last.time_since_epoch().count());
 		put_seconds(out, r.last - r.first);
 		fmt::format_to(out, FMT_COMPILE(",\"end_reason\":\"{}\",\"a\":"), name_of(r.reason));
 		put_side(out, r.a);
@@ -96,11 +90,48 @@ public:
 	}
 };
 
+class JsonPacketFormat final : public PacketFormat {
+public:
+	void packet(const PacketRecord &r, fmt::memory_buffer &buffer) const override
+	{
+		Out out(buffer);
+		const tcpwin_packet_event &e = r.event;
+		fmt::format_to(out,
+			       FMT_COMPILE("{{\"schema\":1,\"event\":\"packet\",\"packet\":{},\"flow_id\":{},"
+					   "\"dir\":\"{}\",\"time\":\"{}\",\"time_ns\":{},\"iat\":"),
+			       r.number, r.flow_id, r.dir, format_time(r.time), r.time.time_since_epoch().count());
+		put_seconds(out, r.iat);
+		fmt::format_to(out, FMT_COMPILE(",\"flow_duration\":"));
+		put_seconds(out, r.duration);
+		fmt::format_to(out,
+			       FMT_COMPILE(",\"src_ip\":\"{}\",\"src_port\":{},\"dest_ip\":\"{}\",\"dest_port\":{},"
+					   "\"vlan\":"),
+			       r.source_ip, r.source_port, r.destination_ip, r.destination_port);
+		put_vlan(out, r.vlan);
+		fmt::format_to(out,
+			       FMT_COMPILE(",\"later_fragment\":{},\"stat\":\"0x{:02x}\",\"state\":\"{}\","
+					   "\"state_code\":{},\"window\":"),
+			       e.later_fragment != 0, e.stat, name_of(static_cast<tcpwin_state>(e.state)), e.state);
+		if (e.later_fragment)
+			fmt::format_to(out, FMT_COMPILE("null"));
+		else
+			fmt::format_to(out, FMT_COMPILE("{}"), e.window);
+		fmt::format_to(out, FMT_COMPILE(",\"zero_window_count\":{},\"timeout\":"), e.zero_window_count);
+		put_seconds(out, r.timeout);
+		fmt::format_to(out, FMT_COMPILE("}}\n"));
+	}
+};
+
 } // namespace
 
-std::unique_ptr<FlowFormat> make_json_format()
+std::unique_ptr<FlowFormat> make_json_flow_format()
 {
-	return std::make_unique<JsonFormat>();
+	return std::make_unique<JsonFlowFormat>();
+}
+
+std::unique_ptr<PacketFormat> make_json_packet_format()
+{
+	return std::make_unique<JsonPacketFormat>();
 }
 
 } // namespace tcpwin

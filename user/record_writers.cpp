@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record_writers.hpp"
+
+namespace tcpwin {
+
+RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, Format format)
+	: flows_(std::move(flows)), packets_(std::move(packets)), flow_format_(make_flow_format(format)),
+	  packet_format_(make_packet_format(format))
+{
+	flow_format_->begin(flows_.text());
+	if (packets_)
+		packet_format_->begin(packets_->text());
+}
+
+Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
+{
+	if (options.packets == options.output)
+		return fail("wrong usage", "--packets and --output are the same (" + options.output + ")",
+			    "send one of them to another file", Exit::usage);
+	auto flows = Output::open(options.output);
+	if (!flows)
+		return tl::unexpected(flows.error());
+	std::optional<Writer> packet_writer;
+	if (!options.packets.empty()) {
+		auto packets = Output::open(options.packets);
+		if (!packets)
+			return tl::unexpected(packets.error());
+		packet_writer.emplace(std::move(*packets));
+	}
+	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options.format);
+}
+
+Result<void> RecordWriters::flush(StopSignal &stop)
+{
+	auto flows = flows_.flush(stop);
+	auto packets = packets_ ? packets_->flush(stop) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Result<void> RecordWriters::flush_if_large(StopSignal &stop)
+{
+	auto flows = flows_.flush_if_large(stop);
+	auto packets = packets_ ? packets_->flush_if_large(stop) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Totals RecordWriters::totals() const
+{
+	Totals totals = totals_;
+	totals.unwritten = flows_.unwritten() + (packets_ ? packets_->unwritten() : 0);
+	return totals;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The outputs that the options ask for: flow records, and packet records if wanted.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "options.hpp"
+#include "report.hpp"
+#include "sinks/format.hpp"
+#include "sinks/writer.hpp"
+
+namespace tcpwin {
+
+class RecordWriters {
+public:
+	static Result<RecordWriters> open(const CommonOptions &options);
+
+	void flow(const FlowRecord &record)
+	{
+		totals_.add(record);
+		flow_format_->flow(record, flows_.record());
+	}
+	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
+
+	Result<void> flush(StopSignal &stop);
+	Result<void> flush_if_large(StopSignal &stop);
+
+	const Output &flow_output() const { return flows_.output(); }
+	// A file descriptor whose POLLERR tells that the reader of the flows has gone, or -1.
+	int watched_fd() const { return flows_.output().has_reader() ? flows_.output().fd() : -1; }
+	std::uint64_t unwritten_flows() const { return flows_.unwritten(); }
+	// Written or not.
+	Totals totals() const;
+
+private:
+	RecordWriters(Writer flows, std::optional<Writer> packets, Format format);
+
+	Writer flows_;
+	std::optional<Writer> packets_;
+	std::unique_ptr<FlowFormat> flow_format_;
+	std::unique_ptr<PacketFormat> packet_format_;
+	Totals totals_;
+};
+
+} // namespace tcpwin

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Captures through an engine into records.
+#include "replay.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "capture/reader.hpp"
+#include "engine/kernel.hpp"
+#include "engine/portable.hpp"
+#include "progress.hpp"
+#include "record.hpp"
+#include "record_writers.hpp"
+#include "report.hpp"
+
+namespace tcpwin {
+namespace {
+
+constexpr std::uint64_t look_around = 4096; // frames between two looks at signals and the clock
+
+// First and last time of the frames; the capture's, whatever their order.
+struct Span {
+	std::uint64_t first_ns = UINT64_MAX;
+	std::uint64_t last_ns = 0;
+
+	void add(std::uint64_t time_ns)
+	{
+		first_ns = std::min(first_ns, time_ns);
+		last_ns = std::max(last_ns, time_ns);
+	}
+};
+
+class Replay final : public FlowObserver {
+public:
+	Replay(const ReplayOptions &options, StopSignal stop, RecordWriters writers)
+		: options_(options), stop_(std::move(stop)), writers_(std::move(writers)),
+		  progress_(options.verbosity != Verbosity::quiet)
+	{
+	}
+
+	Result<void> run(Engine &engine);
+	std::string report(const Engine &engine) const;
+
+	void on_flow(const tcpwin_record &record) override;
+	void on_packet(const tcpwin_packet_event &event, std::uint64_t number) override;
+
+private:
+	Result<void> read(const std::string &path, Engine &engine);
+	Result<void> look_around_at(const CaptureReader &reader, const std::string &path);
+	void keep(Result<void> written);
+
+	const ReplayOptions &options_;
+	StopSignal stop_;
+	RecordWriters writers_;
+	Progress progress_;
+	Span span_;
+	std::uint64_t frames_ = 0;          // in all files
+	std::uint64_t frames_of_files_ = 0; // in the files before the present one
+	Result<void> written_;              // the first error
+};
+
+// Observers cannot fail; the error is picked up at the next look around.
+void Replay::keep(Result<void> written)
+{
+	if (!written && written_)
+		written_ = std::move(written);
+}
+
+void Replay::on_flow(const tcpwin_record &record)
+{
+	writers_.flow(make_flow_record(record, options_.config, std::chrono::nanoseconds(0), {}));
+	keep(writers_.flush_if_large(stop_));
+}
+
+void Replay::on_packet(const tcpwin_packet_event &event, std::uint64_t number)
+{
+	writers_.packet(make_packet_record(event, number, options_.config, std::chrono::nanoseconds(0)));
+	keep(writers_.flush_if_large(stop_));
+}
+
+Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path)
+{
+	stop_.collect();
+	progress_.show(path, reader.position(), reader.size(), frames_);
+	return written_;
+}
+
+Result<void> Replay::read(const std::string &path, Engine &engine)
+{
+	auto reader = CaptureReader::open(path, options_.filter);
+	if (!reader)
+		return tl::unexpected(reader.error());
+	while (!stop_.requested()) {
+		auto frame = reader->next();
+		if (!frame)
+			return tl::unexpected(frame.error());
+		if (!*frame)
+			break;
+		Frame &read = **frame;
+		read.number += frames_of_files_;
+		span_.add(read.time_ns);
+		if (auto counted = engine.packet(read); !counted)
+			return counted;
+		if (++frames_ % look_around == 0)
+			if (auto looked = look_around_at(*reader, path); !looked)
+				return looked;
+	}
+	frames_of_files_ += reader->number();
+	return {};
+}
+
+Result<void> Replay::run(Engine &engine)
+{
+	Result<void> result;
+	for (const std::string &path : options_.files) {
+		result = read(path, engine);
+		if (!result || stop_.requested())
+			break;
+	}
+	progress_.clear();
+	if (auto finished = engine.finish(); !finished && result)
+		result = finished;
+	keep(writers_.flush(stop_));
+	return result ? written_ : result;
+}
+
+std::string Replay::report(const Engine &engine) const
+{
+	std::string text;
+	if (frames_) {
+		const WallTime first{std::chrono::nanoseconds(span_.first_ns)}, last{std::chrono::nanoseconds(span_.last_ns)};
+		const auto duration = (last - first).count();
+		text = fmt::format("Capture start: {}\nCapture end: {}\nCapture duration: {}.{:09} s\n", format_time(first),
+				   format_time(last), duration / 1'000'000'000, duration % 1'000'000'000);
+	}
+	if (auto counters = engine.counters())
+		text += format_report(writers_.totals(), *counters, options_.config, options_.max_flows);
+	return text;
+}
+
+Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowObserver &observer)
+{
+	const EngineOptions engine_options{.config = options.config,
+					   .report_packets = !options.packets.empty(),
+					   .max_flows = options.max_flows};
+	if (options.engine == EngineKind::kernel)
+		return make_kernel_engine(engine_options, observer);
+	return make_portable_engine(engine_options, observer);
+}
+
+} // namespace
+
+Result<void> replay(const ReplayOptions &options)
+{
+	// The output comes last: a mistake elsewhere must not have emptied a file.
+	for (const std::string &path : options.files)
+		if (auto readable = CaptureReader::check(path); !readable)
+			return readable;
+	auto stop = StopSignal::create();
+	if (!stop)
+		return tl::unexpected(stop.error());
+	auto writers = RecordWriters::open(options);
+	if (!writers)
+		return tl::unexpected(writers.error());
+
+	Replay replay(options, std::move(*stop), std::move(*writers));
+	auto engine = make_engine(options, replay);
+	if (!engine)
+		return tl::unexpected(engine.error());
+	auto result = replay.run(**engine);
+	if (options.verbosity != Verbosity::quiet)
+		fmt::print(stderr, "{}", replay.report(**engine));
+	return result;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sinks/format.hpp"
+
+#include "sinks/json.hpp"
+#include "sinks/t2.hpp"
+
+namespace tcpwin {
+
+std::unique_ptr<FlowFormat> make_flow_format(Format format)
+{
+	return format == Format::json ? make_json_flow_format() : make_t2_flow_format();
+}
+
+std::unique_ptr<PacketFormat> make_packet_format(Format format)
+{
+	return format == Format::json ? make_json_packet_format() : make_t2_packet_format();
+}
+
+} // namespace tcpwin

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sinks/writer.hpp"
+
+namespace tcpwin {
+
+Result<void> Writer::flush(StopSignal &stop)
+{
+	Result<void> written;
+	if (!failed_)
+		written = output_.write({buffer_.data(), buffer_.size()}, stop);
+	failed_ = failed_ || !written;
+	if (failed_)
+		unwritten_ += records_in_buffer_;
+	records_in_buffer_ = 0;
+	buffer_.clear();
+	return written;
+}
+
+Result<void> Writer::flush_if_large(StopSignal &stop)
+{
+	return buffer_.size() < large ? Result<void>{} : flush(stop);
+}
+
+} // namespace tcpwin

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lines of records on their way to an output.
+#pragma once
+
+#include <cstdint>
+
+#include <fmt/format.h>
+
+#include "sinks/output.hpp"
+
+namespace tcpwin {
+
+class Writer {
+public:
+	explicit Writer(Output output) : output_(std::move(output)) {}
+
+	const Output &output() const { return output_; }
+	// Where to append text that is no record.
+	fmt::memory_buffer &text() { return buffer_; }
+	// Where to append one more record.
+	fmt::memory_buffer &record()
+	{
+		records_in_buffer_++;
+		return buffer_;
+	}
+	// Records that could not be written: after the first failure nothing more is.
+	std::uint64_t unwritten() const { return unwritten_; }
+
+	// Writes what is there.
+	Result<void> flush(StopSignal &stop);
+	// The same, once it is worth it: bounds the memory between two calls of flush.
+	Result<void> flush_if_large(StopSignal &stop);
+
+private:
+	static constexpr std::size_t large = 256 * 1024;
+
+	Output output_;
+	fmt::memory_buffer buffer_;
+	std::uint64_t records_in_buffer_ = 0;
+	std::uint64_t unwritten_ = 0;
+	bool failed_ = false;
+};
+
+} // namespace tcpwin

@@ -175,9 +175,15 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	return TRACKED;
 }
 
-/* Out of line: called more than once below. */
-static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
+/*
+ * The global functions below are verified once, on their own; inlined or static
+ * they would be verified once for each way through the parser. Their argument is
+ * never NULL, which only the verifier has to be told.
+ */
+__attribute__((noinline)) int look_up_and_count(struct arrival *arrival)
 {
+	if (!arrival)
+		return UNTRACKED_CONTENDED;
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 
 	return flow ? update(flow, arrival) : create(arrival);
@@ -186,18 +192,20 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 /* Unrolled, because the verifier of Linux 6.1 refuses the loop that clang makes of it ("back-edge"). */
 static __always_inline enum verdict track(struct arrival *arrival)
 {
-	enum verdict verdict = look_up_and_count(arrival);
+	enum verdict verdict = (enum verdict)look_up_and_count(arrival);
 
 #pragma clang loop unroll(full)
 	for (int i = 1; i < MAX_LOOKUPS; i++)
 		if (verdict == LOOK_UP_AGAIN)
-			verdict = look_up_and_count(arrival);
+			verdict = (enum verdict)look_up_and_count(arrival);
 	return verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : verdict;
 }
 
-/* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
-static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
+/* A map that cannot take it only makes the later fragments headless. */
+__attribute__((noinline)) int remember_fragment(struct arrival *arrival)
 {
+	if (!arrival)
+		return 0;
 	struct tcpwin_fragment fragment = { arrival->key, arrival->flow_id, arrival->sender, 0 };
 	struct tcpwin_fragment_key key;
 
@@ -235,9 +243,12 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 	return TRACKED;
 }
 
-static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arrival)
+__attribute__((noinline)) int track_fragment(struct arrival *arrival)
 {
 	struct tcpwin_fragment_key key;
+
+	if (!arrival)
+		return HEADLESS_FRAGMENT;
 
 	tcpwin_make_fragment_key(&arrival->packet, &key);
 	struct tcpwin_fragment *first = bpf_map_lookup_elem(&fragments, &key);
@@ -266,7 +277,7 @@ static __always_inline int watch(struct xdp_md *ctx, __u32 wire_length, __u64 no
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
-	struct arrival arrival;
+	struct arrival arrival = {}; /* all of it, for the global functions: Linux 6.1 insists */
 
 	enum tcpwin_reject reject = tcpwin_parse_ethernet(data, end, wire_length, &arrival.packet);
 	if (reject && reject != TCPWIN_REJECT_LATER_FRAGMENT) {

@@ -3,6 +3,7 @@
 #include "capture/compressed.hpp"
 
 #include <memory>
+#include <stdio_ext.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -59,6 +60,8 @@ Result<FILE *> open_decompressed(int fd, const std::string &name, std::string &p
 	}
 	FILE *stream = fopencookie(new Compressed{source, fd, &problem}, "r",
 				   {.read = read_some, .write = nullptr, .seek = nullptr, .close = close_all});
+	setvbuf(stream, nullptr, _IOFBF, block);
+	__fsetlocking(stream, FSETLOCKING_BYCALLER); // one thread reads it
 	return stream;
 }
 

@@ -20,7 +20,8 @@ Result<Output> Output::open(const std::string &path)
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return fail("cannot open " + name + " for writing", describe_errno(errno),
 			    standard ? "" : "choose another file with --output");
-	return Output(std::move(fd), name, !S_ISREG(status.st_mode));
+	const bool has_reader = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || isatty(fd.get());
+	return Output(std::move(fd), name, has_reader);
 }
 
 // For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.

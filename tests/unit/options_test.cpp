@@ -81,6 +81,8 @@ TEST(Options, WrongUsageNamesOptionAndValue)
 		{{"attach", "eth0", "--quiet", "--verbose"}, "--verbose", "--quiet"},
 		{{"attach", "eth0", "--colour"}, "--colour", "--colour"},
 		{{"attach"}, "IFACE", "required"},
+		{{"replay"}, "FILE", "required"},
+		{{"replay", "x", "--engine", "steam"}, "--engine", "steam"},
 		{{"detatch"}, "detatch", "detatch"},
 		{{"--colour"}, "command", "--colour"},
 		{{}, "command", "missing"},
@@ -93,6 +95,20 @@ TEST(Options, WrongUsageNamesOptionAndValue)
 			    AllOf(HasSubstr(row.option), HasSubstr(row.value), HasSubstr("--help")));
 		EXPECT_THAT(parsed.error().sentence(), testing::Not(HasSubstr("\n")));
 	}
+}
+
+TEST(Options, Replay)
+{
+	auto parsed = parse({"replay", "a.pcap", "b.pcap", "--engine", "kernel", "--filter", "tcp port 80", "--packets",
+			     "p", "--timeout-est", "4s"});
+	ASSERT_TRUE(parsed) << parsed.error().sentence();
+	const auto &options = std::get<ReplayOptions>(*parsed);
+	EXPECT_THAT(options.files, ElementsAre("a.pcap", "b.pcap"));
+	EXPECT_EQ(options.engine, EngineKind::kernel);
+	EXPECT_EQ(options.filter, "tcp port 80");
+	EXPECT_EQ(options.packets, "p");
+	EXPECT_EQ(options.config.timeout_ns[TCPWIN_TIMEOUT_EST], 4'000'000'000U);
+	EXPECT_EQ(std::get<ReplayOptions>(*parse({"replay", "-"})).engine, EngineKind::portable);
 }
 
 TEST(Options, HelpAndVersionAreInformation)

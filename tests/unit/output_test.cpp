@@ -142,6 +142,73 @@ TEST(T2, VlanIsTheInnermostIdAndASingleDirectionIsOneLine)
 	EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
+namespace {
+
+// The third packet of endpoint 1, which is A.
+tcpwin_packet_event packet_event()
+{
+	tcpwin_packet_event event{};
+	event.key = aborted().key;
+	event.flow_id = 7;
+	event.first_ns = 5'000'000'000;
+	event.previous_ns = 5'999'999'999;
+	event.now_ns = 6'250'000'000;
+	event.zero_window_count = 2;
+	event.window = 0;
+	event.sender = 1;
+	event.a_side = 1;
+	event.stat = 0xd2;
+	event.state = TCPWIN_STATE_ABRT;
+	event.timeout = TCPWIN_TIMEOUT_ABRT;
+	return event;
+}
+
+std::string write(Format format, const tcpwin_packet_event &event)
+{
+	fmt::memory_buffer out;
+	make_packet_format(format)->packet(make_packet_record(event, 12, config, offset), out);
+	return fmt::to_string(out);
+}
+
+} // namespace
+
+TEST(PacketMode, HasTheColumnsOfTranalyzer)
+{
+	fmt::memory_buffer head;
+	make_packet_format(Format::t2)->begin(head);
+	EXPECT_EQ(fmt::to_string(head), "pktNo\tflowInd\tdir\ttime\tpktIAT\tflowDuration\tsrcIP\tsrcPort\tdstIP\t"
+					"dstPort\tvlan\ttcpWinStat\ttcpWinState\ttcpWin\ttcpWinThCnt\tflowTmout\n");
+	EXPECT_EQ(write(Format::t2, packet_event()),
+		  "12\t7\tA\t1000000006.250000000\t0.250000001\t1.250000000\t10.0.0.2\t50000\t10.0.0.1\t443\t-\t"
+		  "0xd2\t0x04\t0\t2\t0.001000\n");
+}
+
+TEST(PacketMode, ALaterFragmentHasNoPortsAndNoWindow)
+{
+	tcpwin_packet_event event = packet_event();
+	event.later_fragment = 1;
+	event.sender = 0;
+	EXPECT_EQ(write(Format::t2, event),
+		  "12\t7\tB\t1000000006.250000000\t0.250000001\t1.250000000\t10.0.0.1\t0\t10.0.0.2\t0\t-\t-\t-\t-\t-\t-\n");
+	EXPECT_TRUE(nlohmann::json::parse(write(Format::json, event))["window"].is_null());
+}
+
+TEST(PacketMode, JsonHasEveryField)
+{
+	EXPECT_EQ(nlohmann::json::parse(write(Format::json, packet_event())), nlohmann::json::parse(R"({
+		"schema": 1, "event": "packet", "packet": 12, "flow_id": 7, "dir": "A",
+		"time": "2001-09-09T01:46:46.250000000Z", "time_ns": 1000000006250000000,
+		"iat": 0.250000001, "flow_duration": 1.25, "src_ip": "10.0.0.2", "src_port": 50000,
+		"dest_ip": "10.0.0.1", "dest_port": 443, "vlan": null, "later_fragment": false,
+		"stat": "0xd2", "state": "ABRT", "state_code": 4, "window": 0, "zero_window_count": 2,
+		"timeout": 0.001})"));
+}
+
+TEST(Json, ACaptureHasNoInterface)
+{
+	EXPECT_TRUE(nlohmann::json::parse(write(*make_flow_format(Format::json), aborted(), ""))["in_iface"].is_null());
+}
+
 TEST(Report, SumsTheRecords)
 {
 	Totals totals;

@@ -101,7 +101,7 @@ std::string text(const Parsed &parsed)
 	const tcpwin_packet &p = parsed.packet;
 	if (parsed.reject)
 		return name_of(parsed.reject);
-	if (p.zero[0] || p.zero[1])
+	if (p.zero[0])
 		return "padding is not zero";
 	return text(Expected{p.bytes, p.vlan, text(p.source), text(p.destination), p.source_port, p.destination_port,
 			     p.tcp_flags, p.window, p.window_scale});

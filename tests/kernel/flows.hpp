@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Flows and records side by side: what is equal, and how they read when they
+// are not.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <tcpwin/flow.h>
+
+#include "support/frame.hpp"
+
+namespace tcpwin::test {
+
+inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run come in
+inline constexpr uint64_t second = 1'000'000'000;
+inline constexpr uint64_t millisecond = 1'000'000;
+
+// By all 40 bytes, padding included.
+struct KeyLess {
+	bool operator()(const tcpwin_key &left, const tcpwin_key &right) const
+	{
+		return std::memcmp(&left, &right, sizeof(left)) < 0;
+	}
+};
+
+using Flows = std::map<tcpwin_key, tcpwin_flow, KeyLess>;
+
+// In the low two bits of tcpwin_flow.word, see bpf/ownership.bpf.h.
+enum class Mark { free, busy, ended, dying };
+
+inline Mark mark_of(const tcpwin_flow &flow)
+{
+	return static_cast<Mark>(flow.word & 3);
+}
+
+inline uint64_t word_of(const tcpwin_key &key, Mark mark)
+{
+	return static_cast<uint64_t>(tcpwin_fold_key(&key)) << 32 | static_cast<uint64_t>(mark);
+}
+
+inline uint64_t packets(const tcpwin_flow &flow)
+{
+	return flow.direction[0].packets + flow.direction[1].packets;
+}
+
+inline uint64_t packets(const std::vector<tcpwin_record> &records)
+{
+	uint64_t sum = 0;
+	for (const tcpwin_record &record : records)
+		sum += packets(record.flow);
+	return sum;
+}
+
+// The counter that a frame raises if it is a packet of no flow.
+inline tcpwin_counter counter_of(tcpwin_reject reject)
+{
+	return static_cast<tcpwin_counter>(TCPWIN_COUNTER_OF_REJECT(static_cast<int>(reject)));
+}
+
+inline const char *name_of(int counter)
+{
+	static const char *const names[] = {
+#define X(name, text, explanation) text,
+		TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)
+#undef X
+	};
+	return names[counter];
+}
+
+inline bool is_event(int counter)
+{
+	return counter == TCPWIN_COUNTER_FLOWS_CREATED || counter == TCPWIN_COUNTER_FLOWS_CUT ||
+	       counter == TCPWIN_COUNTER_DEFERRED_CUTS;
+}
+
+// A frame seen from user space.
+struct Parsed {
+	tcpwin_reject reject;
+	tcpwin_packet packet;
+	tcpwin_key key;
+	uint32_t sender;
+};
+
+inline Parsed parse(const Bytes &frame)
+{
+	Parsed parsed = {};
+	parsed.reject = tcpwin_parse_ethernet(frame.data(), frame.data() + frame.size(),
+					      static_cast<uint32_t>(frame.size()), &parsed.packet);
+	if (parsed.reject == TCPWIN_ACCEPTED)
+		parsed.sender = tcpwin_make_key(&parsed.packet, &parsed.key);
+	return parsed;
+}
+
+inline void write_bytes(std::ostream &out, const __u8 *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		out << (i ? " " : "") << +bytes[i];
+}
+
+inline void write(std::ostream &out, const tcpwin_direction &d)
+{
+	out << "first " << d.first_ns << " last " << d.last_ns << " packets " << d.packets << " bytes " << d.bytes
+	    << " zero windows " << d.zero_window_count << " window " << d.window_min << '-' << d.window_max << " ("
+	    << d.window_last << ") flags " << +d.tcp_flags << " stat " << +d.stat << " state " << +d.state
+	    << " timeout " << +d.timeout << " scale " << +d.window_scale << " zero " << +d.zero[0];
+}
+
+inline std::string text(const tcpwin_flow &flow)
+{
+	std::ostringstream out;
+	out << "flow " << flow.id << " ifindex " << flow.ifindex << " A " << +flow.a_side << " zero ";
+	write_bytes(out, flow.zero, sizeof(flow.zero));
+	for (const tcpwin_direction &direction : flow.direction) {
+		out << "\n    ";
+		write(out, direction);
+	}
+	return out.str();
+}
+
+inline std::string text(const tcpwin_record &record)
+{
+	std::ostringstream out;
+	out << "key ";
+	write_bytes(out, reinterpret_cast<const __u8 *>(&record.key), sizeof(record.key));
+	out << "\n  at " << record.now_ns << " reason " << +record.reason << " zero ";
+	write_bytes(out, record.zero, sizeof(record.zero));
+	out << "\n  " << text(record.flow);
+	return out.str();
+}
+
+template <typename T>
+::testing::AssertionResult same_bytes(const T &kernel, const T &model)
+{
+	if (std::memcmp(&kernel, &model, sizeof(T)) == 0)
+		return ::testing::AssertionSuccess();
+	return ::testing::AssertionFailure() << "kernel: " << text(kernel) << "\nmodel:  " << text(model);
+}
+
+// Every byte but the sequence word, which is the kernel's own affair.
+inline ::testing::AssertionResult same(tcpwin_flow kernel, tcpwin_flow model)
+{
+	kernel.word = model.word = 0;
+	return same_bytes(kernel, model);
+}
+
+inline ::testing::AssertionResult same(tcpwin_record kernel, tcpwin_record model)
+{
+	kernel.flow.word = model.flow.word = 0;
+	return same_bytes(kernel, model);
+}
+
+} // namespace tcpwin::test

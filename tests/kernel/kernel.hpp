@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The BPF programs, loaded and run by BPF_PROG_TEST_RUN: nothing is attached,
+// and the time of every packet is the test's to choose.
+#pragma once
+
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <tcpwin/flow.h>
+
+#include "tcpwin.skel.h"
+
+#include "flows.hpp"
+#include "support/frame.hpp"
+
+namespace tcpwin::test {
+
+enum class Clock {
+	test, // run_at: the test says when a packet comes
+	live, // run_live: the program reads the kernel's clock
+};
+
+struct KernelSetup {
+	uint32_t flows = 4096;      // entries of the table
+	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
+	Clock clock = Clock::test;  // one of the two, for the kernel takes half a second to verify each
+};
+
+inline uint64_t monotonic_ns()
+{
+	timespec now = {};
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return static_cast<uint64_t>(now.tv_sec) * second + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// What was in the ring buffer.
+struct Drained {
+	std::vector<tcpwin_record> records;
+	std::vector<tcpwin_table_full> notices;
+	size_t strangers = 0; // of neither size
+};
+
+class Kernel {
+public:
+	explicit Kernel(const KernelSetup &setup = {}) : skeleton_(tcpwin_bpf::open())
+	{
+		if (!skeleton_)
+			fail("open the skeleton", errno);
+		set_size(skeleton_->maps.flows, setup.flows);
+		set_size(skeleton_->maps.records, setup.records);
+		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp_at, setup.clock == Clock::test);
+		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp, setup.clock == Clock::live);
+		check("load the programs", tcpwin_bpf::load(skeleton_.get()));
+		int records = bpf_map__fd(skeleton_->maps.records);
+		ring_.reset(ring_buffer__new(records, receive, &drained_, nullptr));
+		if (!ring_)
+			fail("open the ring buffer", errno);
+	}
+
+	// One packet at a time above 0 (0 would read the clock). Expects that it passes, unchanged.
+	void run_at(const Bytes &frame, uint64_t now_ns)
+	{
+		Bytes in(sizeof(now_ns) + frame.size());
+		std::memcpy(in.data(), &now_ns, sizeof(now_ns));
+		std::copy(frame.begin(), frame.end(), in.begin() + sizeof(now_ns));
+		Bytes out(in.size() + 64, 0xee);
+		xdp_md context = {};
+		context.data = sizeof(now_ns);
+		context.data_end = static_cast<uint32_t>(in.size());
+
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.ctx_in = &context;
+		run.ctx_size_in = sizeof(context);
+		run.data_in = in.data();
+		run.data_size_in = static_cast<uint32_t>(in.size());
+		run.data_out = out.data();
+		run.data_size_out = static_cast<uint32_t>(out.size());
+		test_run(skeleton_->progs.tcpwin_xdp_at, run);
+
+		EXPECT_EQ(run.retval, static_cast<uint32_t>(XDP_PASS));
+		out.resize(run.data_size_out);
+		EXPECT_TRUE(out == in) << "the program changed the frame";
+	}
+
+	// The same packet, repeat times at the clock's time, as fast as it goes. From any thread.
+	void run_live(Bytes &frame, uint32_t repeat)
+	{
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.data_in = frame.data();
+		run.data_size_in = static_cast<uint32_t>(frame.size());
+		run.repeat = static_cast<int>(repeat);
+		test_run(skeleton_->progs.tcpwin_xdp, run);
+		if (run.retval != XDP_PASS)
+			throw std::runtime_error("a packet was not passed");
+	}
+
+	tcpwin_sweep sweep(tcpwin_sweep argument)
+	{
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.ctx_in = &argument;
+		run.ctx_size_in = sizeof(argument);
+		test_run(skeleton_->progs.tcpwin_sweep, run);
+		return argument;
+	}
+
+	Drained drain()
+	{
+		int received = 0;
+		do {
+			received = ring_buffer__consume(ring_.get());
+			check("read the ring buffer", received);
+		} while (received > 0);
+		return std::exchange(drained_, {});
+	}
+
+	std::optional<tcpwin_flow> flow(const tcpwin_key &key) const
+	{
+		tcpwin_flow flow = {};
+		if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.flows), &key, &flow) == 0)
+			return flow;
+		if (errno != ENOENT)
+			fail("look up a flow", errno);
+		return std::nullopt;
+	}
+
+	// An entry as no program left it.
+	void put(const tcpwin_key &key, const tcpwin_flow &flow)
+	{
+		check("write a flow", bpf_map_update_elem(bpf_map__fd(skeleton_->maps.flows), &key, &flow, BPF_ANY));
+	}
+
+	// The whole table. Only while no packet arrives.
+	Flows flows() const
+	{
+		int table = bpf_map__fd(skeleton_->maps.flows);
+		Flows all;
+		tcpwin_key key = {};
+		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table, last, &key) == 0; last = &key)
+			all.emplace(key, flow(key).value());
+		return all;
+	}
+
+	// The sum over all CPUs; peak_flows: the largest.
+	tcpwin_counters counters() const
+	{
+		std::vector<tcpwin_counters> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
+		uint32_t only = 0;
+		check("read the counters",
+		      bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.counters), &only, per_cpu.data()));
+		tcpwin_counters sum = {};
+		for (const tcpwin_counters &cpu : per_cpu) {
+			for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+				sum.value[i] += cpu.value[i];
+			sum.peak_flows = std::max(sum.peak_flows, cpu.peak_flows);
+		}
+		return sum;
+	}
+
+	uint64_t counter(tcpwin_counter which) const { return counters().value[which]; }
+	tcpwin_config &config() { return skeleton_->data->config; }
+	uint64_t flows_numbered() const { return skeleton_->bss->flows_numbered; }
+	uint64_t live_flows() const { return skeleton_->bss->live_flows; }
+
+private:
+	struct Destroy {
+		void operator()(tcpwin_bpf *skeleton) const { tcpwin_bpf::destroy(skeleton); }
+		void operator()(ring_buffer *ring) const { ring_buffer__free(ring); }
+	};
+
+	[[noreturn]] static void fail(const char *what, int error)
+	{
+		throw std::system_error(error, std::generic_category(), what);
+	}
+
+	static void check(const char *what, int result)
+	{
+		if (result < 0)
+			fail(what, -result);
+	}
+
+	static void set_size(bpf_map *map, uint32_t size)
+	{
+		check("set the size of a map", bpf_map__set_max_entries(map, size));
+	}
+
+	static void test_run(const bpf_program *program, bpf_test_run_opts &run)
+	{
+		check("run a program", bpf_prog_test_run_opts(bpf_program__fd(program), &run));
+	}
+
+	static int receive(void *context, void *data, size_t size)
+	{
+		auto &drained = *static_cast<Drained *>(context);
+		if (size == sizeof(tcpwin_record))
+			std::memcpy(&drained.records.emplace_back(), data, size);
+		else if (size == sizeof(tcpwin_table_full))
+			std::memcpy(&drained.notices.emplace_back(), data, size);
+		else
+			drained.strangers++;
+		return 0;
+	}
+
+	std::unique_ptr<tcpwin_bpf, Destroy> skeleton_;
+	std::unique_ptr<ring_buffer, Destroy> ring_;
+	Drained drained_;
+};
+
+// Tests of this suite need the right to load programs, and say so where they have none.
+class KernelTest : public ::testing::Test {
+protected:
+	void SetUp() override
+	{
+		if (geteuid() != 0)
+			GTEST_SKIP() << "needs root: loads BPF programs";
+	}
+};
+
+} // namespace tcpwin::test

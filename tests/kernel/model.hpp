@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the kernel's table must hold: the same headers over a std::map, one
+// packet after the other, without ownership, ring buffer or a full table.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "flows.hpp"
+
+namespace tcpwin::test {
+
+class Model {
+public:
+	struct Entry {
+		tcpwin_flow flow = {};
+		bool ended = false;
+	};
+	using Entries = std::map<tcpwin_key, Entry, KeyLess>;
+
+	void set_config(const tcpwin_config &config) { config_ = config; }
+	const tcpwin_config &config() const { return config_; }
+	const Entries &entries() const { return entries_; }
+	const tcpwin_counters &counters() const { return counters_; }
+	uint64_t live_flows() const { return live_; }
+	std::vector<tcpwin_record> take_records() { return std::exchange(records_, {}); }
+
+	uint64_t expires_at(const Entry &entry) const { return tcpwin_expires_at(&entry.flow, &config_); }
+
+	void packet(const Bytes &frame, uint64_t now)
+	{
+		Parsed parsed = parse(frame);
+		if (parsed.reject != TCPWIN_ACCEPTED) {
+			counters_.value[counter_of(parsed.reject)]++;
+			return;
+		}
+		counters_.value[TCPWIN_COUNTER_TRACKED]++;
+		Entry &entry = open_entry(parsed, now);
+		tcpwin_update_flow(&entry.flow, &config_, &parsed.packet, parsed.sender, now);
+	}
+
+	tcpwin_sweep sweep(tcpwin_sweep sweep)
+	{
+		for (auto next = entries_.begin(); next != entries_.end();) {
+			auto at = next++;
+			end_if_due(*at, sweep);
+			if (is_removable(at->second, sweep)) {
+				entries_.erase(at);
+				sweep.deleted++;
+			} else {
+				sweep.remaining++;
+			}
+		}
+		return sweep;
+	}
+
+private:
+	// The entry with a living flow, to which the packet belongs.
+	Entry &open_entry(const Parsed &parsed, uint64_t now)
+	{
+		auto [at, fresh] = entries_.try_emplace(parsed.key);
+		Entry &entry = at->second;
+		if (!fresh && !entry.ended) {
+			if (!tcpwin_is_expired(&entry.flow, &config_, now))
+				return entry;
+			add_record(*at, now, tcpwin_expiry_reason(&entry.flow, &config_));
+			counters_.value[TCPWIN_COUNTER_FLOWS_CUT]++;
+			live_--;
+		}
+		entry.ended = false;
+		tcpwin_begin_flow(&entry.flow, ++numbered_, loopback, &parsed.packet, parsed.sender);
+		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
+		counters_.peak_flows = std::max<uint64_t>(counters_.peak_flows, ++live_);
+		return entry;
+	}
+
+	void end_if_due(Entries::value_type &keyed, tcpwin_sweep &sweep)
+	{
+		Entry &entry = keyed.second;
+		bool expired = sweep.now_ns >= expires_at(entry);
+		if (entry.ended || !(expired || sweep.shutdown))
+			return;
+		add_record(keyed, sweep.now_ns,
+			   expired ? tcpwin_expiry_reason(&entry.flow, &config_) : TCPWIN_END_SHUTDOWN);
+		entry.ended = true;
+		live_--;
+		sweep.exported++;
+	}
+
+	bool is_removable(const Entry &entry, const tcpwin_sweep &sweep) const
+	{
+		return entry.ended && (sweep.shutdown || sweep.now_ns >= expires_at(entry) + sweep.linger_ns);
+	}
+
+	void add_record(const Entries::value_type &keyed, uint64_t now, tcpwin_end_reason reason)
+	{
+		tcpwin_record record = {};
+		record.key = keyed.first;
+		record.flow = keyed.second.flow;
+		record.now_ns = now;
+		record.reason = static_cast<__u8>(reason);
+		records_.push_back(record);
+	}
+
+	tcpwin_config config_ = TCPWIN_DEFAULT_CONFIG;
+	Entries entries_;
+	tcpwin_counters counters_ = {};
+	std::vector<tcpwin_record> records_;
+	uint64_t numbered_ = 0;
+	uint64_t live_ = 0;
+};
+
+} // namespace tcpwin::test

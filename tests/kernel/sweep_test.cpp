@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How flows end: by the sweep, by a packet, at shutdown; and what happens when
+// the ring buffer or the table is full. Every packet is told its time.
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "kernel.hpp"
+
+namespace tcpwin::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr uint8_t syn = TCPWIN_FLAG_SYN;
+constexpr uint8_t ack = TCPWIN_FLAG_ACK;
+constexpr uint64_t start = 100 * second;
+constexpr uint64_t bgn = 2200 * millisecond; // the default timeouts
+constexpr uint64_t est = 1000 * millisecond;
+constexpr uint64_t abrt = millisecond;
+constexpr uint64_t forever = 3600 * second; // to linger
+constexpr uint32_t small_ring = 4096;
+constexpr size_t small_ring_records = small_ring / (sizeof(tcpwin_record) + 8); // the kernel's header of each
+
+// What client number n sends to the server, and gets back.
+Bytes from_client(uint16_t n, uint8_t flags = ack, uint16_t window = 64240)
+{
+	auto port = static_cast<uint16_t>(40000 + n);
+	return Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(port, 80, flags, {.window = window}).bytes();
+}
+
+Bytes from_server(uint16_t n, uint8_t flags = ack, uint16_t window = 64240)
+{
+	auto port = static_cast<uint16_t>(40000 + n);
+	return Frame().ethernet().ipv4("10.0.0.2", "10.0.0.1").tcp(80, port, flags, {.window = window}).bytes();
+}
+
+tcpwin_key key_of_client(uint16_t n)
+{
+	return parse(from_client(n)).key;
+}
+
+tcpwin_sweep sweep_at(uint64_t now_ns, uint64_t linger_ns = forever)
+{
+	tcpwin_sweep sweep = {};
+	sweep.now_ns = now_ns;
+	sweep.linger_ns = linger_ns;
+	return sweep;
+}
+
+tcpwin_sweep shutdown_at(uint64_t now_ns)
+{
+	tcpwin_sweep sweep = sweep_at(now_ns);
+	sweep.shutdown = 1;
+	return sweep;
+}
+
+std::vector<uint64_t> ids(const std::vector<tcpwin_record> &records)
+{
+	std::vector<uint64_t> ids;
+	for (const tcpwin_record &record : records)
+		ids.push_back(record.flow.id);
+	std::ranges::sort(ids);
+	return ids;
+}
+
+class SweepTest : public KernelTest {
+protected:
+	Kernel &load(const KernelSetup &setup = {})
+	{
+		kernel_.emplace(setup);
+		return *kernel_;
+	}
+
+	// Sweeps and drains until the ring buffer holds no sweep up any more.
+	std::vector<tcpwin_record> sweep_all(const tcpwin_sweep &argument)
+	{
+		std::vector<tcpwin_record> all;
+		tcpwin_sweep result = {};
+		do {
+			result = kernel_->sweep(argument);
+			auto records = kernel_->drain().records;
+			EXPECT_EQ(records.size(), result.exported);
+			all.insert(all.end(), records.begin(), records.end());
+		} while (result.ring_full && result.exported > 0);
+		EXPECT_FALSE(result.ring_full) << "no way on";
+		return all;
+	}
+
+	std::optional<Kernel> kernel_;
+};
+
+TEST_F(SweepTest, EndsOnlyFlowsIdleInEveryDirection)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1, syn), start);
+	kernel.run_at(from_server(1, syn | ack), start + second); // 2.2 s from here, too
+	uint64_t end = start + second + bgn;
+
+	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn)).exported, 0u); // the client is idle, the server is not
+	EXPECT_EQ(kernel.sweep(sweep_at(end - 1)).exported, 0u);
+	EXPECT_THAT(kernel.drain().records, IsEmpty());
+
+	EXPECT_EQ(kernel.sweep(sweep_at(end)).exported, 1u);
+	auto records = kernel.drain().records;
+	ASSERT_THAT(records, SizeIs(1));
+	tcpwin_key key = key_of_client(1);
+	EXPECT_EQ(std::memcmp(&records[0].key, &key, sizeof(key)), 0);
+	EXPECT_EQ(records[0].reason, TCPWIN_END_IDLE_TIMEOUT);
+	EXPECT_EQ(records[0].now_ns, end);
+	EXPECT_EQ(records[0].flow.id, 1u);
+	EXPECT_EQ(records[0].flow.ifindex, loopback);
+	EXPECT_EQ(records[0].flow.direction[0].packets, 1u);
+	EXPECT_EQ(records[0].flow.direction[1].packets, 1u);
+	EXPECT_EQ(records[0].flow.direction[1].last_ns, start + second);
+}
+
+TEST_F(SweepTest, LeavesOtherFlowsAlone)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+	kernel.run_at(from_client(2), start + 1);
+
+	tcpwin_sweep result = kernel.sweep(sweep_at(start + est));
+	EXPECT_EQ(result.exported, 1u);
+	EXPECT_EQ(result.deleted, 0u);
+	EXPECT_EQ(result.remaining, 2u);
+	EXPECT_EQ(mark_of(kernel.flow(key_of_client(1)).value()), Mark::ended);
+	EXPECT_EQ(mark_of(kernel.flow(key_of_client(2)).value()), Mark::free);
+	EXPECT_EQ(kernel.live_flows(), 1u);
+}
+
+TEST_F(SweepTest, ExportsAnEndedFlowOnce)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, 1u);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, 0u);
+	EXPECT_EQ(kernel.sweep(shutdown_at(start + est)).exported, 0u);
+	EXPECT_THAT(kernel.drain().records, SizeIs(1));
+}
+
+TEST_F(SweepTest, NamesTheTimeoutOfAbortedFlows)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1, ack, 0), start);
+	kernel.run_at(from_client(1, ack, 0), start); // the second zero window aborts
+
+	EXPECT_EQ(kernel.sweep(sweep_at(start + abrt - 1)).exported, 0u);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + abrt)).exported, 1u);
+	auto records = kernel.drain().records;
+	ASSERT_THAT(records, SizeIs(1));
+	EXPECT_EQ(records[0].reason, TCPWIN_END_ABORT_TIMEOUT);
+}
+
+TEST_F(SweepTest, TheNextPacketRevivesAnEndedEntryInPlace)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1, syn, 0), start);
+	kernel.run_at(from_client(2), start + bgn);
+	kernel.sweep(sweep_at(start + bgn));
+	kernel.run_at(from_server(1), start + bgn + 1);
+
+	tcpwin_flow flow = kernel.flow(key_of_client(1)).value();
+	EXPECT_EQ(mark_of(flow), Mark::free);
+	EXPECT_EQ(flow.id, 3u);
+	EXPECT_EQ(flow.direction[0].packets, 0u); // nothing is left of the first flow
+	EXPECT_EQ(flow.direction[0].zero_window_count, 0u);
+	EXPECT_EQ(flow.direction[1].packets, 1u);
+	EXPECT_EQ(flow.direction[1].first_ns, start + bgn + 1);
+	EXPECT_THAT(kernel.flows(), SizeIs(2));
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CREATED), 3u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CUT), 0u);
+	EXPECT_EQ(kernel.live_flows(), 2u);
+}
+
+TEST_F(SweepTest, DeletesWhatHasLingered)
+{
+	Kernel &kernel = load();
+	constexpr uint64_t linger = 2 * second;
+	kernel.run_at(from_client(1), start);
+	kernel.sweep(sweep_at(start + est, linger));
+
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est + linger - 1, linger)).deleted, 0u);
+	EXPECT_THAT(kernel.flows(), SizeIs(1));
+	tcpwin_sweep last = kernel.sweep(sweep_at(start + est + linger, linger));
+	EXPECT_EQ(last.deleted, 1u);
+	EXPECT_EQ(last.remaining, 0u);
+	EXPECT_THAT(kernel.flows(), IsEmpty());
+	EXPECT_THAT(kernel.drain().records, SizeIs(1));
+}
+
+TEST_F(SweepTest, DeletesAtOnceWithoutLinger)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+
+	tcpwin_sweep result = kernel.sweep(sweep_at(start + est, 0));
+	EXPECT_EQ(result.exported, 1u);
+	EXPECT_EQ(result.deleted, 1u);
+	EXPECT_THAT(kernel.flows(), IsEmpty());
+	EXPECT_THAT(kernel.drain().records, SizeIs(1));
+}
+
+TEST_F(SweepTest, ShutdownExportsAllAndEmptiesTheTable)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start); // expires
+	kernel.run_at(from_client(2, ack, 0), start);
+	kernel.run_at(from_client(2, ack, 0), start); // expires, aborted
+	kernel.run_at(from_client(3, syn), start); // alive
+	kernel.run_at(from_client(4), start + 1); // alive
+	tcpwin_sweep result = kernel.sweep(shutdown_at(start + est));
+
+	EXPECT_EQ(result.exported, 4u);
+	EXPECT_EQ(result.deleted, 4u);
+	EXPECT_EQ(result.remaining, 0u);
+	std::map<uint64_t, int> reasons;
+	for (const tcpwin_record &record : kernel.drain().records)
+		reasons[record.flow.id] = record.reason;
+	EXPECT_THAT(reasons, ElementsAre(std::pair(1, TCPWIN_END_IDLE_TIMEOUT), std::pair(2, TCPWIN_END_ABORT_TIMEOUT),
+					 std::pair(3, TCPWIN_END_SHUTDOWN), std::pair(4, TCPWIN_END_SHUTDOWN)));
+	EXPECT_THAT(kernel.flows(), IsEmpty());
+	EXPECT_EQ(kernel.live_flows(), 0u);
+}
+
+TEST_F(SweepTest, ShutdownDeletesEndedEntriesWithoutASecondRecord)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+	kernel.sweep(sweep_at(start + est));
+	tcpwin_sweep result = kernel.sweep(shutdown_at(start + est + 1));
+
+	EXPECT_EQ(result.exported, 0u);
+	EXPECT_EQ(result.deleted, 1u);
+	EXPECT_THAT(kernel.drain().records, SizeIs(1));
+}
+
+TEST_F(SweepTest, StopsAtAFullRingBufferAndGoesOnAfterIt)
+{
+	Kernel &kernel = load({.records = small_ring});
+	constexpr uint16_t flows = 100;
+	std::vector<uint64_t> all_ids;
+	for (uint16_t i = 0; i < flows; i++) {
+		kernel.run_at(from_client(i), start);
+		kernel.run_at(from_server(i), start);
+		all_ids.push_back(i + 1u);
+	}
+	tcpwin_sweep first = kernel.sweep(sweep_at(start + est));
+	EXPECT_EQ(first.ring_full, 1u);
+	EXPECT_EQ(first.exported, small_ring_records);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, 0u); // nothing was read yet
+
+	auto records = kernel.drain().records;
+	auto more = sweep_all(sweep_at(start + est));
+	records.insert(records.end(), more.begin(), more.end());
+	EXPECT_EQ(ids(records), all_ids);
+	EXPECT_EQ(packets(records), 2u * flows);
+	EXPECT_EQ(kernel.live_flows(), 0u);
+}
+
+TEST_F(SweepTest, ShutdownThroughASmallRingBufferEmptiesTheTable)
+{
+	Kernel &kernel = load({.records = small_ring});
+	constexpr uint16_t flows = 100;
+	std::vector<uint64_t> all_ids;
+	for (uint16_t i = 0; i < flows; i++) {
+		kernel.run_at(from_client(i), start);
+		all_ids.push_back(i + 1u);
+	}
+	EXPECT_EQ(ids(sweep_all(shutdown_at(start))), all_ids);
+	EXPECT_THAT(kernel.flows(), IsEmpty());
+}
+
+TEST_F(SweepTest, APacketCutsTheFlowThatItFindsExpired)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+	kernel.run_at(from_client(1), start + est - 1);
+	kernel.run_at(from_server(1), start + 2 * est - 1); // exactly the timeout later
+
+	auto records = kernel.drain().records;
+	ASSERT_THAT(records, SizeIs(1));
+	EXPECT_EQ(records[0].flow.id, 1u);
+	EXPECT_EQ(packets(records[0].flow), 2u);
+	EXPECT_EQ(records[0].now_ns, start + 2 * est - 1);
+	EXPECT_EQ(records[0].reason, TCPWIN_END_IDLE_TIMEOUT);
+	tcpwin_flow flow = kernel.flow(key_of_client(1)).value();
+	EXPECT_EQ(flow.id, 2u);
+	EXPECT_EQ(packets(flow), 1u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CUT), 1u);
+	EXPECT_EQ(kernel.live_flows(), 1u);
+}
+
+TEST_F(SweepTest, ACutIsDeferredWhileTheRingBufferIsFull)
+{
+	Kernel &kernel = load({.records = small_ring});
+	for (uint16_t i = 1; i <= small_ring_records; i++)
+		kernel.run_at(from_client(i), start);
+	kernel.run_at(from_client(0), start + 1);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, small_ring_records); // all but the last
+
+	kernel.run_at(from_client(0), start + 10 * second);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_DEFERRED_CUTS), 1u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CUT), 0u);
+	tcpwin_flow flow = kernel.flow(key_of_client(0)).value();
+	EXPECT_EQ(flow.id, small_ring_records + 1);
+	EXPECT_EQ(packets(flow), 2u);
+	EXPECT_EQ(flow.direction[parse(from_client(0)).sender].last_ns, start + 10 * second);
+
+	EXPECT_THAT(kernel.drain().records, SizeIs(small_ring_records));
+	kernel.run_at(from_client(0), start + 20 * second);
+	auto records = kernel.drain().records;
+	ASSERT_THAT(records, SizeIs(1));
+	EXPECT_EQ(records[0].flow.id, small_ring_records + 1);
+	EXPECT_EQ(packets(records[0].flow), 2u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CUT), 1u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), small_ring_records + 3);
+}
+
+TEST_F(SweepTest, AnEndedFlowIsRevivedWhileTheRingBufferIsFull)
+{
+	Kernel &kernel = load({.records = small_ring});
+	for (uint16_t i = 1; i <= small_ring_records; i++)
+		kernel.run_at(from_client(i), start);
+	kernel.sweep(sweep_at(start + est));
+
+	kernel.run_at(from_client(1), start + 10 * second);
+	EXPECT_EQ(kernel.flow(key_of_client(1)).value().id, small_ring_records + 1);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_DEFERRED_CUTS), 0u);
+}
+
+TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
+{
+	Kernel &kernel = load({.flows = 4});
+	for (uint16_t i = 1; i <= 6; i++)
+		kernel.run_at(from_client(i), start);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
+	EXPECT_THAT(kernel.flows(), SizeIs(4));
+
+	Drained drained = kernel.drain();
+	EXPECT_THAT(drained.records, IsEmpty());
+	ASSERT_THAT(drained.notices, SizeIs(1)); // not one a packet
+	EXPECT_EQ(drained.notices[0].now_ns, start);
+
+	kernel.run_at(from_client(7), start + 10 * millisecond - 1);
+	EXPECT_THAT(kernel.drain().notices, IsEmpty());
+	kernel.run_at(from_client(7), start + 10 * millisecond);
+	EXPECT_THAT(kernel.drain().notices, SizeIs(1));
+}
+
+TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)
+{
+	Kernel &kernel = load({.flows = 4});
+	for (uint16_t i = 1; i <= 6; i++)
+		kernel.run_at(from_client(i), start);
+	EXPECT_EQ(kernel.flows_numbered(), 4u);
+	EXPECT_EQ(ids(sweep_all(sweep_at(start + est, 0))), (std::vector<uint64_t>{1, 2, 3, 4}));
+
+	kernel.run_at(from_client(6), start + est); // there is room again
+	EXPECT_EQ(kernel.flow(key_of_client(6)).value().id, 5u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CREATED), 5u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
+}
+
+TEST_F(SweepTest, KnownFlowsGoOnInAFullTable)
+{
+	Kernel &kernel = load({.flows = 2});
+	kernel.run_at(from_client(1), start);
+	kernel.run_at(from_client(2), start);
+	kernel.run_at(from_client(3), start);
+	kernel.run_at(from_server(1), start + 1); // known
+	kernel.run_at(from_client(2), start + 2 * second); // expired: cut in place
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 1u);
+	EXPECT_EQ(kernel.flow(key_of_client(2)).value().id, 3u);
+}
+
+TEST_F(SweepTest, ChangedTimeoutsApplyToLivingFlows)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+	kernel.config().timeout_ns[TCPWIN_TIMEOUT_EST] = est / 4;
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est / 4 - 1)).exported, 0u);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est / 4)).exported, 1u);
+
+	kernel.run_at(from_client(2), start);
+	kernel.config().timeout_ns[TCPWIN_TIMEOUT_EST] = 4 * est;
+	kernel.run_at(from_client(2), start + 3 * est);
+	EXPECT_EQ(packets(kernel.flow(key_of_client(2)).value()), 2u);
+
+	kernel.config().timeout_ns[TCPWIN_TIMEOUT_EST] = est / 2;
+	kernel.run_at(from_client(2), start + 3 * est + est / 2);
+	EXPECT_EQ(packets(kernel.flow(key_of_client(2)).value()), 1u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CUT), 1u);
+}
+
+TEST_F(SweepTest, ChangedWindowLimitsApplyToLivingFlows)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1, ack, 999), start);
+	kernel.config().window_threshold = 1000;
+	kernel.config().abort_count = 1;
+	kernel.run_at(from_client(1, ack, 999), start);
+
+	tcpwin_direction direction = kernel.flow(key_of_client(1)).value().direction[0];
+	EXPECT_EQ(direction.zero_window_count, 1u);
+	EXPECT_EQ(direction.state, TCPWIN_STATE_ABRT);
+}
+
+TEST_F(SweepTest, PeakFlowsIsTheLargestNumberAliveAtOnce)
+{
+	Kernel &kernel = load();
+	for (uint16_t i = 1; i <= 3; i++)
+		kernel.run_at(from_client(i), start);
+	EXPECT_EQ(kernel.counters().peak_flows, 3u);
+
+	kernel.sweep(sweep_at(start + est));
+	kernel.run_at(from_client(1), start + est); // revived
+	kernel.run_at(from_client(4), start + est); // new
+	kernel.run_at(from_client(4), start + 2 * est); // cut: one ends, one begins
+	EXPECT_EQ(kernel.live_flows(), 2u);
+	EXPECT_EQ(kernel.counters().peak_flows, 3u);
+
+	kernel.run_at(from_client(2), start + 2 * est);
+	kernel.run_at(from_client(5), start + 2 * est);
+	EXPECT_EQ(kernel.counters().peak_flows, 4u);
+}
+
+TEST_F(SweepTest, WithoutATimeReadsTheClock)
+{
+	Kernel &kernel = load({.clock = Clock::live});
+	uint64_t before = monotonic_ns();
+	Bytes frame = from_client(1);
+	kernel.run_live(frame, 1);
+	tcpwin_sweep result = kernel.sweep(sweep_at(0));
+
+	tcpwin_direction direction = kernel.flow(key_of_client(1)).value().direction[0];
+	EXPECT_GE(direction.first_ns, before);
+	EXPECT_GE(result.now_ns, direction.first_ns);
+	EXPECT_LT(result.now_ns, before + 60 * second);
+}
+
+} // namespace
+} // namespace tcpwin::test

@@ -252,7 +252,7 @@ protected:
 	void sweep_until(const std::stop_token &stop)
 	{
 		while (!stop.stop_requested()) {
-			sweep(0, 0);
+			sweep(TCPWIN_CLOCK_NOW, 0);
 			sweep(monotonic_ns() + sweep_ahead_ns, 0);
 		}
 	}
@@ -276,7 +276,7 @@ protected:
 			sent_[i] += more[i];
 		seconds_ = std::chrono::duration<double>(Steady::now() - start).count();
 		do
-			sweep(0, 1);
+			sweep(TCPWIN_CLOCK_NOW, 1);
 		while (ring_full_);
 	}
 

@@ -74,15 +74,16 @@ public:
 			fail("open the ring buffer", errno);
 	}
 
-	// One packet at a time above 0 (0 would read the clock). Expects that it passes, unchanged.
+	// One packet at a time. Expects that it passes, unchanged.
 	void run_at(const Bytes &frame, uint64_t now_ns)
 	{
-		Bytes in(sizeof(now_ns) + frame.size());
-		std::memcpy(in.data(), &now_ns, sizeof(now_ns));
-		std::copy(frame.begin(), frame.end(), in.begin() + sizeof(now_ns));
+		const tcpwin_test_frame meta = {now_ns, static_cast<uint32_t>(frame.size()), 0};
+		Bytes in(sizeof(meta) + frame.size());
+		std::memcpy(in.data(), &meta, sizeof(meta));
+		std::copy(frame.begin(), frame.end(), in.begin() + sizeof(meta));
 		Bytes out(in.size() + 64, 0xee);
 		xdp_md context = {};
-		context.data = sizeof(now_ns);
+		context.data = sizeof(meta);
 		context.data_end = static_cast<uint32_t>(in.size());
 
 		bpf_test_run_opts run = {};

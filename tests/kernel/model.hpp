@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,8 @@ public:
 	void packet(const Bytes &frame, uint64_t now)
 	{
 		Parsed parsed = parse(frame);
+		if (parsed.reject == TCPWIN_REJECT_LATER_FRAGMENT && later_fragment(parsed.packet, now))
+			return;
 		if (parsed.reject != TCPWIN_ACCEPTED) {
 			counters_.value[counter_of(parsed.reject)]++;
 			return;
@@ -41,6 +44,8 @@ public:
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
 		tcpwin_update_flow(&entry.flow, &config_, &parsed.packet, parsed.sender, now);
+		if (parsed.packet.first_fragment)
+			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.sender, 0};
 	}
 
 	tcpwin_sweep sweep(tcpwin_sweep sweep)
@@ -59,6 +64,28 @@ public:
 	}
 
 private:
+	static std::string fragment_key(const tcpwin_packet &packet)
+	{
+		tcpwin_fragment_key key = {};
+		tcpwin_make_fragment_key(&packet, &key);
+		return {reinterpret_cast<const char *>(&key), sizeof(key)};
+	}
+
+	// Whether it was counted in the flow of its first fragment, which must be alive.
+	bool later_fragment(const tcpwin_packet &packet, uint64_t now)
+	{
+		auto first = fragments_.find(fragment_key(packet));
+		if (first == fragments_.end())
+			return false;
+		auto at = entries_.find(first->second.key);
+		if (at == entries_.end() || at->second.ended || at->second.flow.id != first->second.flow_id ||
+		    tcpwin_is_expired(&at->second.flow, &config_, now))
+			return false;
+		tcpwin_refresh_flow(&at->second.flow, packet.bytes, first->second.sender, now);
+		counters_.value[TCPWIN_COUNTER_TRACKED]++;
+		return true;
+	}
+
 	// The entry with a living flow, to which the packet belongs.
 	Entry &open_entry(const Parsed &parsed, uint64_t now)
 	{
@@ -108,6 +135,7 @@ private:
 
 	tcpwin_config config_ = TCPWIN_DEFAULT_CONFIG;
 	Entries entries_;
+	std::map<std::string, tcpwin_fragment> fragments_;
 	tcpwin_counters counters_ = {};
 	std::vector<tcpwin_record> records_;
 	uint64_t numbered_ = 0;

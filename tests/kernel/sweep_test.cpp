@@ -441,7 +441,7 @@ TEST_F(SweepTest, WithoutATimeReadsTheClock)
 	uint64_t before = monotonic_ns();
 	Bytes frame = from_client(1);
 	kernel.run_live(frame, 1);
-	tcpwin_sweep result = kernel.sweep(sweep_at(0));
+	tcpwin_sweep result = kernel.sweep(sweep_at(TCPWIN_CLOCK_NOW));
 
 	tcpwin_direction direction = kernel.flow(key_of_client(1)).value().direction[0];
 	EXPECT_GE(direction.first_ns, before);

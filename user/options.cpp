@@ -38,6 +38,10 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
 or device, 77 no permission.)";
 
+// No type of its own: it would stand in the help of each option that has it.
+const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
+			       "");
+
 void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, const std::string &text,
 		  std::function<void(nanoseconds)> set)
 {
@@ -95,7 +99,7 @@ void add_attach(CLI::App &app, AttachOptions &options)
 							  {"generic", XdpMode::generic}};
 	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
 
-	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required();
+	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required()->check(not_empty);
 	app.add_option_function<std::string>(
 		   "--mode", [&](const std::string &name) { options.mode = modes.at(name); },
 		   "XDP mode: native in the driver, generic on any device, auto: native if it can be had")
@@ -103,6 +107,7 @@ void add_attach(CLI::App &app, AttachOptions &options)
 		->type_name("MODE")
 		->default_str("auto");
 	app.add_option("-o,--output", options.output, "File for the records, - for standard output")
+		->check(not_empty)
 		->type_name("FILE")
 		->capture_default_str();
 	app.add_option_function<std::string>(
@@ -116,7 +121,9 @@ void add_attach(CLI::App &app, AttachOptions &options)
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
 		     [&](nanoseconds value) {
 			     if (value < shortest_poll_interval)
-				     throw CLI::ValidationError("--poll-interval", "it must be at least 1ms");
+				     throw CLI::ValidationError("--poll-interval",
+								fmt::format("'{}': it must be at least 1ms",
+									    format_duration(value)));
 			     options.poll_interval = value;
 		     });
 	app.add_option("--max-flows", options.max_flows, "Size of the flow table (about 240 bytes of kernel memory each)")
@@ -138,11 +145,13 @@ Result<std::variant<AttachOptions, Information>> parse_options(int argc, const c
 {
 	AttachOptions options;
 	CLI::App app(description, "tcpwin-agent");
-	app.set_version_flag("--version", "tcpwin-agent " TCPWIN_VERSION);
+	const std::string version = "tcpwin-agent " TCPWIN_VERSION;
+	app.set_version_flag("--version", version);
 	app.require_subcommand(1);
 	app.footer("'tcpwin-agent attach --help' shows its options and examples, for instance:\n"
 		   "  sudo tcpwin-agent attach eth0");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
+	attach->set_version_flag("--version", version);
 	add_attach(*attach, options);
 
 	try {

@@ -28,6 +28,9 @@ public:
 
 	// Hands over what is in the ring buffer; returns how many records that were.
 	std::size_t drain(const std::function<void(const tcpwin_record &)> &take);
+	// The table was empty at the last sweep, and no flow has begun since: another sweep would find nothing.
+	bool is_idle() const;
+
 	// Readable when the ring buffer has something.
 	int ring_fd() const;
 	// Whether a packet found the table full since the last call of take_table_full.
@@ -52,6 +55,8 @@ private:
 	std::unique_ptr<tcpwin_bpf, Skeleton> skeleton_;
 	std::unique_ptr<Ring, RingDeleter> ring_;
 	std::uint32_t max_flows_ = 0;
+	std::uint64_t numbered_at_sweep_ = UINT64_MAX;
+	std::uint64_t remaining_at_sweep_ = 0;
 };
 
 } // namespace tcpwin

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include <linux/membarrier.h>
@@ -138,6 +139,8 @@ void Session::warn_full()
 // What the ring buffer cannot take in one go is swept again after it was drained.
 Result<void> Session::sweep(bool shutdown)
 {
+	if (!shutdown && program_.is_idle())
+		return {};
 	const bool full = program_.take_table_full();
 	if (full)
 		warn_full();
@@ -258,7 +261,7 @@ Result<void> attach(const AttachOptions &options)
 	auto result = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)
-		fmt::print(stderr, "{}", session.report());
+		std::fputs(session.report().c_str(), stderr); // may fail: stderr is nobody's data
 	return result ? finished : result;
 }
 

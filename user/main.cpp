@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -26,6 +29,15 @@ public:
 	}
 	std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Severity>(); }
 };
+
+// A closed standard descriptor must not become the number of something else that
+// is opened: records would go there. Output refuses one that cannot be written.
+void keep_standard_descriptors()
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+}
 
 void log_to_stderr()
 {
@@ -66,6 +78,7 @@ Result<void> run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	keep_standard_descriptors();
 	log_to_stderr();
 	auto result = run(argc, argv);
 	if (result)

@@ -53,6 +53,10 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
 or device, 77 no permission.)";
 
+// No type of its own: it would stand in the help of each option that has it.
+const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
+			       "");
+
 void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, const std::string &text,
 		  std::function<void(nanoseconds)> set)
 {
@@ -108,9 +112,11 @@ void add_common(CLI::App &app, CommonOptions &options)
 	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
 
 	app.add_option("-o,--output", options.output, "File for the flow records, - for standard output")
+		->check(not_empty)
 		->type_name("FILE")
 		->capture_default_str();
 	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
+		->check(not_empty)
 		->type_name("FILE");
 	app.add_option_function<std::string>(
 		   "--format", [&](const std::string &name) { options.format = formats.at(name); },
@@ -141,7 +147,7 @@ void add_attach(CLI::App &app, AttachOptions &options)
 							  {"native", XdpMode::native},
 							  {"generic", XdpMode::generic}};
 
-	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required();
+	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required()->check(not_empty);
 	app.add_option_function<std::string>(
 		   "--mode", [&](const std::string &name) { options.mode = modes.at(name); },
 		   "XDP mode: native in the driver, generic on any device, auto: native if it can be had")
@@ -153,7 +159,9 @@ void add_attach(CLI::App &app, AttachOptions &options)
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
 		     [&](nanoseconds value) {
 			     if (value < shortest_poll_interval)
-				     throw CLI::ValidationError("--poll-interval", "it must be at least 1ms");
+				     throw CLI::ValidationError("--poll-interval",
+								fmt::format("'{}': it must be at least 1ms",
+									    format_duration(value)));
 			     options.poll_interval = value;
 		     });
 	add_max_flows(app, options.max_flows);
@@ -167,7 +175,8 @@ void add_replay(CLI::App &app, ReplayOptions &options)
 							       {"kernel", EngineKind::kernel}};
 
 	app.add_option("FILE", options.files, "pcap or pcapng files, also compressed, in order; - for standard input")
-		->required();
+		->required()
+		->check(not_empty);
 	app.add_option("--filter", options.filter, "Only frames that match, as pcap-filter(7) and tcpdump have it")
 		->type_name("EXPRESSION");
 	app.add_option_function<std::string>(
@@ -188,13 +197,16 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	AttachOptions attach_options;
 	ReplayOptions replay_options;
 	CLI::App app(description, "tcpwin-agent");
-	app.set_version_flag("--version", "tcpwin-agent " TCPWIN_VERSION);
+	const std::string version = "tcpwin-agent " TCPWIN_VERSION;
+	app.set_version_flag("--version", version);
 	app.require_subcommand(1);
 	app.footer("'tcpwin-agent COMMAND --help' shows the options and examples of a command, for instance:\n"
 		   "  sudo tcpwin-agent attach eth0\n"
 		   "  tcpwin-agent replay capture.pcap");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
 	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
+	for (CLI::App *command : {attach, replay})
+		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
 

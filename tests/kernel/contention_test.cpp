@@ -41,6 +41,7 @@ struct Contest {
 	KernelSetup setup;
 	uint16_t keys;
 	uint64_t linger_ns;
+	bool end_all = false; // let every other sweep end all flows, and delete them
 };
 
 // What one endpoint of one key sends: frames of different flags, else alike.
@@ -253,7 +254,7 @@ protected:
 	{
 		while (!stop.stop_requested()) {
 			sweep(TCPWIN_CLOCK_NOW, 0);
-			sweep(monotonic_ns() + sweep_ahead_ns, 0);
+			sweep(monotonic_ns() + sweep_ahead_ns, contest_.end_all);
 		}
 	}
 
@@ -370,6 +371,12 @@ TEST_F(ContentionTest, MoreFlowsThanTheTableHolds)
 	hold({.setup = {.flows = 4, .records = 1 << 24}, .keys = 12, .linger_ns = 0});
 	EXPECT_GT(counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
 	EXPECT_GT(ledger_->notices(), 0u);
+}
+
+TEST_F(ContentionTest, EntriesComeAndGo)
+{
+	hold({.setup = {.records = 1 << 24}, .keys = 2, .linger_ns = 0, .end_all = true});
+	EXPECT_EQ(counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
 }
 
 TEST_F(ContentionTest, ASmallRingBuffer)

@@ -31,6 +31,12 @@ int log_libbpf(libbpf_print_level, const char *format, va_list arguments)
 	return length;
 }
 
+// Packets write it meanwhile.
+std::uint64_t flows_numbered(const tcpwin_bpf *skeleton)
+{
+	return *static_cast<const volatile __u64 *>(&skeleton->bss->flows_numbered);
+}
+
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 {
 	if (error == -EPERM || error == -EACCES)
@@ -145,10 +151,17 @@ Result<tcpwin_sweep> Program::sweep(bool shutdown, std::uint64_t linger_ns, std:
 	sweep.now_ns = now_ns;
 	sweep.shutdown = shutdown;
 	sweep.linger_ns = linger_ns;
+	numbered_at_sweep_ = flows_numbered(skeleton_.get()); // before: what comes meanwhile counts as new
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))
 		return fail("cannot sweep the flow table", describe_errno(error));
+	remaining_at_sweep_ = sweep.remaining;
 	return sweep;
+}
+
+bool Program::is_idle() const
+{
+	return remaining_at_sweep_ == 0 && numbered_at_sweep_ == flows_numbered(skeleton_.get());
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)

@@ -35,6 +35,9 @@ public:
 	// What ended goes into the ring buffer; see tcpwin_sweep. shutdown: all flows.
 	Result<tcpwin_sweep> sweep(bool shutdown, std::uint64_t linger_ns, std::uint64_t now_ns = TCPWIN_CLOCK_NOW);
 
+	// The table was empty at the last sweep, and no flow has begun since: another sweep would find nothing.
+	bool is_idle() const;
+
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
 
@@ -68,6 +71,8 @@ private:
 	std::unique_ptr<Ring, RingDeleter> ring_;
 	std::vector<std::uint8_t> test_frame_;
 	std::uint32_t max_flows_ = 0;
+	std::uint64_t numbered_at_sweep_ = UINT64_MAX;
+	std::uint64_t remaining_at_sweep_ = 0;
 };
 
 } // namespace tcpwin

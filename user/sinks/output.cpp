@@ -17,6 +17,8 @@ Result<Output> Output::open(const std::string &path)
 	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) :
 			       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
 	struct stat status {};
+	if (fd && (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return fail("cannot write to " + name, "it is closed", "choose a file with --output");
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return fail("cannot open " + name + " for writing", describe_errno(errno),
 			    standard ? "" : "choose another file with --output");

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# The thin front door: packages, then CMake, which does the work. "make help" lists the targets.
+
+MAKEFLAGS += --no-print-directory
+
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+# Debian 12. Each list holds what its targets need beyond the ones before it.
+BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
+	nlohmann-json3-dev libpcap-dev libarchive-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
+DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
+TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest tshark wireshark-common
+
+# Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.
+GTEST_FOUND = $(if $(wildcard /usr/include/gtest/gtest.h /usr/local/include/gtest/gtest.h),ON,OFF)
+
+# $(call need,packages): installs those that are missing, if we may. Where there is no dpkg, CMake says what is missing.
+define need
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=; \
+	for package in $(1); do \
+		dpkg-query --show --showformat='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed || \
+			missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+		echo "make $@: these packages are missing, and only root can install them (sudo make $@):$$missing" >&2; \
+		exit 1; \
+	fi; \
+	echo "Installing packages, which takes a minute or two:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+endef
+
+# $(call compile,ON|OFF): with or without the tests.
+define compile
+	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=$(1)
+	cmake --build $(BUILD) -j$(JOBS)
+endef
+
+.PHONY: all help deps build demo test install fmt clean
+.NOTPARALLEL:
+all: build
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+deps: ## Install every package that building, demo and tests need (root)
+	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES))
+
+build: ## Build build/tcpwin-agent, and the tests if GoogleTest is installed
+	$(call need,$(BUILD_PACKAGES))
+	$(call compile,$(GTEST_FOUND))
+
+demo: ## Watch a replayed capture in network namespaces (root)
+	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES))
+	$(call compile,$(GTEST_FOUND))
+	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent tests/demo/demo.sh
+
+test: ## Run every test (root; without root those that need it are skipped)
+	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES))
+	$(call compile,ON)
+	@[ "$$(id -u)" -eq 0 ] || echo "Not root: the tests that load BPF programs or make network namespaces are skipped."
+	ctest --test-dir $(BUILD) --output-on-failure
+
+install: ## Install into PREFIX (/usr/local), below DESTDIR if that is set
+	$(call need,$(BUILD_PACKAGES))
+	$(call compile,$(GTEST_FOUND))
+	DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix '$(PREFIX)'
+
+fmt: ## Format the C and C++ sources in place
+	@command -v clang-format >/dev/null || { echo "make fmt: clang-format is not installed" >&2; exit 1; }
+	git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' '*.hpp' | xargs -r clang-format -i --style=file --fallback-style=none
+
+clean: ## Remove the build directory
+	rm -rf $(BUILD)

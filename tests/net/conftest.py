@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: namespaces and agents that are gone after each test, whatever happened in it."""
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import pytest
+
+from agent import BINARY, Agent
+from network import Wire
+
+SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if "needs_root" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs root: network namespaces and BPF"))
+
+
+def pytest_configure(config):
+    # Ended from outside, the fixtures still clean up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.addinivalue_line("markers", "needs_root: makes network namespaces, loads BPF programs")
+    config.addinivalue_line("markers", "needs(tool...): programs without which the test cannot run")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A file of which nothing ran must not look as if it had passed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == 0 and reporter and reporter.stats.get("skipped") and not reporter.stats.get("passed"):
+        session.exitstatus = SKIPPED
+
+
+@pytest.fixture(autouse=True)
+def tools(request):
+    """A missing tool is a failure with a reason, not a silent skip."""
+    for mark in request.node.iter_markers("needs"):
+        for tool in mark.args:
+            assert shutil.which(tool), f"{tool} is not installed: make deps installs it"
+    assert os.access(BINARY, os.X_OK), f"no agent at {BINARY}: build it, or name it in TCPWIN_AGENT"
+
+
+@pytest.fixture
+def make_wire():
+    """make_wire(addresses=None): a new Wire."""
+    wires = []
+
+    def make(addresses=None):
+        wires.append(Wire())
+        return wires[-1].build(addresses)
+
+    yield make
+    for wire in wires:
+        wire.delete()
+
+
+@pytest.fixture
+def wire(make_wire):
+    return make_wire()
+
+
+@pytest.fixture
+def start_agent(tmp_path):
+    """start_agent(namespace, arguments...): an Agent, not yet attached."""
+    agents = []
+
+    def start(namespace, *arguments, **options):
+        directory = tmp_path / f"agent{len(agents)}"
+        directory.mkdir()
+        agents.append(Agent(namespace, *arguments, directory=directory, **options))
+        return agents[-1]
+
+    yield start
+    for agent in agents:
+        agent.kill()
+
+
+@pytest.fixture
+def watch(start_agent):
+    """watch(wire, options...): an Agent attached to the wire's watched end."""
+    return lambda wire, *options: start_agent(wire.right, wire.RIGHT, *options).wait_attached(wire.RIGHT)
+
+
+@pytest.fixture
+def public_directory():
+    """A directory that other users may read, unlike tmp_path."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="tcpwin-t"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)

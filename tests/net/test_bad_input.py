@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong while attaching and watching: exit code, one sentence, nothing left behind."""
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from agent import BINARY, run_agent, sides
+from frames import from_client, send
+from network import run, wait_until
+
+pytestmark = pytest.mark.needs_root
+
+MODES = pytest.mark.parametrize("mode", ["native", "generic"])
+LONG = ("--timeout-est", "60s")
+NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+PASS_EVERYTHING = """
+__attribute__((section("xdp"), used)) int tcpwin_tiny(void *ctx) { return 2; }
+char terms[] __attribute__((section("license"), used)) = "GPL";
+"""
+
+
+def check_failure(outcome, exit_code, *words):
+    """The exit code, and exactly one sentence on standard error, which holds the words."""
+    assert outcome.exit_code == exit_code, outcome.stderr
+    assert len(outcome.errors) == 1, outcome.stderr
+    missing = [word for word in words if str(word) not in outcome.errors[0]]
+    assert missing == [], outcome.errors[0]
+
+
+def attach(wire, *arguments, prefix=()):
+    """An agent that is expected to end by itself."""
+    return run_agent("attach", *arguments, prefix=wire.right.inside(*prefix))
+
+
+@pytest.mark.needs("setpriv")
+def test_not_root(wire, public_directory):
+    binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
+    done = subprocess.run(wire.right.inside(*NOBODY, binary, "attach", wire.RIGHT), capture_output=True, text=True,
+                          timeout=30, stdin=subprocess.DEVNULL)
+    assert done.returncode == 77
+    sentence, = done.stderr.splitlines()
+    assert sentence.startswith("tcpwin-agent: error: ") and "root" in sentence and "CAP_BPF" in sentence
+    assert done.stdout == ""
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_no_such_interface(wire):
+    outcome = attach(wire, "nosuch0")
+    check_failure(outcome, 1, "nosuch0", "no such interface")
+    assert outcome.stderr.splitlines() == outcome.errors
+
+
+def test_native_mode_on_a_device_without_it(wire):
+    """The loopback device has generic XDP only."""
+    check_failure(attach(wire, "lo", "--mode", "native"), 69, "lo", "native", "--mode generic")
+    assert wire.right.xdp_programs("lo") == []
+
+
+def test_one_of_two_interfaces_does_not_exist(wire):
+    check_failure(attach(wire, wire.RIGHT, "nosuch0"), 1, "nosuch0")
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+@pytest.fixture
+def tiny_program(tmp_path):
+    """The object file of an XDP program that is not ours."""
+    source, compiled = tmp_path / "tiny.c", tmp_path / "tiny.o"
+    source.write_text(PASS_EVERYTHING)
+    run("clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o", compiled)
+    return compiled
+
+
+@pytest.mark.needs("clang")
+@pytest.mark.parametrize("mode", ["auto", "native", "generic"])
+@pytest.mark.parametrize("theirs", ["xdpgeneric", "xdpdrv"])
+def test_another_xdp_program_is_named_and_stays(theirs, mode, wire, tiny_program):
+    run("ip", "-n", wire.right.name, "link", "set", "dev", wire.RIGHT, theirs, "obj", tiny_program, "sec", "xdp")
+    before = wire.right.xdp_programs(wire.RIGHT)
+    assert len(before) == 1
+    outcome = attach(wire, wire.RIGHT, "--mode", mode)
+    check_failure(outcome, 1, wire.RIGHT, "tcpwin_tiny", f"id {before[0]}")
+    assert wire.right.xdp_programs(wire.RIGHT) == before
+
+
+@MODES
+def test_two_agents_on_one_interface(mode, wire, watch):
+    first = watch(wire, "--mode", mode, *LONG)
+    before = wire.right.xdp_programs(wire.RIGHT)
+    check_failure(attach(wire, wire.RIGHT, "--mode", mode), 1, wire.RIGHT, "tcpwin_xdp", f"id {before[0]}")
+    assert wire.right.xdp_programs(wire.RIGHT) == before
+    send(wire, from_client())
+    outcome = first.stop()
+    assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
+
+
+def test_second_of_two_interfaces_is_taken(wire, make_wire, watch, start_agent):
+    run("ip", "-n", wire.right.name, "link", "add", "name", "free0", "type", "veth", "peer", "name", "free1")
+    first = watch(wire)
+    check_failure(attach(wire, "free0", wire.RIGHT), 1, wire.RIGHT)
+    assert wire.right.xdp_programs("free0") == []
+    assert first.stop().exit_code == 0
+
+
+@MODES
+def test_interface_deleted_while_watching(mode, wire, watch):
+    agent = watch(wire, "--mode", mode, *LONG)
+    send(wire, from_client(), from_client())
+    run("ip", "-n", wire.right.name, "link", "delete", "dev", wire.RIGHT)
+    outcome = agent.wait()
+    check_failure(outcome, 1, wire.RIGHT, "deleted")
+    assert [record["in_iface"] for record in outcome.records] == [wire.RIGHT]
+    assert outcome.packets_in_records() == outcome.report["packets seen"] == 2
+
+
+def test_one_of_two_interfaces_deleted_while_watching(wire, start_agent):
+    """The other is still watched; the loss is a warning."""
+    run("ip", "-n", wire.right.name, "link", "add", "name", "gone0", "type", "veth", "peer", "name", "gone1")
+    agent = start_agent(wire.right, "gone0", wire.RIGHT, *LONG).wait_attached("gone0", wire.RIGHT)
+    run("ip", "-n", wire.right.name, "link", "delete", "dev", "gone0")
+    assert wait_until(lambda: "gone0 was deleted" in agent.stderr())
+    send(wire, from_client())
+    outcome = agent.stop()
+    assert (outcome.exit_code, outcome.packets_in_records(), outcome.errors) == (0, 1, [])
+
+
+@pytest.mark.parametrize("form", ["json", "t2"])
+def test_full_disk_while_watching(form, wire, start_agent):
+    """/dev/full refuses the first record, or t2's header already."""
+    agent = start_agent(wire.right, wire.RIGHT, "--output", "/dev/full", "--format", form, "--timeout-est", "50ms")
+    if form == "json":
+        agent.wait_attached(wire.RIGHT)
+        send(wire, from_client())
+    outcome = agent.wait()
+    check_failure(outcome, 1, "/dev/full", "No space left on device")
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_full_disk_at_the_end(wire, watch):
+    """The only record is written when the agent stops; the report tells how many are missing."""
+    agent = watch(wire, "--output", "/dev/full", *LONG)
+    send(wire, from_client())
+    outcome = agent.stop()
+    check_failure(outcome, 1, "/dev/full")
+    assert outcome.report["flow records that could not be written"] == 1
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_output_in_a_directory_that_does_not_exist(wire, tmp_path):
+    path = tmp_path / "missing" / "flows.json"
+    check_failure(attach(wire, wire.RIGHT, "--output", path), 1, path, "No such file or directory")
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_output_is_a_directory(wire, tmp_path):
+    check_failure(attach(wire, wire.RIGHT, "--output", tmp_path), 1, tmp_path, "directory")
+
+
+def test_mistake_elsewhere_does_not_empty_the_output(wire, tmp_path):
+    path = tmp_path / "flows.json"
+    path.write_text("precious\n")
+    check_failure(attach(wire, "nosuch0", "--output", path), 1, "nosuch0")
+    assert path.read_text() == "precious\n"
+
+
+def test_standard_output_is_closed(wire, start_agent):
+    """A record must not go into whatever file got descriptor 1."""
+    agent = start_agent(wire.right, wire.RIGHT, "--duration", "1s", prefix=["sh", "-c", 'exec "$@" >&-', "sh"])
+    check_failure(agent.wait(), 1, "standard output")
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_standard_error_that_cannot_be_written_costs_no_record(wire, start_agent, tmp_path):
+    """As in `tcpwin-agent attach eth0 2>&1 | head -1`."""
+    path = tmp_path / "flows.json"
+    agent = start_agent(wire.right, wire.RIGHT, "--output", path, *LONG, prefix=["sh", "-c", 'exec "$@" 2>/dev/full', "sh"])
+    assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT))
+    assert wait_until(path.exists)
+    send(wire, from_client())
+    outcome = agent.stop()
+    assert sides([json.loads(line) for line in path.read_text().splitlines()])[0]["packets"] == 1
+    assert outcome.exit_code in (0, 1), "ends in good order"
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    ends = {"reader": reader, "writer": writer}
+
+    def close(name):
+        os.close(ends.pop(name))
+
+    yield reader, writer, close
+    for name in list(ends):
+        close(name)
+
+
+def test_reader_of_the_pipe_goes_away(wire, start_agent, pipe):
+    _, writer, close = pipe
+    agent = start_agent(wire.right, wire.RIGHT, *LONG, stdout=writer).wait_attached(wire.RIGHT)
+    close("writer")
+    send(wire, from_client())
+    close("reader")
+    outcome = agent.wait()
+    check_failure(outcome, 1, "standard output", "reader")
+    assert outcome.report["packets seen"] == 1, "the end report is still there"
+    assert outcome.report["flow records that could not be written"] == 1
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_pipe_gets_each_record_at_once(wire, start_agent, pipe):
+    reader, writer, close = pipe
+    agent = start_agent(wire.right, wire.RIGHT, "--timeout-est", "50ms", stdout=writer).wait_attached(wire.RIGHT)
+    close("writer")
+    send(wire, from_client())
+    os.set_blocking(reader, False)
+    received = bytearray()
+
+    def line_came():
+        try:
+            received.extend(os.read(reader, 65536))
+        except BlockingIOError:
+            pass
+        return received.endswith(b"\n")
+
+    assert wait_until(line_came), "no record while the agent runs"
+    assert sides([json.loads(received)])[0]["packets"] == 1
+    assert agent.stop().exit_code == 0

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the attachment to the end: signals, --duration, several interfaces, what is left behind."""
+import signal
+import types
+
+import pytest
+
+from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
+from network import run, wait_until
+
+pytestmark = pytest.mark.needs_root
+
+MODES = pytest.mark.parametrize("mode", ["native", "generic"])
+LONG = ("--timeout-est", "60s")
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_writes_every_flow_and_detaches(number, mode, wire, watch):
+    agent = watch(wire, "--mode", mode, *LONG)
+    assert len(wire.right.xdp_programs(wire.RIGHT)) == 1
+    send(wire, from_client(), from_server())
+    outcome = agent.stop(number)
+
+    record, = outcome.records
+    assert outcome.exit_code == 0
+    assert outcome.errors == []
+    assert record["end_reason"] == "shutdown"
+    assert (record["a"]["packets"], record["b"]["packets"]) == (1, 1)
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_signal_that_was_ignored_at_the_start(wire, start_agent):
+    """Shells start background jobs with SIGINT ignored: `tcpwin-agent attach eth0 &` in a script, then `kill -INT`."""
+    agent = start_agent(wire.right, wire.RIGHT, prefix=["sh", "-c", 'trap "" INT; exec "$@"', "sh"])
+    agent.wait_attached(wire.RIGHT)
+    assert agent.stop(signal.SIGINT).exit_code == 0
+
+
+def test_signal_is_not_delayed_by_the_poll_interval(wire, watch):
+    agent = watch(wire, "--poll-interval", "1h", *LONG)
+    send(wire, from_client())
+    assert len(agent.stop().records) == 1
+
+
+def test_duration_ends_the_agent(wire, watch):
+    agent = watch(wire, "--duration", "1s", "--poll-interval", "1h", *LONG)
+    send(wire, from_client())
+    outcome = agent.wait()
+    assert outcome.exit_code == 0
+    assert [record["end_reason"] for record in outcome.records] == ["shutdown"]
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_idle_flow_is_written_while_watching(wire, watch):
+    agent = watch(wire, "--timeout-est", "50ms", "--poll-interval", "10ms")
+    send(wire, from_client())
+    assert wait_until(lambda: "idle_timeout" in agent.out.read_text()), "no record of an idle flow"
+    assert len(agent.stop().records) == 1
+
+
+def test_auto_mode_prefers_native(wire, watch):
+    agent = watch(wire)
+    assert f"attached to {wire.RIGHT} in native mode" in agent.stderr()
+    assert agent.stop().exit_code == 0
+
+
+def test_auto_mode_falls_back_to_generic_and_says_so(wire, start_agent):
+    """The loopback device has no native XDP."""
+    agent = start_agent(wire.right, "lo").wait_attached("lo")
+    assert "attached to lo in generic mode (no native XDP: its driver has no XDP)" in agent.stderr()
+    assert agent.stop().exit_code == 0
+
+
+@MODES
+def test_jumbo_frame(mode, wire, watch):
+    """8000 bytes do not fit into one page: native XDP needs its multi-buffer form."""
+    for namespace, device in ((wire.left, wire.LEFT), (wire.right, wire.RIGHT)):
+        run("ip", "-n", namespace.name, "link", "set", "dev", device, "mtu", "9000")
+    agent = watch(wire, "--mode", mode, *LONG)
+    send(wire, tcp_frame(CLIENT, SERVER, payload=bytes(8000)))
+    record, = agent.stop().records
+    assert (record["a"]["packets"], record["a"]["bytes"]) == (1, 8040)
+
+
+def test_killed_agent_leaves_nothing_attached(wire, watch):
+    watch(wire).kill()
+    assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT) == [])
+
+
+def test_two_interfaces_in_one_agent(wire, start_agent):
+    """Both ends of one link: what one end sends, the other receives, and each record names its interface."""
+    left, right = "end0", "end1"
+    run("ip", "-n", wire.left.name, "link", "add", "name", left, "type", "veth", "peer", "name", right)
+    for device in left, right:
+        run("ip", "-n", wire.left.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    agent = start_agent(wire.left, left, right, *LONG).wait_attached(left, right)
+    send_from(wire, left, from_client())
+    send_from(wire, right, from_server(), from_server())
+    outcome = agent.stop()
+    record, = outcome.records
+    assert record["in_iface"] == right, "the interface that saw the flow's first packet"
+    assert (record["a"]["packets"], record["b"]["packets"]) == (1, 2)
+    assert outcome.report["packets seen"] == 3
+    assert wire.left.xdp_programs(left) == wire.left.xdp_programs(right) == []
+
+
+def send_from(wire, device, *steps):
+    send(types.SimpleNamespace(left=wire.left, LEFT=device), *steps)
+
+
+def test_frames_that_are_no_tcp_are_counted_by_name(wire, watch):
+    ethernet = bytes.fromhex("020000000002020000000001")
+    arp = ethernet + bytes.fromhex("0806") + bytes(46)
+    udp = bytearray(from_client())
+    udp[14 + 9] = 17
+    offset = bytearray(from_client())
+    offset[14 + 20 + 12] = 4 << 4
+    agent = watch(wire)
+    send(wire, arp, arp, bytes(udp), bytes(offset), from_client())
+    outcome = agent.stop()
+
+    assert outcome.packets_elsewhere() == {"rejected not_ip": 2, "rejected not_tcp": 1, "rejected tcp_data_offset": 1}
+    assert outcome.report["packets seen"] == 5
+    assert outcome.report["tcp packets"] == outcome.packets_in_records() == 1
+
+
+def test_full_table_loses_nothing_silently(wire, watch):
+    """Ten flows for a table of four: each packet is in a record or among the untracked."""
+    flows = [from_client().replace((40000).to_bytes(2, "big"), (41000 + i).to_bytes(2, "big")) for i in range(10)]
+    agent = watch(wire, "--max-flows", "4", *LONG)
+    send(wire, *flows)
+    outcome = agent.stop()
+
+    lost = outcome.packets_elsewhere()
+    assert set(lost) == {"lost untracked_full"}
+    assert outcome.packets_in_records() + lost["lost untracked_full"] == outcome.report["packets seen"] == 10
+    assert len(outcome.records) >= 4
+    assert "--max-flows" in outcome.stderr

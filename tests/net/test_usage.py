@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs neither root nor a network: --help, --version, and options that are wrong."""
+import re
+
+import pytest
+
+from agent import run_agent
+
+# (arguments, words that the one sentence must hold)
+WRONG = [
+    ([], ["command", "--help"]),
+    (["watch", "lo"], ["'watch'"]),
+    (["attach"], ["IFACE"]),
+    (["attach", "lo", "--nonsense"], ["--nonsense"]),
+    (["attach", "lo", "--timeout-est", "5parsecs"], ["--timeout-est", "5parsecs", "parsecs"]),
+    (["attach", "lo", "--timeout-est", "10"], ["--timeout-est", "'10'", "unit"]),
+    (["attach", "lo", "--timeout-est", "0s"], ["--timeout-est", "'0s'"]),
+    (["attach", "lo", "--timeout-est", "-1s"], ["--timeout-est", "'-1s'"]),
+    (["attach", "lo", "--timeout-est", ""], ["--timeout-est", "empty"]),
+    (["attach", "lo", "--timeout-est"], ["--timeout-est"]),
+    (["attach", "lo", "--timeout-new", "1e9s"], ["--timeout-new", "1e9s"]),
+    (["attach", "lo", "--timeout-bgn", "200years"], ["--timeout-bgn", "200years"]),
+    (["attach", "lo", "--timeout-abrt", "1 fortnight"], ["--timeout-abrt", "fortnight"]),
+    (["attach", "lo", "--duration", "soon"], ["--duration", "soon"]),
+    (["attach", "lo", "--poll-interval", "0s"], ["--poll-interval", "'0s'"]),
+    (["attach", "lo", "--poll-interval", "10us"], ["--poll-interval", "1ms"]),
+    (["attach", "lo", "--max-flows", "0"], ["--max-flows", "0"]),
+    (["attach", "lo", "--max-flows", "-5"], ["--max-flows", "-5"]),
+    (["attach", "lo", "--max-flows", "many"], ["--max-flows", "many"]),
+    (["attach", "lo", "--max-flows", "99999999999999999999"], ["--max-flows", "99999999999999999999"]),
+    (["attach", "lo", "--abort-count", "0"], ["--abort-count", "0"]),
+    (["attach", "lo", "--win-threshold", "70000"], ["--win-threshold", "70000"]),
+    (["attach", "lo", "--mode", "foo"], ["--mode", "foo", "native", "generic"]),
+    (["attach", "lo", "--format", "xml"], ["--format", "xml", "json", "t2"]),
+    (["attach", "lo", "--quiet", "--verbose"], ["--quiet", "--verbose"]),
+]
+
+
+@pytest.mark.parametrize("arguments, words", WRONG, ids=[" ".join(arguments) or "nothing" for arguments, _ in WRONG])
+def test_wrong_usage_is_one_sentence_that_names_what_is_wrong(arguments, words):
+    outcome = run_agent(*arguments)
+    assert outcome.exit_code == 2
+    assert outcome.stdout == ""
+    assert outcome.stderr.splitlines() == outcome.errors
+    sentence, = outcome.errors
+    assert [word for word in words if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["attach", "--help"], ["attach", "-h"]])
+def test_help_has_examples(arguments):
+    outcome = run_agent(*arguments)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert "example" in outcome.stdout.lower()
+    assert "tcpwin-agent attach eth0" in outcome.stdout
+
+
+def test_help_tells_every_option_and_its_default():
+    text = run_agent("attach", "--help").stdout
+    for option, default in {"--mode": "auto", "--output": "-", "--format": "json", "--poll-interval": "100ms",
+                            "--max-flows": "262144", "--win-threshold": "1", "--abort-count": "2", "--timeout-new": "10s",
+                            "--timeout-bgn": "2.2s", "--timeout-est": "1s", "--timeout-abrt": "1ms"}.items():
+        line, = [line for line in text.splitlines() if re.match(rf"\s+(-\w,)?{option}\b", line)]
+        after = line.split(option, 1)[1].split("  ")[0] + line
+        assert default in after, line
+    assert all(option in text for option in ("--duration", "--quiet", "--verbose", "--help"))
+
+
+def test_version():
+    outcome = run_agent("--version")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert re.fullmatch(r"tcpwin-agent \d+\.\d+\.\d+\n", outcome.stdout)

@@ -60,10 +60,10 @@ def facts_of_records(records):
     return packets, +zero_windows
 
 
-def replay(wire, name):
+def replay(wire, name, speed=f"--pps={PACKETS_PER_SECOND}"):
     """Replays the capture into the wire and returns the number of packets sent, once they have arrived."""
     before, _ = wire.received()
-    done = run(*wire.left.inside("tcpreplay", "--quiet", f"--pps={PACKETS_PER_SECOND}", f"--intf1={wire.LEFT}", DIRECTORY / name))
+    done = run(*wire.left.inside("tcpreplay", "--quiet", speed, f"--intf1={wire.LEFT}", DIRECTORY / name))
     sent = int(re.search(r"Successful packets:\s+(\d+)", done.stdout + done.stderr)[1])
     wait_until(lambda: wire.received()[0] >= before + sent)
     arrived, dropped = wire.received()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same capture, live through a veth at its recorded speed and by `replay`: the same records, times aside."""
+import csv
+import json
+
+import pytest
+
+from agent import run_agent
+from captures import DIRECTORY, replay
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay")]
+
+# Captures whose records stay the same with every timeout 15 % shorter or 30 % longer: a late replay changes nothing.
+ROBUST = ["vlan_bot.pcap", "ipv4_fragmented_syn.pcap"]
+
+
+def without_times(record):
+    """All of a record but when, where, and whether the agent's end or a timeout ended its last flow."""
+    aside = ("start", "end", "start_ns", "end_ns", "duration", "in_iface", "end_reason")
+    kept = {name: value for name, value in record.items() if name not in aside}
+    for side in ("a", "b"):
+        if kept[side]:
+            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
+    return kept
+
+
+def by_number(records):
+    return sorted(map(without_times, records), key=lambda record: record["flow_id"])
+
+
+def packet_rows(text):
+    aside = ("time", "pktIAT", "flowDuration")
+    return [{name: value for name, value in row.items() if name not in aside}
+            for row in csv.DictReader(text.splitlines(), delimiter="\t")]
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_live_flow_records_are_those_of_replay(wire, watch, name):
+    agent = watch(wire)
+    replay(wire, name, speed="--multiplier=1")
+    live = agent.stop()
+    from_file = run_agent("replay", DIRECTORY / name)
+    records = [json.loads(line) for line in from_file.stdout.splitlines()]
+    assert len(records) > 0
+    assert by_number(live.records) == by_number(records)
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_live_packet_records_are_those_of_replay(wire, watch, tmp_path, name):
+    live, file = tmp_path / "live", tmp_path / "file"
+    agent = watch(wire, "--format", "t2", "--packets", live)
+    replay(wire, name, speed="--multiplier=1")
+    assert agent.stop().exit_code == 0
+    assert run_agent("replay", DIRECTORY / name, "--format", "t2", "--packets", file).exit_code == 0
+    rows = packet_rows(live.read_text())
+    assert len(rows) > 0
+    assert rows == packet_rows(file.read_text())
+
+
+def test_a_later_fragment_is_counted_in_its_flow(wire, watch):
+    agent = watch(wire)
+    replay(wire, "ipv4_fragmented_syn.pcap", speed="--multiplier=1")
+    record, = agent.stop().records
+    assert (record["a"]["packets"], record["a"]["tcp_flags"], record["b"]) == (2, ["SYN"], None)

@@ -47,6 +47,14 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } packets SEC(".maps");
 
+/* One event a CPU, too large for the stack; no packet interrupts another on its CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcpwin_packet_event);
+} scratch SEC(".maps");
+
 /* Set before loading; the verifier removes the code of packet mode where it is off. */
 const volatile bool report_packets = false;
 

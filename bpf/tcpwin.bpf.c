@@ -58,10 +58,18 @@ static __always_inline void fill_record(struct tcpwin_record *record, const stru
 	__builtin_memset(record->zero, 0, sizeof(record->zero));
 }
 
-/* Packet mode. Never waits: what the agent does not read in time is counted. */
+/* Packet mode: where to describe a packet while its flow is owned; NULL if the mode is off. */
+static __always_inline struct tcpwin_packet_event *scratch_event(void)
+{
+	__u32 only = 0;
+
+	return report_packets ? bpf_map_lookup_elem(&scratch, &only) : NULL;
+}
+
+/* After the flow was owned. Never waits: what the agent does not read in time is counted. */
 static __always_inline void report_packet(struct tcpwin_packet_event *event)
 {
-	if (report_packets && bpf_ringbuf_output(&packets, event, sizeof(*event), 0))
+	if (event && bpf_ringbuf_output(&packets, event, sizeof(*event), 0))
 		count(TCPWIN_COUNTER_PACKETS_UNREPORTED);
 }
 
@@ -82,7 +90,6 @@ static __always_inline void tell_full(__u64 now)
  */
 static __always_inline enum verdict create(struct arrival *arrival)
 {
-	struct tcpwin_packet_event event;
 	struct tcpwin_flow fresh;
 
 	fresh.word = busy_word(arrival->fold);
@@ -96,16 +103,17 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		tell_full(arrival->now);
 		return UNTRACKED_FULL;
 	}
+	struct tcpwin_packet_event *event = scratch_event();
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	if (!flow)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
-	if (report_packets)
-		tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now, 0, 0);
+	if (event)
+		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, 0, 0);
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	one_more_alive();
-	report_packet(&event);
+	report_packet(event);
 	return TRACKED;
 }
 
@@ -120,7 +128,6 @@ static __always_inline enum verdict create(struct arrival *arrival)
  */
 static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arrival *arrival)
 {
-	struct tcpwin_packet_event event;
 	struct tcpwin_record *record = NULL;
 	bool cut = false, revived = false, deferred = false;
 	bool looks_expired = (read_word(flow) & MARK_MASK) == MARK_FREE &&
@@ -128,6 +135,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 
 	if (looks_expired)
 		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	struct tcpwin_packet_event *event = scratch_event();
 
 	enum ownership ownership = own(flow, arrival->fold);
 	if (ownership == GONE || ownership == CONTENDED) {
@@ -155,8 +163,8 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
 	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
 	arrival->flow_id = flow->id;
-	if (report_packets)
-		tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now, previous, 0);
+	if (event)
+		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, previous, 0);
 	release(flow);
 
 	if (revived || cut)
@@ -171,19 +179,13 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	} else if (record) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
-	report_packet(&event);
+	report_packet(event);
 	return TRACKED;
 }
 
-/*
- * The global functions below are verified once, on their own; inlined or static
- * they would be verified once for each way through the parser. Their argument is
- * never NULL, which only the verifier has to be told.
- */
-__attribute__((noinline)) int look_up_and_count(struct arrival *arrival)
+/* Out of line: called more than once below. */
+static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
 {
-	if (!arrival)
-		return UNTRACKED_CONTENDED;
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 
 	return flow ? update(flow, arrival) : create(arrival);
@@ -192,20 +194,18 @@ __attribute__((noinline)) int look_up_and_count(struct arrival *arrival)
 /* Unrolled, because the verifier of Linux 6.1 refuses the loop that clang makes of it ("back-edge"). */
 static __always_inline enum verdict track(struct arrival *arrival)
 {
-	enum verdict verdict = (enum verdict)look_up_and_count(arrival);
+	enum verdict verdict = look_up_and_count(arrival);
 
 #pragma clang loop unroll(full)
 	for (int i = 1; i < MAX_LOOKUPS; i++)
 		if (verdict == LOOK_UP_AGAIN)
-			verdict = (enum verdict)look_up_and_count(arrival);
+			verdict = look_up_and_count(arrival);
 	return verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : verdict;
 }
 
-/* A map that cannot take it only makes the later fragments headless. */
-__attribute__((noinline)) int remember_fragment(struct arrival *arrival)
+/* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
+static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
 {
-	if (!arrival)
-		return 0;
 	struct tcpwin_fragment fragment = { arrival->key, arrival->flow_id, arrival->sender, 0 };
 	struct tcpwin_fragment_key key;
 
@@ -216,7 +216,7 @@ __attribute__((noinline)) int remember_fragment(struct arrival *arrival)
 /* Only in the very flow of the first fragment, while that is alive. */
 static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
 {
-	struct tcpwin_packet_event event;
+	struct tcpwin_packet_event *event = scratch_event();
 	enum ownership ownership = own(flow, arrival->fold);
 
 	if (ownership == CONTENDED)
@@ -229,9 +229,9 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 	if (known) {
 		__u64 previous = flow->direction[arrival->sender & 1].last_ns;
 		tcpwin_refresh_flow(flow, arrival->packet.bytes, arrival->sender, arrival->now);
-		if (report_packets)
-			tcpwin_fill_packet_event(&event, &arrival->key, flow, arrival->sender, arrival->now,
-						 previous, 1);
+		if (event)
+			tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, previous,
+						 1);
 	}
 	if (ownership == OWNED_ENDED)
 		release_ended(flow);
@@ -239,16 +239,13 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 		release(flow);
 	if (!known)
 		return HEADLESS_FRAGMENT;
-	report_packet(&event);
+	report_packet(event);
 	return TRACKED;
 }
 
-__attribute__((noinline)) int track_fragment(struct arrival *arrival)
+static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arrival)
 {
 	struct tcpwin_fragment_key key;
-
-	if (!arrival)
-		return HEADLESS_FRAGMENT;
 
 	tcpwin_make_fragment_key(&arrival->packet, &key);
 	struct tcpwin_fragment *first = bpf_map_lookup_elem(&fragments, &key);
@@ -277,7 +274,7 @@ static __always_inline int watch(struct xdp_md *ctx, __u32 wire_length, __u64 no
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
-	struct arrival arrival = {}; /* all of it, for the global functions: Linux 6.1 insists */
+	struct arrival arrival;
 
 	enum tcpwin_reject reject = tcpwin_parse_ethernet(data, end, wire_length, &arrival.packet);
 	if (reject && reject != TCPWIN_REJECT_LATER_FRAGMENT) {

@@ -21,14 +21,20 @@ namespace {
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
+// The verifier's log comes as one text, which can be long.
 int log_libbpf(libbpf_print_level, const char *format, va_list arguments)
 {
-	char line[4096];
-	int length = vsnprintf(line, sizeof(line), format, arguments);
-	while (length > 0 && static_cast<std::size_t>(length) < sizeof(line) && line[length - 1] == '\n')
-		line[--length] = '\0';
-	spdlog::debug("{}", line);
-	return length;
+	if (!spdlog::should_log(spdlog::level::debug))
+		return 0;
+	va_list again;
+	va_copy(again, arguments);
+	std::string text(static_cast<std::size_t>(std::max(0, vsnprintf(nullptr, 0, format, again))), '\0');
+	va_end(again);
+	vsnprintf(text.data(), text.size() + 1, format, arguments);
+	while (!text.empty() && text.back() == '\n')
+		text.pop_back();
+	spdlog::debug("{}", text);
+	return 0;
 }
 
 // Packets write it meanwhile.
@@ -39,7 +45,7 @@ std::uint64_t flows_numbered(const tcpwin_bpf *skeleton)
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 {
-	if (error == -EPERM || error == -EACCES)
+	if (error == -EPERM) // EACCES is the verifier, not a lack of rights
 		return fail("cannot load the BPF programs", describe_errno(EPERM), std::string(needed_capabilities),
 			    Exit::no_permission);
 	if (auto missing = find_missing_feature())

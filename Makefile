@@ -40,7 +40,7 @@ define compile
 	cmake --build $(BUILD) -j$(JOBS)
 endef
 
-.PHONY: all help deps build demo test install fmt clean
+.PHONY: all help deps build demo test bench install fmt clean
 .NOTPARALLEL:
 all: build
 
@@ -64,6 +64,14 @@ test: ## Run every test (root; without root those that need it are skipped)
 	$(call compile,ON)
 	@[ "$$(id -u)" -eq 0 ] || echo "Not root: the tests that load BPF programs or make network namespaces are skipped."
 	ctest --test-dir $(BUILD) --output-on-failure
+
+bench: ## Measure replay against libpcap alone and against other tools, which it installs (JSON=FILE: results as JSON)
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON -DTCPWIN_BENCH=ON
+	cmake --build $(BUILD) -j$(JOBS) --target tcpwin-agent pcap_loop make_input
+	/usr/bin/python3 -B tests/bench/bench.py --agent $(BUILD)/tcpwin-agent \
+		--baseline $(BUILD)/tests/bench/pcap_loop --generator $(BUILD)/tests/bench/make_input \
+		$(if $(JSON),--json $(JSON))
 
 install: ## Install into PREFIX (/usr/local), below DESTDIR if that is set
 	$(call need,$(BUILD_PACKAGES))

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/chrono.h>
+#include <fmt/compile.h>
 #include <ctime>
 
 namespace tcpwin {
@@ -58,11 +59,11 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 
 std::string format_address(const tcpwin_address &address)
 {
-	std::array<char, INET6_ADDRSTRLEN> text{};
+	const std::uint8_t *b = address.byte;
 	if (is_mapped_ipv4(address))
-		inet_ntop(AF_INET, address.byte + 12, text.data(), text.size());
-	else
-		inet_ntop(AF_INET6, address.byte, text.data(), text.size());
+		return fmt::format(FMT_COMPILE("{}.{}.{}.{}"), b[12], b[13], b[14], b[15]);
+	std::array<char, INET6_ADDRSTRLEN> text{};
+	inet_ntop(AF_INET6, b, text.data(), text.size());
 	return text.data();
 }
 
@@ -116,11 +117,18 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 	};
 }
 
+// Records come in bursts of one second, and calendars are slow: the last second's text is kept.
 std::string format_time(WallTime time)
 {
+	thread_local std::chrono::sys_seconds last{std::chrono::seconds(-1)};
+	thread_local std::string text;
+
 	const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-	return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-			   (time - whole).count());
+	if (whole != last) {
+		last = whole;
+		text = fmt::format("{:%Y-%m-%dT%H:%M:%S}.", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
+	}
+	return fmt::format(FMT_COMPILE("{}{:09}Z"), text, (time - whole).count());
 }
 
 } // namespace tcpwin

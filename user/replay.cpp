@@ -41,14 +41,15 @@ public:
 	{
 	}
 
-	Result<void> run(Engine &engine);
+	// first: a reader of the first file.
+	Result<void> run(CaptureReader first, Engine &engine);
 	std::string report(const Engine &engine) const;
 
 	void on_flow(const tcpwin_record &record) override;
 	void on_packet(const tcpwin_packet_event &event, std::uint64_t number) override;
 
 private:
-	Result<void> read(const std::string &path, Engine &engine);
+	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
 	Result<void> look_around_at(const CaptureReader &reader, const std::string &path);
 	void keep(Result<void> written);
 
@@ -88,37 +89,37 @@ Result<void> Replay::look_around_at(const CaptureReader &reader, const std::stri
 	return written_;
 }
 
-Result<void> Replay::read(const std::string &path, Engine &engine)
+// After a signal, the end or an error of the file is that of the wait for it.
+Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine &engine)
 {
-	auto reader = CaptureReader::open(path, options_.filter);
-	if (!reader)
-		return tl::unexpected(reader.error());
 	while (!stop_.requested()) {
-		auto frame = reader->next();
-		if (!frame)
-			return tl::unexpected(frame.error());
-		if (!*frame)
+		auto frame = reader.next();
+		if (!frame || !*frame) {
+			stop_.collect();
+			if (!frame && !stop_.requested())
+				return tl::unexpected(frame.error());
 			break;
+		}
 		Frame &read = **frame;
 		read.number += frames_of_files_;
 		span_.add(read.time_ns);
 		if (auto counted = engine.packet(read); !counted)
 			return counted;
 		if (++frames_ % look_around == 0)
-			if (auto looked = look_around_at(*reader, path); !looked)
+			if (auto looked = look_around_at(reader, path); !looked)
 				return looked;
 	}
-	frames_of_files_ += reader->number();
+	frames_of_files_ += reader.number();
 	return {};
 }
 
-Result<void> Replay::run(Engine &engine)
+Result<void> Replay::run(CaptureReader first, Engine &engine)
 {
-	Result<void> result;
-	for (const std::string &path : options_.files) {
-		result = read(path, engine);
-		if (!result || stop_.requested())
-			break;
+	Result<void> result = read(std::move(first), options_.files.front(), engine);
+	for (std::size_t i = 1; i < options_.files.size() && result && !stop_.requested(); i++) {
+		auto reader = CaptureReader::open(options_.files[i], options_.filter, stop_.fd());
+		result = reader ? read(std::move(*reader), options_.files[i], engine) :
+				  Result<void>(tl::unexpected(reader.error()));
 	}
 	progress_.clear();
 	if (auto finished = engine.finish(); !finished && result)
@@ -162,6 +163,9 @@ Result<void> replay(const ReplayOptions &options)
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
+	auto first = CaptureReader::open(options.files.front(), options.filter, stop->fd());
+	if (!first)
+		return tl::unexpected(first.error());
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());
@@ -170,7 +174,7 @@ Result<void> replay(const ReplayOptions &options)
 	auto engine = make_engine(options, replay);
 	if (!engine)
 		return tl::unexpected(engine.error());
-	auto result = replay.run(**engine);
+	auto result = replay.run(std::move(*first), **engine);
 	if (options.verbosity != Verbosity::quiet)
 		std::fputs(replay.report(**engine).c_str(), stderr); // may fail: stderr is nobody's data
 	return result;

@@ -43,10 +43,12 @@ std::optional<LinkType> link_type(int dlt)
 
 constexpr std::int64_t latest_second = 9'000'000'000; // year 2255: nanoseconds still fit with any timeout
 
+// The seconds of a pcap are unsigned, but libpcap hands on those from 2038 as negative.
 // Broken times are kept in a range in which sums do not overflow.
 std::uint64_t nanoseconds(const timeval &time)
 {
-	const std::int64_t seconds = std::clamp<std::int64_t>(time.tv_sec, 0, latest_second);
+	const std::int64_t wrapped = time.tv_sec < 0 && time.tv_sec >= INT32_MIN ? std::int64_t{1} << 32 : 0;
+	const std::int64_t seconds = std::clamp<std::int64_t>(time.tv_sec + wrapped, 0, latest_second);
 	const std::int64_t fraction = std::clamp<std::int64_t>(time.tv_usec, 0, 999'999'999);
 	return static_cast<std::uint64_t>(seconds * 1'000'000'000 + fraction);
 }
@@ -80,12 +82,17 @@ CaptureReader::~CaptureReader() = default;
 
 Result<void> CaptureReader::check(const std::string &path)
 {
-	if (path == "-" || access(path.c_str(), R_OK) == 0)
+	struct stat status {};
+	if (path == "-")
 		return {};
-	return fail("cannot open " + path, describe_errno(errno));
+	if (access(path.c_str(), R_OK) != 0 || stat(path.c_str(), &status) != 0)
+		return fail("cannot open " + path, describe_errno(errno));
+	if (S_ISDIR(status.st_mode))
+		return fail("cannot read " + path, "it is a directory");
+	return {};
 }
 
-Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter)
+Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter, int stop_fd)
 {
 	auto state = std::make_unique<State>();
 	const bool standard = path == "-";
@@ -100,16 +107,14 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	}
 	state->size = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
 
-	auto stream = open_decompressed(state->fd, state->name, state->problem);
+	auto stream = open_decompressed(state->fd, stop_fd, state->name, state->problem);
 	if (!stream)
 		return tl::unexpected(stream.error());
 	char error[PCAP_ERRBUF_SIZE] = "";
 	state->pcap = pcap_fopen_offline_with_tstamp_precision(*stream, PCAP_TSTAMP_PRECISION_NANO, error);
 	if (!state->pcap) {
 		fclose(*stream);
-		const bool empty = S_ISREG(status.st_mode) && status.st_size == 0;
-		return fail("cannot read " + state->name,
-			    empty ? "it is empty" : !state->problem.empty() ? state->problem : error,
+		return fail("cannot read " + state->name, state->problem.empty() ? error : state->problem,
 			    "pcap and pcapng files are read, also compressed");
 	}
 	const int dlt = pcap_datalink(state->pcap);

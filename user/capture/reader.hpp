@@ -13,11 +13,13 @@ namespace tcpwin {
 // A capture file: pcap or pcapng, also compressed (gzip, zstd, xz, ..., told by content), "-" for standard input.
 class CaptureReader {
 public:
-	// Whether there is such a file and it may be read.
+	// Whether there is such a file, it may be read, and is no directory.
 	static Result<void> check(const std::string &path);
 
-	// filter: a pcap-filter(7) expression, or empty. Errors name the file and what is wrong with it.
-	static Result<CaptureReader> open(const std::string &path, const std::string &filter);
+	// filter: a pcap-filter(7) expression, or empty. A wait for a pipe or terminal ends,
+	// as if the file did, when stop_fd becomes readable. Errors name the file and what is
+	// wrong with it.
+	static Result<CaptureReader> open(const std::string &path, const std::string &filter, int stop_fd = -1);
 
 	CaptureReader(CaptureReader &&) noexcept;
 	CaptureReader &operator=(CaptureReader &&) noexcept;

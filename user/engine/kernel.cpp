@@ -22,20 +22,21 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::uint64_t sweep_every = 16384; // frames
+constexpr std::uint64_t sweep_every = 16384;  // frames
+constexpr std::uint32_t linear_bytes = 3072;  // what XDP sees of a frame in one piece
 constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 80,000
 
 class KernelEngine final : public Engine {
 public:
 	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
 		: config_(options.config), report_packets_(options.report_packets), observer_(observer),
-		  program_(std::move(program))
+		  program_(std::move(program)), sweep_every_(std::min<std::uint64_t>(sweep_every, options.max_flows))
 	{
 	}
 
 	Result<void> packet(const Frame &frame) override
 	{
-		if (frame.time_ns < now_ || ++since_sweep_ >= sweep_every)
+		if (frame.time_ns < now_ || ++since_sweep_ >= sweep_every_)
 			if (auto swept = sweep(false); !swept)
 				return swept;
 		now_ = frame.time_ns;
@@ -43,7 +44,8 @@ public:
 			too_short_++;
 			return {};
 		}
-		if (auto run = program_.run_at(bytes_, wire_length_, now_); !run)
+		const std::size_t linear = std::min<std::size_t>(bytes_.size(), linear_bytes);
+		if (auto run = program_.run_at({bytes_.data(), linear}, wire_length_, now_); !run)
 			return run;
 		if (report_packets_)
 			program_.drain_packets([&](const tcpwin_packet_event &event) {
@@ -128,6 +130,7 @@ private:
 	std::vector<std::uint8_t> bytes_;
 	std::uint32_t wire_length_ = 0;
 	std::uint64_t now_ = 0;
+	const std::uint64_t sweep_every_; // less for a small table, so that ended flows make room
 	std::uint64_t since_sweep_ = 0;
 	std::uint64_t too_short_ = 0;
 };

@@ -1,0 +1,225 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Speed and memory of `tcpwin-agent replay`, beside a bare libpcap loop and what Debian ships.
+
+Everything runs on one core over the same files, which are in the page cache.
+Rates are packets per second of CPU time (user and system), so that other work
+on the machine disturbs them little; wall time stands beside. The exit status
+tells whether the benchmark ran, not whether its goals were met.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+import report
+import tools
+from measure import floor_mb, last_line, number_in, run, summarize, use_one_core
+
+LIVE_FLOWS = 1_000_000
+TIMEOUT = 60  # seconds a run
+SLOW = 8  # seconds; what takes longer runs once
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True)
+class Input:
+    name: str
+    what: str
+    path: str
+    packets: int
+
+
+class Bench:
+    def __init__(self, options, directory):
+        self.options = options
+        self.directory = directory
+        self.rows = []
+
+    def say(self, text):
+        print(text, file=sys.stderr, flush=True)
+
+    # ---- inputs ----
+
+    def make(self, name, what, *arguments):
+        path = os.path.join(self.directory, name + ".pcap")
+        self.say(f"making {name}")
+        subprocess.run([self.options.generator, name, path, *arguments], check=True)
+        os.sync()  # or it would be written while we measure
+        return Input(name, what, path, self.count(path))
+
+    def count(self, path):
+        """And has it in the page cache afterwards."""
+        counted = subprocess.run([self.options.baseline, path], check=True, capture_output=True, text=True)
+        return int(counted.stdout.split()[0])
+
+    def inputs(self):
+        captures = find_captures(self.options.captures)
+        return [
+            self.make("few", "100 connections at a time, 64 to 128 bytes"),
+            self.make("mixed", f"{len(captures)} real captures, repeated with other hosts, merged by time", *captures),
+            self.make("flows", "one SYN each of as many flows, all live at once", str(LIVE_FLOWS)),
+        ]
+
+    # ---- running ----
+
+    def once(self, command, processed=lambda scratch: None):
+        """command: scratch directory -> argv. Returns the run, what it processed, and the last line if it failed."""
+        scratch = tempfile.mkdtemp(dir=self.directory)
+        try:
+            result = run(command(scratch), scratch, TIMEOUT)
+            if result.failed:
+                return result, None, last_line(scratch)
+            return result, processed(scratch), ""
+        finally:
+            shutil.rmtree(scratch)
+
+    def add(self, source, tool, **fields):
+        self.rows.append({"input": source.name, "tool": tool, "packets": source.packets, **fields})
+
+    def add_failure(self, source, tool, result, reason):
+        if result.timed_out:
+            slow = source.packets / result.cpu
+            reason = f"stopped after {TIMEOUT} s ({result.cpu:.0f} s of CPU): below {slow:,.0f} packets/s"
+        else:
+            reason = f"failed, status {result.status}, at {result.peak_mb:.0f} MB: {reason}"
+        self.add(source, tool, failure=reason, peak_mb=result.peak_mb)
+
+    # ---- what is compared ----
+
+    def agent(self, source, *arguments):
+        return [self.options.agent, "replay", source.path, "--output", os.devnull, *arguments]
+
+    def compare_with_libpcap(self, source):
+        """In turns, so that a change of the machine's speed hits both."""
+        self.say(f"{source.name}: libpcap and tcpwin-agent")
+        self.count(source.path)
+        loops, agents = [], []
+        for _ in range(self.options.runs):
+            for runs, command in (loops, [self.options.baseline, source.path]), (agents, self.agent(source, "--quiet")):
+                result, _, reason = self.once(lambda scratch: command)
+                if result.failed:
+                    raise RuntimeError(f"{' '.join(command)}: status {result.status}: {reason}")
+                runs.append(result)
+        _, processed, _ = self.once(lambda scratch: self.agent(source), agent_processed)
+        self.add(source, report.LIBPCAP, **summarize(source.packets, loops), processed=source.packets)
+        self.add(source, report.AGENT, **summarize(source.packets, agents), processed=processed)
+
+    def kernel_engine(self, source):
+        self.say(f"{source.name}: kernel engine")
+        if os.geteuid() != 0:
+            self.add(source, report.KERNEL, failure="needs root")
+            return
+        result, _, reason = self.once(lambda scratch: self.agent(source, "--quiet", "--engine", "kernel"))
+        if result.failed:
+            self.add_failure(source, report.KERNEL, result, reason)
+        else:
+            self.add(source, report.KERNEL, **summarize(source.packets, [result]))
+
+    def tool(self, source, tool):
+        self.say(f"{source.name}: {tool.name}")
+        self.count(source.path)
+        runs, processed = [], None
+        program = tools.find(tool.name)
+        while len(runs) < 3 and not (runs and runs[0].wall > SLOW):
+            result, processed, reason = self.once(
+                lambda scratch: [program, *tool.command(source.path, scratch)[1:]], tool.processed)
+            if result.failed:
+                self.add_failure(source, tool.name, result, reason)
+                return
+            runs.append(result)
+        self.add(source, tool.name, **summarize(source.packets, runs), processed=processed)
+
+    def other_tools(self, sources, others, reason):
+        for source in sources:
+            for tool in others:
+                if tools.find(tool.name):
+                    self.tool(source, tool)
+                else:
+                    self.add(source, tool.name, failure=f"not installed: {reason or 'its packages do not have it'}")
+
+
+def agent_processed(scratch):
+    return number_in(scratch, r"^Packets seen: (\d+)")
+
+
+def find_captures(directory):
+    """Those of real traffic: without its subdirectories, in which are made ones."""
+    real = os.path.join(directory, "real")
+    folder = os.path.abspath(real if os.path.isdir(real) else directory)
+    found = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith((".pcap", ".pcapng")))
+    if not found:
+        raise RuntimeError(f"no captures in {directory}")
+    return found
+
+
+def install_missing(options, others):
+    """What is missing afterwards, and why."""
+    packages = tools.missing_packages(others)
+    if not packages:
+        return ""
+    if options.no_install:
+        return "asked not to install " + " ".join(packages)
+    print("installing " + " ".join(packages), file=sys.stderr, flush=True)
+    return tools.install(packages)
+
+
+def measure(options, directory):
+    others = tools.all_tools(tools.DeafCollector())
+    reason = install_missing(options, others)
+    bench = Bench(options, directory)
+    core = use_one_core()
+    sources = bench.inputs()
+    for source in sources:
+        bench.compare_with_libpcap(source)
+    for source in sources[:2]:
+        bench.kernel_engine(source)
+    bench.other_tools(sources, others, reason)
+    return {
+        "machine": report.machine(core),
+        "floor_mb": floor_mb(),
+        "inputs": [{"name": source.name, "what": source.what, "packets": source.packets,
+                    "bytes": os.path.getsize(source.path)} for source in sources],
+        "tools": [{"name": tool.name, "version": tools.package_version(tool), "evidence": tool.evidence,
+                   "command": " ".join(tool.command("FILE", "DIR"))} for tool in others],
+        "rows": bench.rows,
+    }
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", required=True, help="tcpwin-agent")
+    parser.add_argument("--baseline", required=True, help="the bare libpcap loop")
+    parser.add_argument("--generator", required=True, help="what makes the inputs")
+    parser.add_argument("--captures", default=os.path.join(HERE, "..", "captures"), help="directory of real captures")
+    parser.add_argument("--runs", type=int, default=9, help="of libpcap and of the agent each (%(default)s)")
+    parser.add_argument("--no-install", action="store_true", help="take only the tools that are installed")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args()
+    for name in "agent", "baseline", "generator":
+        setattr(options, name, os.path.abspath(getattr(options, name)))
+    return options
+
+
+def main():
+    options = parse_options()
+    with tempfile.TemporaryDirectory(prefix="tcpwin-bench-") as directory:
+        result = measure(options, directory)
+    result["goals"] = report.goals(result["rows"])
+    print(report.text(result))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(result, file, indent=1)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"bench: {error}")

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// The portable engine and the real XDP program give the same: records, packet
+// records, counters, and all in the same order. Root.
+#include <cstdio>
+#include <cstring>
+
+#include <unistd.h>
+
+#include "engine/kernel.hpp"
+#include "names.hpp"
+#include "replay/generator.hpp"
+#include "replay/link_types.hpp"
+#include "replay/outcome.hpp"
+
+namespace tcpwin::test {
+namespace {
+
+// What only one of the engines has: who owns the flow, where it came in, when the record was made.
+tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
+{
+	record.flow.word = 0;
+	record.flow.ifindex = 0;
+	record.now_ns = 0;
+	record.flow.id -= flows_before;
+	return record;
+}
+
+SeenPacket comparable(SeenPacket packet, std::uint64_t flows_before)
+{
+	packet.event.flow_id -= flows_before;
+	return packet;
+}
+
+// The kernel's table holds ended flows until the next sweep, and cuts them at their own packets.
+bool is_comparable(std::uint32_t counter)
+{
+	return counter != TCPWIN_COUNTER_FLOWS_CUT;
+}
+
+std::string hex(const void *data, std::size_t size)
+{
+	std::string text;
+	for (std::size_t i = 0; i < size; i++)
+		text += fmt::format("{:02x}", static_cast<const std::uint8_t *>(data)[i]);
+	return text;
+}
+
+std::string describe(const tcpwin_direction &d)
+{
+	return fmt::format("first {} last {} packets {} bytes {} zero {} window {}..{} last {} flags {:02x} stat {:02x} "
+			   "state {} timeout {} scale {} ({})",
+			   d.first_ns, d.last_ns, d.packets, d.bytes, d.zero_window_count, d.window_min, d.window_max,
+			   d.window_last, d.tcp_flags, d.stat, d.state, d.timeout, d.window_scale,
+			   hex(d.zero, sizeof(d.zero)));
+}
+
+std::string describe(const tcpwin_record &r)
+{
+	return fmt::format("flow {} {} key {} a_side {} zero {}\n\t0: {}\n\t1: {}\n", r.flow.id,
+			   name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
+			   hex(r.flow.zero, sizeof(r.flow.zero)), describe(r.flow.direction[0]),
+			   describe(r.flow.direction[1]));
+}
+
+std::string describe(const SeenPacket &p)
+{
+	const tcpwin_packet_event &e = p.event;
+	return fmt::format("packet {} flow {} at {} first {} previous {} zero {} window {} sender {} a_side {} stat {:02x} "
+			   "state {} timeout {} later {} key {}\n",
+			   p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.sender,
+			   e.a_side, e.stat, e.state, e.timeout, e.later_fragment, hex(&e.key, sizeof(e.key)));
+}
+
+bool same(const tcpwin_record &l, const tcpwin_record &r)
+{
+	return std::memcmp(&l, &r, sizeof(l)) == 0; // no padding, see types.h
+}
+
+bool same(const SeenPacket &l, const SeenPacket &r)
+{
+	return l.number == r.number && std::memcmp(&l.event, &r.event, sizeof(l.event)) == 0;
+}
+
+// Empty, or the first entry that differs.
+template <typename T> std::string difference(const std::vector<T> &portable, const std::vector<T> &kernel)
+{
+	for (std::size_t i = 0; i < std::max(portable.size(), kernel.size()); i++) {
+		if (i < portable.size() && i < kernel.size() && same(portable[i], kernel[i]))
+			continue;
+		return fmt::format("entry {} of {} and {}:\nportable: {}\nkernel:   {}\n", i, portable.size(), kernel.size(),
+				   i < portable.size() ? describe(portable[i]) : "none",
+				   i < kernel.size() ? describe(kernel[i]) : "none");
+	}
+	return {};
+}
+
+std::string difference(const tcpwin_counters &portable, const tcpwin_counters &kernel)
+{
+	std::string text;
+	for (std::uint32_t i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+		if (is_comparable(i) && portable.value[i] != kernel.value[i])
+			text += fmt::format("counter {}: portable {}, kernel {}\n", i, portable.value[i], kernel.value[i]);
+	return text;
+}
+
+std::string difference(const Outcome &portable, const Outcome &kernel)
+{
+	return difference(portable.flows, kernel.flows) + difference(portable.packets, kernel.packets) +
+	       difference(portable.counters, kernel.counters);
+}
+
+// An engine that takes one capture after the other, each as if it were new.
+class Rig {
+public:
+	template <typename Make> Result<void> open(const EngineOptions &options, Make make)
+	{
+		auto made = make(options, collector_);
+		if (!made)
+			return tl::unexpected(made.error());
+		engine_ = std::move(*made);
+		return {};
+	}
+
+	Outcome run(const Frames &frames, LinkType link)
+	{
+		const tcpwin_counters before = *engine_->counters();
+		for (std::size_t i = 0; i < frames.size(); i++)
+			feed(*engine_, frames[i], i + 1, link);
+		EXPECT_TRUE(engine_->finish());
+
+		Outcome outcome;
+		outcome.counters = *engine_->counters();
+		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+			outcome.counters.value[i] -= before.value[i];
+		const std::uint64_t flows_before = before.value[TCPWIN_COUNTER_FLOWS_CREATED];
+		for (const tcpwin_record &flow : collector_.flows)
+			outcome.flows.push_back(comparable(flow, flows_before));
+		for (const SeenPacket &packet : collector_.packets)
+			outcome.packets.push_back(comparable(packet, flows_before));
+		collector_.flows.clear();
+		collector_.packets.clear();
+		return outcome;
+	}
+
+private:
+	Collector collector_;
+	std::unique_ptr<Engine> engine_;
+};
+
+// Loading the programs takes half a second, so that one pair serves many captures.
+class Pair {
+public:
+	static Result<std::unique_ptr<Pair>> make(const tcpwin_config &config, std::uint32_t max_flows = 4096)
+	{
+		const EngineOptions options{.config = config, .report_packets = true, .max_flows = max_flows};
+		auto pair = std::make_unique<Pair>();
+		auto opened = pair->kernel_.open(options, make_kernel_engine);
+		if (!opened)
+			return tl::unexpected(opened.error());
+		const auto portable = [](const EngineOptions &same_options, FlowObserver &observer) {
+			return Result<std::unique_ptr<Engine>>(make_portable_engine(same_options, observer));
+		};
+		if (opened = pair->portable_.open(options, portable); !opened)
+			return tl::unexpected(opened.error());
+		return pair;
+	}
+
+	// Empty if both give the same.
+	std::string compare(const Frames &frames, LinkType link = LinkType::ethernet)
+	{
+		Outcome portable = portable_.run(frames, link), kernel = kernel_.run(frames, link);
+		flows += portable.flows.size();
+		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+			counters.value[i] += portable.counters.value[i];
+		return difference(portable, kernel);
+	}
+
+	// Of all captures so far.
+	std::uint64_t flows = 0;
+	tcpwin_counters counters{};
+
+private:
+	Rig portable_;
+	Rig kernel_;
+};
+
+class Engines : public ::testing::Test {
+protected:
+	void open(const tcpwin_config &config = TCPWIN_DEFAULT_CONFIG, std::uint32_t max_flows = 4096)
+	{
+		if (geteuid() != 0)
+			GTEST_SKIP() << "the kernel engine needs root";
+		auto made = Pair::make(config, max_flows);
+		if (!made && (made.error().exit == Exit::no_permission || made.error().exit == Exit::unsupported))
+			GTEST_SKIP() << made.error().sentence();
+		ASSERT_TRUE(made) << made.error().sentence();
+		pair = std::move(*made);
+	}
+
+	std::unique_ptr<Pair> pair;
+};
+
+TEST_F(Engines, AgreeOnAllCaptures)
+{
+	ASSERT_NO_FATAL_FAILURE(open());
+	if (IsSkipped())
+		return;
+	for (const std::string &name : all_captures()) {
+		const ReadOut read = read_out(capture(name));
+		ASSERT_EQ(read.error, "");
+		EXPECT_EQ(pair->compare(read.frames, read.link), "") << name;
+	}
+	EXPECT_GT(pair->flows, 1'000U);
+}
+
+// Beyond some 3500 bytes the program has the rest of a frame in pages of its own.
+TEST_F(Engines, AgreeOnLargeFrames)
+{
+	ASSERT_NO_FATAL_FAILURE(open());
+	if (IsSkipped())
+		return;
+	Frames frames;
+	for (std::size_t payload = 1000; payload < 66'000; payload += payload < 4'200 ? 97 : 1'999) {
+		const Ipv4Fields offloaded{.total_length = std::uint16_t(payload + 40 < 65'536 ? payload + 40 : 0)};
+		frames.push_back({Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2", offloaded).tcp(1, 80, 0x10).payload(payload).bytes(),
+				  1'000'000'000'000'000'000 + frames.size()});
+	}
+	EXPECT_EQ(pair->compare(frames), "");
+	EXPECT_EQ(pair->counters.value[TCPWIN_COUNTER_TRACKED], frames.size());
+}
+
+// The shortest beginning of the capture on which a new pair of engines differs, as a file.
+std::string save_shortest(const Frames &frames, const tcpwin_config &config, const LinkFormat *format)
+{
+	auto pair = Pair::make(config);
+	std::string text = "not reproduced by the capture alone";
+	for (std::size_t length = 1; pair && length <= frames.size(); length++) {
+		const Frames prefix(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(length));
+		const std::string found = (*pair)->compare(prefix, format ? format->link : LinkType::ethernet);
+		if (found.empty())
+			continue;
+		const std::string path = std::filesystem::temp_directory_path() / "engines_differ.pcap";
+		const Bytes file = pcap_file(prefix, {.dlt = format ? format->dlt : 1U});
+		std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char *>(file.data()),
+							    static_cast<std::streamsize>(file.size()));
+		return fmt::format("the first {} frames are enough, see {}:\n{}", length, path, found);
+	}
+	return text;
+}
+
+std::uint64_t seed_of_run()
+{
+	const char *given = std::getenv("TCPWIN_SEED");
+	return given ? std::strtoull(given, nullptr, 0) : std::random_device()();
+}
+
+// One capture in four as another link type has it.
+const LinkFormat *format_of_capture(std::uint64_t i)
+{
+	const std::vector<LinkFormat> &formats = link_formats();
+	return i % 4 ? nullptr : &formats[i / 4 % formats.size()];
+}
+
+void expect_agreement(Pair &pair, std::uint64_t captures, const tcpwin_config &config)
+{
+	const std::uint64_t seed = seed_of_run();
+	std::printf("%llu captures from TCPWIN_SEED=%llu\n", static_cast<unsigned long long>(captures),
+		    static_cast<unsigned long long>(seed));
+	for (std::uint64_t i = 0; i < captures; i++) {
+		const LinkFormat *format = format_of_capture(i);
+		Frames frames = Generator(seed + i, config).capture();
+		if (format)
+			frames = as_link(*format, frames);
+		const std::string found = pair.compare(frames, format ? format->link : LinkType::ethernet);
+		ASSERT_EQ(found, "") << "capture " << i << " of TCPWIN_SEED=" << seed << ", "
+				     << save_shortest(frames, config, format);
+	}
+}
+
+// A property says nothing if the captures hold nothing of what it is about.
+void expect_all_kinds(const Pair &pair, std::uint64_t captures)
+{
+	EXPECT_GT(pair.flows, captures * 5);
+	EXPECT_GT(pair.counters.value[TCPWIN_COUNTER_TRACKED], captures * 15);
+	for (const CounterName &c : reject_names)
+		EXPECT_GT(pair.counters.value[c.counter], captures / 100) << c.name;
+}
+
+TEST_F(Engines, AgreeOnRandomCaptures)
+{
+	ASSERT_NO_FATAL_FAILURE(open());
+	if (IsSkipped())
+		return;
+	expect_agreement(*pair, 3'000, TCPWIN_DEFAULT_CONFIG);
+	expect_all_kinds(*pair, 3'000);
+}
+
+// An abort timeout longer than others, equal ones, one of a nanosecond.
+TEST_F(Engines, AgreeWithAnotherConfiguration)
+{
+	constexpr tcpwin_config config{{500'000'000, 1, 500'000'000, 3'000'000'000}, 100, 1};
+	ASSERT_NO_FATAL_FAILURE(open(config));
+	if (IsSkipped())
+		return;
+	expect_agreement(*pair, 1'000, config);
+}
+
+// More flows at a time than fit into one read of the ring buffer, more frames than lie between two sweeps.
+TEST_F(Engines, AgreeOnALongCapture)
+{
+	ASSERT_NO_FATAL_FAILURE(open(TCPWIN_DEFAULT_CONFIG, 65'536));
+	if (IsSkipped())
+		return;
+	Frames frames;
+	for (std::uint32_t i = 0; i < 40'000; i++) {
+		const auto port = static_cast<std::uint16_t>(1024 + i * 7919 % 20'000);
+		const std::uint16_t window = i % 11 ? 1000 : 0;
+		frames.push_back({Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(port, 80, 0x10, {.window = window}).bytes(),
+				  1'000'000'000'000'000'000 + i * 200'000ULL - (i % 5'000 == 4'999 ? 3'000'000'000 : 0)});
+	}
+	EXPECT_EQ(pair->compare(frames), "");
+	EXPECT_GT(pair->flows, 20'000U);
+}
+
+} // namespace
+} // namespace tcpwin::test

@@ -26,11 +26,12 @@
  *    table still copies the new value either, not even for its own key.
  *    Two keys of equal fold (1 in 2^32) at that moment: one packet is counted
  *    in the wrong flow.
- *  - A packet meets DYING: the entry is about to go; it looks up again. If the
- *    softirq interrupted the sweep on the same CPU between its CAS and its
- *    delete, the entry cannot go before the packet does: that packet is counted
- *    as untracked_contended. Only flows idle for seconds die, unless the table
- *    is full.
+ *  - A packet meets DYING: the entry is about to go; it looks up again, up to 256
+ *    times, which is longer than a deletion takes. If the softirq interrupted the
+ *    sweep on the same CPU between its CAS and its delete, or the host of a
+ *    virtual machine stopped the sweep there, the entry cannot go in time: that
+ *    packet is counted as untracked_contended. Only flows idle for seconds die,
+ *    unless the table is full.
  *  - The sequence comes round (2^30 packets) between the sweep's read and its
  *    CAS: the sweep would have to be interrupted for minutes.
  */
@@ -65,6 +66,16 @@ struct attempt {
 static __always_inline __u64 read_word(const struct tcpwin_flow *flow)
 {
 	return *(const volatile __u64 *)&flow->word;
+}
+
+/* For the sweep, which reads the flow after it: no later read may come before. */
+static __always_inline __u64 read_word_first(struct tcpwin_flow *flow)
+{
+#ifdef TCPWIN_TOTAL_STORE_ORDER
+	return read_word(flow);
+#else
+	return __sync_fetch_and_add(&flow->word, 0); /* a full barrier */
+#endif
 }
 
 static __always_inline enum ownership try_to_own(struct tcpwin_flow *flow, __u32 fold)

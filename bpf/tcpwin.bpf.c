@@ -11,7 +11,7 @@ struct bpf_map;
 
 #define EEXIST 17
 #define EBUSY 16
-#define MAX_LOOKUPS 4
+#define MAX_LOOKUPS 256
 #define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
 
 enum verdict {
@@ -39,9 +39,14 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	tcpwin_begin_flow(flow, id, arrival->ifindex, &arrival->packet, arrival->sender);
 }
 
-static __always_inline void one_more_alive(void)
+/* Before the flow is released: a sweep that ends it at once must find it counted. */
+static __always_inline __u64 one_more_alive(void)
 {
-	__u64 alive = __sync_fetch_and_add(&live_flows, 1) + 1;
+	return __sync_fetch_and_add(&live_flows, 1) + 1;
+}
+
+static __always_inline void note_peak(__u64 alive)
+{
 	struct tcpwin_counters *mine = this_cpu_counters();
 
 	if (mine && alive > mine->peak_flows)
@@ -110,9 +115,10 @@ static __always_inline enum verdict create(struct arrival *arrival)
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, 0, 0);
+	__u64 alive = one_more_alive();
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
-	one_more_alive();
+	note_peak(alive);
 	report_packet(event);
 	return TRACKED;
 }
@@ -129,7 +135,8 @@ static __always_inline enum verdict create(struct arrival *arrival)
 static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	struct tcpwin_record *record = NULL;
-	bool cut = false, revived = false, deferred = false;
+	bool cut = false, deferred = false;
+	__u64 alive = 0; /* other than 0: an ended entry was revived */
 	bool looks_expired = (read_word(flow) & MARK_MASK) == MARK_FREE &&
 			     tcpwin_is_expired(flow, &config, arrival->now);
 
@@ -146,7 +153,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 
 	if (ownership == OWNED_ENDED) {
 		begin(flow, arrival);
-		revived = true;
+		alive = one_more_alive();
 	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
 		if (record) {
 			fill_record(record, &arrival->key, flow, arrival->now,
@@ -167,10 +174,10 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, previous, 0);
 	release(flow);
 
-	if (revived || cut)
+	if (alive || cut)
 		count(TCPWIN_COUNTER_FLOWS_CREATED);
-	if (revived)
-		one_more_alive();
+	if (alive)
+		note_peak(alive);
 	if (deferred)
 		count(TCPWIN_COUNTER_DEFERRED_CUTS);
 	if (cut) {
@@ -183,7 +190,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	return TRACKED;
 }
 
-/* Out of line: called more than once below. */
+/* Out of line: called from two places. */
 static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
 {
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
@@ -191,16 +198,25 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 	return flow ? update(flow, arrival) : create(arrival);
 }
 
-/* Unrolled, because the verifier of Linux 6.1 refuses the loop that clang makes of it ("back-edge"). */
+struct retry {
+	struct arrival *arrival;
+	enum verdict verdict;
+};
+
+static long look_up_again(__u32 index, struct retry *retry)
+{
+	retry->verdict = look_up_and_count(retry->arrival);
+	return retry->verdict != LOOK_UP_AGAIN;
+}
+
+/* Again where an entry is being deleted or another CPU creates it: that takes it longer than one lookup. */
 static __always_inline enum verdict track(struct arrival *arrival)
 {
-	enum verdict verdict = look_up_and_count(arrival);
+	struct retry retry = { arrival, look_up_and_count(arrival) };
 
-#pragma clang loop unroll(full)
-	for (int i = 1; i < MAX_LOOKUPS; i++)
-		if (verdict == LOOK_UP_AGAIN)
-			verdict = look_up_and_count(arrival);
-	return verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : verdict;
+	if (retry.verdict == LOOK_UP_AGAIN)
+		bpf_loop(MAX_LOOKUPS, look_up_again, &retry, 0);
+	return retry.verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : retry.verdict;
 }
 
 /* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
@@ -339,7 +355,7 @@ static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *f
 static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
 			struct tcpwin_sweep *sweep)
 {
-	__u64 word = read_word(flow);
+	__u64 word = read_word_first(flow);
 	__u64 ends_at = tcpwin_expires_at(flow, &config);
 
 	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || sweep->now_ns >= ends_at)) {

@@ -164,8 +164,10 @@ Result<void> replay(const ReplayOptions &options)
 	if (!stop)
 		return tl::unexpected(stop.error());
 	auto first = CaptureReader::open(options.files.front(), options.filter, stop->fd());
-	if (!first)
-		return tl::unexpected(first.error());
+	if (!first) {
+		stop->collect(); // the wait for its first bytes was given up, or it is wrong
+		return stop->requested() ? Result<void>{} : tl::unexpected(first.error());
+	}
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());

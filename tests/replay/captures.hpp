@@ -213,7 +213,8 @@ inline Bytes pcapng_packet(std::endian order, std::uint64_t ticks, const TimedFr
 inline std::uint64_t pcapng_ticks(std::uint64_t time_ns, std::uint8_t tsresol)
 {
 	if (tsresol & 0x80)
-		return static_cast<std::uint64_t>((static_cast<__uint128_t>(time_ns) << (tsresol & 0x7f)) / 1'000'000'000);
+		return static_cast<std::uint64_t>((static_cast<__uint128_t>(time_ns) << (tsresol & 0x7f)) /
+						  1'000'000'000);
 	for (int digits = tsresol; digits < 9; digits++)
 		time_ns /= 10;
 	return time_ns;

@@ -74,8 +74,9 @@ TEST_F(Cli, T2FormatOnStandardOutputReportOnStandardError)
 	const Ran ran = replay("--format t2 " + tutorial);
 	EXPECT_EQ(ran.exit, 0);
 	EXPECT_EQ(ran.out, expected_flows(tutorial));
-	EXPECT_THAT(ran.out, StartsWith("%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\tdstIP\tdstPort\t"
-					"l4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n"));
+	EXPECT_THAT(ran.out,
+		    StartsWith("%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\tdstIP\tdstPort\t"
+			       "l4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n"));
 	EXPECT_THAT(ran.error, AllOf(HasSubstr("Capture start: 2009-11-19T01:29:23.408285000Z\n"),
 				     HasSubstr("Capture end: 2009-11-19T01:29:51.015208000Z\n"),
 				     HasSubstr("Capture duration: 27.606923000 s\n"), HasSubstr("Packets seen: 18\n"),
@@ -180,7 +181,9 @@ TEST_F(Cli, FlowsGoOnFromFileToFile)
 TEST_F(Cli, StandardInput)
 {
 	for (const char *pipe : {"cat ", "gzip -c ", "xz -c ", "zstd -qc "}) {
-		if (std::system(("command -v " + std::string(pipe).substr(0, std::string(pipe).find(' ')) + " >/dev/null").c_str()))
+		if (std::system(
+			    ("command -v " + std::string(pipe).substr(0, std::string(pipe).find(' ')) + " >/dev/null")
+				    .c_str()))
 			continue; // not installed
 		const Ran ran = run(pipe + tutorial + " | $AGENT replay -q --format t2 -");
 		EXPECT_EQ(ran.exit, 0) << pipe;
@@ -193,12 +196,13 @@ TEST_F(Cli, StandardInput)
 
 TEST_F(Cli, WrongUsageIsExit2AndOneSentence)
 {
-	for (const char *arguments :
-	     {"", "--engine other FILE", "--format xml FILE", "--timeout-est 4 FILE", "--abort-count 0 FILE", "--no-such-option FILE"}) {
+	for (const char *arguments : {"", "--engine other FILE", "--format xml FILE", "--timeout-est 4 FILE",
+				      "--abort-count 0 FILE", "--no-such-option FILE"}) {
 		const Ran ran = replay(arguments);
 		EXPECT_EQ(ran.exit, 2) << arguments;
 		EXPECT_EQ(ran.out, "") << arguments;
-		EXPECT_THAT(ran.error_lines(), ElementsAre(StartsWith("tcpwin-agent: error: wrong usage: "))) << arguments;
+		EXPECT_THAT(ran.error_lines(), ElementsAre(StartsWith("tcpwin-agent: error: wrong usage: ")))
+			<< arguments;
 	}
 }
 
@@ -206,8 +210,9 @@ TEST_F(Cli, ABadFilterIsExit2)
 {
 	const Ran ran = replay("-q --filter 'port and' " + tutorial);
 	EXPECT_EQ(ran.exit, 2);
-	EXPECT_THAT(ran.error_lines(), ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot use --filter 'port and': "),
-							 EndsWith("pcap-filter(7) tells the syntax"))));
+	EXPECT_THAT(ran.error_lines(),
+		    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot use --filter 'port and': "),
+				      EndsWith("pcap-filter(7) tells the syntax"))));
 }
 
 TEST_F(Cli, AFileThatIsNotThereIsExit1BeforeAnyIsRead)
@@ -241,9 +246,9 @@ TEST_F(Cli, ATruncatedFileIsExit1WithItsRecords)
 	EXPECT_EQ(ran.exit, 1);
 	EXPECT_EQ(ran.out, flow_text(run_portable(Frames(all.begin(), all.begin() + 5)).flows, TCPWIN_DEFAULT_CONFIG));
 	EXPECT_THAT(ran.error, HasSubstr("Packets seen: 5\n"));
-	EXPECT_THAT(ran.error_lines().back(),
-		    AllOf(StartsWith("tcpwin-agent: error: cannot read " + (directory / "cut.pcap") + " beyond frame 5: truncated"),
-			  EndsWith("; all before is in the records")));
+	EXPECT_THAT(ran.error_lines().back(), AllOf(StartsWith("tcpwin-agent: error: cannot read " +
+							       (directory / "cut.pcap") + " beyond frame 5: truncated"),
+						    EndsWith("; all before is in the records")));
 }
 
 TEST_F(Cli, AFileAmongOthersThatIsNoCaptureIsExit1)
@@ -252,9 +257,10 @@ TEST_F(Cli, AFileAmongOthersThatIsNoCaptureIsExit1)
 	const Ran ran = replay("-q --format t2 " + tutorial + " $OUT/text " + dead);
 	EXPECT_EQ(ran.exit, 1);
 	EXPECT_EQ(ran.out, expected_flows(tutorial));
-	EXPECT_THAT(ran.error_lines(), ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot read "),
-							 HasSubstr("/text: "), EndsWith("pcap and pcapng files are read, "
-											"also compressed"))));
+	EXPECT_THAT(ran.error_lines(),
+		    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot read "), HasSubstr("/text: "),
+				      EndsWith("pcap and pcapng files are read, "
+					       "also compressed"))));
 }
 
 TEST_F(Cli, AFullDiskIsExit1)
@@ -262,8 +268,9 @@ TEST_F(Cli, AFullDiskIsExit1)
 	for (const char *outputs : {"--output /dev/full", "--output $OUT/flows --packets /dev/full", ">/dev/full"}) {
 		const Ran ran = replay(tutorial + " -q " + outputs);
 		EXPECT_EQ(ran.exit, 1) << outputs;
-		EXPECT_THAT(ran.error_lines(), ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot write records to "),
-								 HasSubstr("No space left on device"))))
+		EXPECT_THAT(ran.error_lines(),
+			    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot write records to "),
+					      HasSubstr("No space left on device"))))
 			<< outputs;
 	}
 }
@@ -272,12 +279,14 @@ TEST_F(Cli, AnOutputThatCannotBeOpenedIsExit1)
 {
 	const Ran ran = replay("--output $OUT/no/such/directory/flows " + tutorial);
 	EXPECT_EQ(ran.exit, 1);
-	EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("/no/such/directory/flows for writing: No such file or directory")));
+	EXPECT_THAT(ran.error_lines(),
+		    ElementsAre(HasSubstr("/no/such/directory/flows for writing: No such file or directory")));
 }
 
 TEST_F(Cli, AReaderOfTheOutputThatGoesAwayIsExit1)
 {
-	const Ran ran = run("($AGENT replay -q " + capture("gnutella_scan.pcap").string() + "; echo exit $? >&2) | true");
+	const Ran ran =
+		run("($AGENT replay -q " + capture("gnutella_scan.pcap").string() + "; echo exit $? >&2) | true");
 	EXPECT_THAT(ran.error, AllOf(HasSubstr("cannot write records to standard output: "), HasSubstr("exit 1")));
 }
 
@@ -294,14 +303,16 @@ TEST_F(Cli, ReplayHelpHasExamples)
 {
 	const Ran ran = replay("--help");
 	EXPECT_EQ(ran.exit, 0);
-	EXPECT_THAT(ran.out, AllOf(HasSubstr("tcpwin-agent replay capture.pcapng"), HasSubstr("--filter"), HasSubstr("--engine")));
+	EXPECT_THAT(ran.out, AllOf(HasSubstr("tcpwin-agent replay capture.pcapng"), HasSubstr("--filter"),
+				   HasSubstr("--engine")));
 }
 
 // ---- the kernel engine ----
 
 TEST_F(Cli, TheKernelEngineWritesTheSame)
 {
-	const std::string files = tutorial + " " + capture("ftp_ipv6.pcap").string() + " " + capture("vlan_bot.pcap").string();
+	const std::string files =
+		tutorial + " " + capture("ftp_ipv6.pcap").string() + " " + capture("vlan_bot.pcap").string();
 	const std::string packets = "-q --format t2 --packets $OUT/";
 	const Ran kernel = replay("--engine kernel " + packets + "kernel " + files);
 	if (kernel.exit == 69 || kernel.exit == 77)
@@ -326,8 +337,11 @@ public:
 		posix_spawn_file_actions_init(&actions);
 		posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
 		std::string program = TCPWIN_AGENT;
-		const char *arguments[] = {program.c_str(), "replay", "-", "-q", "--format", "t2", "--output", output.c_str(), nullptr};
-		EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char **>(arguments), environ), 0);
+		const char *arguments[] = {program.c_str(), "replay",       "-",    "-q", "--format", "t2",
+					   "--output",      output.c_str(), nullptr};
+		EXPECT_EQ(
+			posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char **>(arguments), environ),
+			0);
 		posix_spawn_file_actions_destroy(&actions);
 		close(ends[0]);
 	}

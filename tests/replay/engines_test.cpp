@@ -47,11 +47,11 @@ std::string hex(const void *data, std::size_t size)
 
 std::string describe(const tcpwin_direction &d)
 {
-	return fmt::format("first {} last {} packets {} bytes {} zero {} window {}..{} last {} flags {:02x} stat {:02x} "
-			   "state {} timeout {} scale {} ({})",
-			   d.first_ns, d.last_ns, d.packets, d.bytes, d.zero_window_count, d.window_min, d.window_max,
-			   d.window_last, d.tcp_flags, d.stat, d.state, d.timeout, d.window_scale,
-			   hex(d.zero, sizeof(d.zero)));
+	return fmt::format(
+		"first {} last {} packets {} bytes {} zero {} window {}..{} last {} flags {:02x} stat {:02x} "
+		"state {} timeout {} scale {} ({})",
+		d.first_ns, d.last_ns, d.packets, d.bytes, d.zero_window_count, d.window_min, d.window_max,
+		d.window_last, d.tcp_flags, d.stat, d.state, d.timeout, d.window_scale, hex(d.zero, sizeof(d.zero)));
 }
 
 std::string describe(const tcpwin_record &r)
@@ -65,10 +65,11 @@ std::string describe(const tcpwin_record &r)
 std::string describe(const SeenPacket &p)
 {
 	const tcpwin_packet_event &e = p.event;
-	return fmt::format("packet {} flow {} at {} first {} previous {} zero {} window {} sender {} a_side {} stat {:02x} "
-			   "state {} timeout {} later {} key {}\n",
-			   p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.sender,
-			   e.a_side, e.stat, e.state, e.timeout, e.later_fragment, hex(&e.key, sizeof(e.key)));
+	return fmt::format(
+		"packet {} flow {} at {} first {} previous {} zero {} window {} sender {} a_side {} stat {:02x} "
+		"state {} timeout {} later {} key {}\n",
+		p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.sender,
+		e.a_side, e.stat, e.state, e.timeout, e.later_fragment, hex(&e.key, sizeof(e.key)));
 }
 
 bool same(const tcpwin_record &l, const tcpwin_record &r)
@@ -87,8 +88,8 @@ template <typename T> std::string difference(const std::vector<T> &portable, con
 	for (std::size_t i = 0; i < std::max(portable.size(), kernel.size()); i++) {
 		if (i < portable.size() && i < kernel.size() && same(portable[i], kernel[i]))
 			continue;
-		return fmt::format("entry {} of {} and {}:\nportable: {}\nkernel:   {}\n", i, portable.size(), kernel.size(),
-				   i < portable.size() ? describe(portable[i]) : "none",
+		return fmt::format("entry {} of {} and {}:\nportable: {}\nkernel:   {}\n", i, portable.size(),
+				   kernel.size(), i < portable.size() ? describe(portable[i]) : "none",
 				   i < kernel.size() ? describe(kernel[i]) : "none");
 	}
 	return {};
@@ -99,7 +100,8 @@ std::string difference(const tcpwin_counters &portable, const tcpwin_counters &k
 	std::string text;
 	for (std::uint32_t i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 		if (is_comparable(i) && portable.value[i] != kernel.value[i])
-			text += fmt::format("counter {}: portable {}, kernel {}\n", i, portable.value[i], kernel.value[i]);
+			text += fmt::format("counter {}: portable {}, kernel {}\n", i, portable.value[i],
+					    kernel.value[i]);
 	return text;
 }
 
@@ -222,7 +224,11 @@ TEST_F(Engines, AgreeOnLargeFrames)
 	Frames frames;
 	for (std::size_t payload = 1000; payload < 66'000; payload += payload < 4'200 ? 97 : 1'999) {
 		const Ipv4Fields offloaded{.total_length = std::uint16_t(payload + 40 < 65'536 ? payload + 40 : 0)};
-		frames.push_back({Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2", offloaded).tcp(1, 80, 0x10).payload(payload).bytes(),
+		frames.push_back({Frame().ethernet()
+					  .ipv4("10.0.0.1", "10.0.0.2", offloaded)
+					  .tcp(1, 80, 0x10)
+					  .payload(payload)
+					  .bytes(),
 				  1'000'000'000'000'000'000 + frames.size()});
 	}
 	EXPECT_EQ(pair->compare(frames), "");
@@ -241,8 +247,8 @@ std::string save_shortest(const Frames &frames, const tcpwin_config &config, con
 			continue;
 		const std::string path = std::filesystem::temp_directory_path() / "engines_differ.pcap";
 		const Bytes file = pcap_file(prefix, {.dlt = format ? format->dlt : 1U});
-		std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char *>(file.data()),
-							    static_cast<std::streamsize>(file.size()));
+		std::ofstream(path, std::ios::binary)
+			.write(reinterpret_cast<const char *>(file.data()), static_cast<std::streamsize>(file.size()));
 		return fmt::format("the first {} frames are enough, see {}:\n{}", length, path, found);
 	}
 	return text;
@@ -305,6 +311,21 @@ TEST_F(Engines, AgreeWithAnotherConfiguration)
 	expect_agreement(*pair, 1'000, config);
 }
 
+// A thousand flows are alive at a time; those that have ended must make room.
+TEST_F(Engines, AgreeWhenTheTableIsSmall)
+{
+	ASSERT_NO_FATAL_FAILURE(open(TCPWIN_DEFAULT_CONFIG, 2'048));
+	if (IsSkipped())
+		return;
+	Frames frames;
+	for (std::uint32_t i = 0; i < 20'000; i++)
+		frames.push_back(
+			{Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(std::uint16_t(1024 + i), 80, 0x10).bytes(),
+			 1'000'000'000'000'000'000 + i * 1'000'000ULL});
+	EXPECT_EQ(pair->compare(frames), "");
+	EXPECT_EQ(pair->flows, 20'000U);
+}
+
 // More flows at a time than fit into one read of the ring buffer, more frames than lie between two sweeps.
 TEST_F(Engines, AgreeOnALongCapture)
 {
@@ -315,8 +336,12 @@ TEST_F(Engines, AgreeOnALongCapture)
 	for (std::uint32_t i = 0; i < 40'000; i++) {
 		const auto port = static_cast<std::uint16_t>(1024 + i * 7919 % 20'000);
 		const std::uint16_t window = i % 11 ? 1000 : 0;
-		frames.push_back({Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(port, 80, 0x10, {.window = window}).bytes(),
-				  1'000'000'000'000'000'000 + i * 200'000ULL - (i % 5'000 == 4'999 ? 3'000'000'000 : 0)});
+		frames.push_back(
+			{Frame().ethernet()
+				 .ipv4("10.0.0.1", "10.0.0.2")
+				 .tcp(port, 80, 0x10, {.window = window})
+				 .bytes(),
+			 1'000'000'000'000'000'000 + i * 200'000ULL - (i % 5'000 == 4'999 ? 3'000'000'000 : 0)});
 	}
 	EXPECT_EQ(pair->compare(frames), "");
 	EXPECT_GT(pair->flows, 20'000U);

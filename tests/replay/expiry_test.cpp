@@ -34,8 +34,10 @@ public:
 	void packet(nanoseconds time, std::uint16_t port, std::uint8_t flags = ack, std::uint16_t window = 1000,
 		    From from = From::client)
 	{
-		const Frame client = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(port, 5000, flags, {.window = window});
-		const Frame server = Frame().ethernet().ipv4("10.0.0.2", "10.0.0.1").tcp(5000, port, flags, {.window = window});
+		const Frame client =
+			Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(port, 5000, flags, {.window = window});
+		const Frame server =
+			Frame().ethernet().ipv4("10.0.0.2", "10.0.0.1").tcp(5000, port, flags, {.window = window});
 		frame(time, (from == From::client ? client : server).bytes());
 	}
 	void reply(nanoseconds time, std::uint16_t port) { packet(time, port, ack, 1000, From::server); }
@@ -63,7 +65,10 @@ public:
 		}
 		return texts;
 	}
-	std::uint64_t flow_of_last_packet() const { return collector_.packets.back().event.flow_id; }
+	std::uint64_t flow_of_last_packet() const
+	{
+		return collector_.packets.at(collector_.packets.size() - 1).event.flow_id;
+	}
 	const Collector &collector() const { return collector_; }
 	tcpwin_counters counters() const { return *engine_->counters(); }
 
@@ -152,16 +157,17 @@ TEST(Expiry, BothDirectionsMustBeIdle)
 TEST(Expiry, RecordsComeInOrderOfExpiryThenOfNumber)
 {
 	Timeline timeline;
-	timeline.packet(0s, 1, rst);	 // 1: until 10 s
-	timeline.packet(0s, 2, syn);	 // 2: until 2.2 s
-	timeline.packet(0s, 3);		 // 3, 4, 5: until 1 s
-	timeline.packet(0s, 4);		 //
-	timeline.packet(0s, 5);		 //
-	timeline.packet(900ms, 3);	 // 3: until 1.9 s
-	timeline.packet(1200ms, 6);	 // 6: until 2.2 s
+	timeline.packet(0s, 1, rst); // 1: until 10 s
+	timeline.packet(0s, 2, syn); // 2: until 2.2 s
+	timeline.packet(0s, 3);      // 3, 4, 5: until 1 s
+	timeline.packet(0s, 4);      //
+	timeline.packet(0s, 5);      //
+	timeline.packet(900ms, 3);   // 3: until 1.9 s
+	timeline.packet(1200ms, 6);  // 6: until 2.2 s
 	EXPECT_THAT(timeline.ended(), ElementsAre("4 idle_timeout", "5 idle_timeout"));
 	timeline.arp(1min);
-	EXPECT_THAT(timeline.ended(), ElementsAre("3 idle_timeout", "2 idle_timeout", "6 idle_timeout", "1 idle_timeout"));
+	EXPECT_THAT(timeline.ended(),
+		    ElementsAre("3 idle_timeout", "2 idle_timeout", "6 idle_timeout", "1 idle_timeout"));
 }
 
 TEST(Expiry, RecordsComeBeforeThePacketAtTheirExpiry)
@@ -180,7 +186,7 @@ TEST(Expiry, AnAbortEndsAFlowBeforeOlderOnes)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1, syn); // until 2.2 s
-	timeline.packet(0s, 2);	     // until 1 s
+	timeline.packet(0s, 2);      // until 1 s
 	timeline.reply(100ms, 1);    // of the flow that is aborted: would be until 1.1 s
 	timeline.abort(200ms, 1);    // both directions: until 201 ms
 	timeline.arp(201ms - 1ns);
@@ -200,7 +206,7 @@ TEST(Expiry, PacketsKeepAnAbortedFlowAlive)
 	EXPECT_THAT(timeline.ended(), IsEmpty());
 	timeline.packet(50 * 999us + 1ms, 1);
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 abort_timeout"));
-	const tcpwin_record &first = timeline.collector().flows.front();
+	const tcpwin_record &first = timeline.collector().flows.at(0);
 	EXPECT_EQ(first.flow.direction[0].zero_window_count + first.flow.direction[1].zero_window_count, 52U);
 }
 
@@ -208,9 +214,9 @@ TEST(Expiry, AtTheEndTheRestComesInTheSameOrder)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1, rst); // until 10 s
-	timeline.packet(0s, 2);	     // until 1.2 s, after the packet below
+	timeline.packet(0s, 2);      // until 1.2 s, after the packet below
 	timeline.packet(0s, 3, syn); // until 2.2 s
-	timeline.packet(0s, 4);	     // until 1.3 s
+	timeline.packet(0s, 4);      // until 1.3 s
 	timeline.packet(100ms, 5);   // until 1.1 s
 	timeline.packet(200ms, 2);
 	timeline.packet(300ms, 4);
@@ -291,8 +297,9 @@ TEST(Expiry, FirstAndLastNanosecondOfTime)
 TEST(Expiry, LaterFragmentsKeepTheirFlowAlive)
 {
 	const auto fragment = [](std::uint16_t id, std::uint16_t offset, bool more) {
-		return Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2",
-					       {.id = id, .fragment_offset = offset, .more_fragments = more, .protocol = 6});
+		return Frame().ethernet().ipv4(
+			"10.0.0.1", "10.0.0.2",
+			{.id = id, .fragment_offset = offset, .more_fragments = more, .protocol = 6});
 	};
 	Timeline timeline;
 	timeline.frame(0s, fragment(7, 0, true).tcp(1, 5000, ack).payload(1460).bytes());
@@ -314,8 +321,9 @@ TEST(Expiry, LaterFragmentsKeepTheirFlowAlive)
 TEST(Expiry, AFragmentOfAnEndedFlowIsHeadlessEvenIfTheConnectionHasANewFlow)
 {
 	const auto fragment = [](std::uint16_t offset) {
-		return Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2",
-					       {.id = 7, .fragment_offset = offset, .more_fragments = true, .protocol = 6});
+		return Frame().ethernet().ipv4(
+			"10.0.0.1", "10.0.0.2",
+			{.id = 7, .fragment_offset = offset, .more_fragments = true, .protocol = 6});
 	};
 	Timeline timeline;
 	timeline.frame(0s, fragment(0).tcp(1, 5000, ack).payload(1460).bytes());
@@ -411,7 +419,8 @@ TEST(Memory, DoesNotGrowWithFragmentedPackets)
 {
 	Counter counter;
 	const auto engine = make_portable_engine({}, counter);
-	Bytes first = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2", {.more_fragments = true}).tcp(1, 5000, ack).bytes();
+	Bytes first =
+		Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2", {.more_fragments = true}).tcp(1, 5000, ack).bytes();
 	std::uint64_t number = 0;
 	const auto run = [&](std::uint32_t packets) {
 		for (std::uint32_t i = 0; i < packets; i++) {

@@ -114,25 +114,28 @@ private:
 	Frame &tcp(Frame &frame, const Flow &flow, bool from_server)
 	{
 		const std::uint8_t flags =
-			one_in(8) ? byte() : any_of<std::uint8_t>({0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04});
+			one_in(8) ? byte()
+				  : any_of<std::uint8_t>({0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04});
 		TcpFields fields{.window = any_of<std::uint16_t>({0, 0, 1, 99, 100, 64240, 65535})};
 		if (one_in(4))
 			fields.options = {3, 3, static_cast<std::uint8_t>(below(16)), 1};
 		if (one_in(30))
 			fields.data_offset = static_cast<std::uint8_t>(below(16));
-		return frame.tcp(from_server ? flow.server_port : flow.client_port,
-				 from_server ? flow.client_port : flow.server_port, flags, fields)
+		return frame
+			.tcp(from_server ? flow.server_port : flow.client_port,
+			     from_server ? flow.client_port : flow.server_port, flags, fields)
 			.payload(below(3) * 30);
 	}
 
 	Frame &ip4(Frame &frame, bool from_server, const Ipv4Fields &fields)
 	{
-		return from_server ? frame.ipv4("10.0.0.2", "10.0.0.1", fields) : frame.ipv4("10.0.0.1", "10.0.0.2", fields);
+		return from_server ? frame.ipv4("10.0.0.2", "10.0.0.1", fields)
+				   : frame.ipv4("10.0.0.1", "10.0.0.2", fields);
 	}
 	Frame &ip6(Frame &frame, bool from_server, const Ipv6Fields &fields = {})
 	{
-		return from_server ? frame.ipv6("2001:db8::2", "2001:db8::1", fields) :
-				     frame.ipv6("2001:db8::1", "2001:db8::2", fields);
+		return from_server ? frame.ipv6("2001:db8::2", "2001:db8::1", fields)
+				   : frame.ipv6("2001:db8::1", "2001:db8::2", fields);
 	}
 
 	Frame plain4(const Flow &flow)
@@ -219,7 +222,8 @@ private:
 		if (!bytes.empty() && one_in(2))
 			bytes[0] = flow.six ? 0x60 : 0x45;
 		Frame frame = ethernet(flow);
-		return flow.vlan_tags ? frame.raw(bytes) : Frame().ethernet({.type = flow.six ? 0x86dd : 0x0800}).raw(bytes);
+		return flow.vlan_tags ? frame.raw(bytes)
+				      : Frame().ethernet({.type = flow.six ? 0x86dd : 0x0800}).raw(bytes);
 	}
 
 	// Sometimes less is captured than was on the wire.

@@ -92,7 +92,8 @@ inline std::string packet_text(const std::vector<SeenPacket> &packets, const tcp
 	fmt::memory_buffer text;
 	format->begin(text);
 	for (const SeenPacket &packet : packets)
-		format->packet(make_packet_record(packet.event, packet.number, config, std::chrono::nanoseconds(0)), text);
+		format->packet(make_packet_record(packet.event, packet.number, config, std::chrono::nanoseconds(0)),
+			       text);
 	return fmt::to_string(text);
 }
 

@@ -83,7 +83,8 @@ TEST_F(Reader, PcapngInBothByteOrdersAndAnyResolution)
 	for (const std::endian order : {std::endian::little, std::endian::big}) {
 		EXPECT_TRUE(read(pcapng_file(frames, {.order = order, .tsresol = 9})).frames == frames);
 		EXPECT_TRUE(read(pcapng_file(frames, {.order = order, .tsresol = 6})).frames == rounded(frames, 1000));
-		EXPECT_TRUE(read(pcapng_file(frames, {.order = order, .tsresol = 3})).frames == rounded(frames, 1'000'000));
+		EXPECT_TRUE(read(pcapng_file(frames, {.order = order, .tsresol = 3})).frames ==
+			    rounded(frames, 1'000'000));
 		EXPECT_TRUE(read(pcapng_file(frames, {.order = order, .tsresol = 0})).frames ==
 			    rounded(frames, 1'000'000'000));
 	}
@@ -115,8 +116,8 @@ struct Compression {
 };
 
 const std::vector<Compression> compressions{
-	{"gzip", archive_write_add_filter_gzip},   {"zstd", archive_write_add_filter_zstd},
-	{"xz", archive_write_add_filter_xz},	   {"bzip2", archive_write_add_filter_bzip2},
+	{"gzip", archive_write_add_filter_gzip}, {"zstd", archive_write_add_filter_zstd},
+	{"xz", archive_write_add_filter_xz},     {"bzip2", archive_write_add_filter_bzip2},
 	{"lz4", archive_write_add_filter_lz4},
 };
 
@@ -133,8 +134,7 @@ Bytes compress(const Compression &compression, const Bytes &content)
 	archive_entry_set_pathname(entry, "capture");
 	archive_entry_set_filetype(entry, AE_IFREG);
 	EXPECT_EQ(archive_write_header(writer, entry), ARCHIVE_OK);
-	EXPECT_EQ(archive_write_data(writer, content.data(), content.size()),
-		  static_cast<la_ssize_t>(content.size()));
+	EXPECT_EQ(archive_write_data(writer, content.data(), content.size()), static_cast<la_ssize_t>(content.size()));
 	EXPECT_EQ(archive_write_close(writer), ARCHIVE_OK) << compression.name;
 	archive_entry_free(entry);
 	archive_write_free(writer);
@@ -190,7 +190,8 @@ TEST_P(Compressed, CutInTheMiddleOfALargeFileGivesWhatIsBefore)
 		return; // one block of 4 MB
 	const Frames frames = frames_of(capture("http_206.pcap"));
 	const Bytes whole = compress(GetParam(), pcap_file(frames));
-	const ReadOut out = read(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(whole.size() * 3 / 4)));
+	const ReadOut out =
+		read(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(whole.size() * 3 / 4)));
 	EXPECT_GT(out.frames.size(), frames.size() / 4);
 	EXPECT_LT(out.frames.size(), frames.size());
 	EXPECT_TRUE(std::equal(out.frames.begin(), out.frames.end(), frames.begin()));
@@ -239,7 +240,8 @@ private:
 TEST_F(Reader, StandardInput)
 {
 	const Frames frames = with_wire(odd_frames());
-	for (const Bytes &file : {pcap_file(frames), pcapng_file(frames), compress(compressions[0], pcap_file(frames))}) {
+	for (const Bytes &file :
+	     {pcap_file(frames), pcapng_file(frames), compress(compressions[0], pcap_file(frames))}) {
 		const PipedInput input(file);
 		const ReadOut out = read_out("-");
 		EXPECT_EQ(out.error, "");
@@ -277,14 +279,16 @@ TEST_P(Links, GiveTheSameFlows)
 		const Frames converted = as_link(GetParam(), ethernet);
 		ASSERT_EQ(converted.size(), ethernet.size());
 
-		for (const Bytes &file : {pcap_file(converted, {.dlt = GetParam().dlt}),
-					  pcapng_file(converted, {.dlt = GetParam().dlt})}) {
+		for (const Bytes &file :
+		     {pcap_file(converted, {.dlt = GetParam().dlt}), pcapng_file(converted, {.dlt = GetParam().dlt})}) {
 			const ReadOut read_back = read(file);
 			ASSERT_EQ(read_back.error, "");
 			ASSERT_EQ(read_back.link, GetParam().link);
 			const Outcome outcome = run_portable(read_back.frames, t2_config(), read_back.link);
-			EXPECT_EQ(flow_text(outcome.flows, t2_config()), flow_text(expected.flows, t2_config())) << name;
-			EXPECT_EQ(packet_text(outcome.packets, t2_config()), packet_text(expected.packets, t2_config()));
+			EXPECT_EQ(flow_text(outcome.flows, t2_config()), flow_text(expected.flows, t2_config()))
+				<< name;
+			EXPECT_EQ(packet_text(outcome.packets, t2_config()),
+				  packet_text(expected.packets, t2_config()));
 			ASSERT_EQ(outcome.flows.size(), expected.flows.size());
 			for (std::size_t i = 0; i < outcome.flows.size(); i++)
 				for (int side : {0, 1})
@@ -312,10 +316,12 @@ TEST_P(Links, CutAtAnyByteAreCountedByName)
 // Ids of other networks (802.11, USB), and one that stands for nothing.
 TEST_F(Reader, UnsupportedLinkTypesAreNamed)
 {
-	EXPECT_EQ(read(pcap_file({}, {.dlt = 105})).error,
-		  "cannot read " + (directory / "capture") +
-			  ": link type IEEE802_11 (105) is not supported; Ethernet, raw IP, Linux cooked, null, loop and PPP are");
-	EXPECT_THAT(read(pcap_file({}, {.dlt = 220})).error, HasSubstr("link type USB_LINUX_MMAPPED (220) is not supported"));
+	EXPECT_EQ(
+		read(pcap_file({}, {.dlt = 105})).error,
+		"cannot read " + (directory / "capture") +
+			": link type IEEE802_11 (105) is not supported; Ethernet, raw IP, Linux cooked, null, loop and PPP are");
+	EXPECT_THAT(read(pcap_file({}, {.dlt = 220})).error,
+		    HasSubstr("link type USB_LINUX_MMAPPED (220) is not supported"));
 	EXPECT_THAT(read(pcapng_file(odd_frames(), {.dlt = 127})).error,
 		    HasSubstr("link type IEEE802_11_RADIO (127) is not supported"));
 	EXPECT_THAT(read(pcap_file({}, {.dlt = 65000})).error, HasSubstr("link type unknown (65000) is not supported"));
@@ -358,7 +364,8 @@ TEST_F(Reader, ABadFilterIsWrongUsage)
 
 TEST_F(Reader, NoCapture)
 {
-	const std::string missing = directory / "missing", text = directory.write("text", {'h', 'e', 'l', 'l', 'o', '\n'});
+	const std::string missing = directory / "missing",
+			  text = directory.write("text", {'h', 'e', 'l', 'l', 'o', '\n'});
 	EXPECT_EQ(read_out(missing).error, "cannot open " + missing + ": No such file or directory");
 	EXPECT_EQ(read_out(directory.path()).error, "cannot read " + directory.path() + ": it is a directory");
 	EXPECT_EQ(read({}).error, "cannot read " + (directory / "capture") +
@@ -394,12 +401,13 @@ Ends ends_in_pcapng(const Bytes &file)
 	return ends;
 }
 
-void expect_every_cut_is_told(const TemporaryDirectory &directory, const Bytes &file, const Frames &frames, const Ends &ends)
+void expect_every_cut_is_told(const TemporaryDirectory &directory, const Bytes &file, const Frames &frames,
+			      const Ends &ends)
 {
 	const std::size_t header = ends.begin()->first;
 	for (std::size_t length = 1; length <= file.size(); length++) {
-		const std::string path =
-			directory.write("capture", Bytes(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(length)));
+		const std::string path = directory.write(
+			"capture", Bytes(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(length)));
 		const ReadOut out = read_out(path);
 		const std::size_t whole = length < header ? 0 : std::prev(ends.upper_bound(length))->second;
 		ASSERT_EQ(out.frames.size(), whole) << length << " bytes";
@@ -467,7 +475,8 @@ TEST_F(Reader, CorruptPcapng)
 		{"interface that was not described", packet_block(7, 60, 60)},
 		{"packet block without fields", pcapng_block(std::endian::little, 6, {})},
 		{"section of unknown byte order",
-		 pcapng_block(std::endian::little, 0x0a0d0d0a, Packer(std::endian::little).u32(0x12345678).raw(Bytes(12)).bytes)},
+		 pcapng_block(std::endian::little, 0x0a0d0d0a,
+			      Packer(std::endian::little).u32(0x12345678).raw(Bytes(12)).bytes)},
 		{"section of version 9",
 		 pcapng_block(std::endian::little, 0x0a0d0d0a,
 			      Packer(std::endian::little).u32(0x1a2b3c4d).u16(9).u16(0).raw(Bytes(8)).bytes)},
@@ -482,7 +491,8 @@ TEST_F(Reader, CorruptPcapng)
 	for (const auto &[what, bad] : corrupt) {
 		const ReadOut out = read(good_then(bad));
 		EXPECT_EQ(out.frames.size(), 1U) << what;
-		EXPECT_THAT(out.error, StartsWith("cannot read " + (directory / "capture") + " beyond frame 1: ")) << what;
+		EXPECT_THAT(out.error, StartsWith("cannot read " + (directory / "capture") + " beyond frame 1: "))
+			<< what;
 	}
 }
 
@@ -509,7 +519,8 @@ TEST_F(Reader, SectionsOneAfterTheOther)
 TEST_F(Reader, ALengthThatCannotBeIsAnErrorNotAnAllocation)
 {
 	Bytes file = pcap_file({odd_frames()[0]});
-	const Bytes bad = Packer(std::endian::little).u32(1).u32(1).u32(0xfffffff0).u32(0xfffffff0).raw(Bytes(100)).bytes;
+	const Bytes bad =
+		Packer(std::endian::little).u32(1).u32(1).u32(0xfffffff0).u32(0xfffffff0).raw(Bytes(100)).bytes;
 	file.insert(file.end(), bad.begin(), bad.end());
 	const ReadOut out = read(file);
 	EXPECT_EQ(out.frames.size(), 1U);
@@ -549,8 +560,13 @@ Bytes pcap_at(std::uint32_t seconds, std::uint32_t fraction, bool nanoseconds)
 {
 	Bytes file = pcap_file({}, {.nanoseconds = nanoseconds});
 	const Bytes frame = odd_frames()[0].bytes;
-	const Bytes record =
-		Packer(std::endian::little).u32(seconds).u32(fraction).u32(frame.size()).u32(frame.size()).raw(frame).bytes;
+	const Bytes record = Packer(std::endian::little)
+				     .u32(seconds)
+				     .u32(fraction)
+				     .u32(frame.size())
+				     .u32(frame.size())
+				     .raw(frame)
+				     .bytes;
 	file.insert(file.end(), record.begin(), record.end());
 	return file;
 }
@@ -566,7 +582,8 @@ TEST_F(Reader, BrokenTimesOfPcapStayInRange)
 			EXPECT_THAT(times_of(read(pcap_at(5, fraction, nanoseconds)).frames),
 				    ElementsAre(AllOf(Ge(5 * second), Lt(6 * second))))
 				<< "a fraction of a second is below one second";
-			EXPECT_THAT(times_of(read(pcap_at(0xffffffff, fraction, nanoseconds)).frames), ElementsAre(Le(latest)));
+			EXPECT_THAT(times_of(read(pcap_at(0xffffffff, fraction, nanoseconds)).frames),
+				    ElementsAre(Le(latest)));
 		}
 }
 

@@ -30,16 +30,17 @@ class KernelEngine final : public Engine {
 public:
 	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
 		: config_(options.config), report_packets_(options.report_packets), observer_(observer),
-		  program_(std::move(program)), sweep_every_(std::min<std::uint64_t>(sweep_every, options.max_flows))
+		  program_(std::move(program)), room_(program_.max_flows())
 	{
 	}
 
 	Result<void> packet(const Frame &frame) override
 	{
-		if (frame.time_ns < now_ || ++since_sweep_ >= sweep_every_)
+		if (frame.time_ns < now_ || since_sweep_ >= std::min(room_, sweep_every))
 			if (auto swept = sweep(false); !swept)
 				return swept;
 		now_ = frame.time_ns;
+		since_sweep_++;
 		if (!make_ethernet(frame)) {
 			too_short_++;
 			return {};
@@ -103,6 +104,7 @@ private:
 			if (!swept)
 				return tl::unexpected(swept.error());
 			drain();
+			room_ = std::max<std::uint64_t>(1, program_.max_flows() - swept->remaining);
 			if (!swept->ring_full && (!shutdown || swept->remaining == 0))
 				break;
 		}
@@ -130,7 +132,7 @@ private:
 	std::vector<std::uint8_t> bytes_;
 	std::uint32_t wire_length_ = 0;
 	std::uint64_t now_ = 0;
-	const std::uint64_t sweep_every_; // less for a small table, so that ended flows make room
+	std::uint64_t room_; // entries that the table had free after the last sweep: each frame takes one at most
 	std::uint64_t since_sweep_ = 0;
 	std::uint64_t too_short_ = 0;
 };

@@ -278,7 +278,7 @@ void expect_agreement(Pair &pair, std::uint64_t captures, const tcpwin_config &c
 		if (format)
 			frames = as_link(*format, frames);
 		const std::string found = pair.compare(frames, format ? format->link : LinkType::ethernet);
-		ASSERT_EQ(found, "") << "capture " << i << " of TCPWIN_SEED=" << seed << ", "
+		ASSERT_TRUE(found.empty()) << "capture " << i << " of TCPWIN_SEED=" << seed << ", "
 				     << save_shortest(frames, config, format);
 	}
 }
@@ -297,7 +297,7 @@ TEST_F(Engines, AgreeOnRandomCaptures)
 	ASSERT_NO_FATAL_FAILURE(open());
 	if (IsSkipped())
 		return;
-	expect_agreement(*pair, 3'000, TCPWIN_DEFAULT_CONFIG);
+	ASSERT_NO_FATAL_FAILURE(expect_agreement(*pair, 3'000, TCPWIN_DEFAULT_CONFIG));
 	expect_all_kinds(*pair, 3'000);
 }
 

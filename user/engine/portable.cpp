@@ -9,7 +9,9 @@
 #include "engine/portable.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <queue>
+#include <string>
 #include <unordered_map>
 
 #include "engine/flow_table.hpp"

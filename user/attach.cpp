@@ -136,7 +136,8 @@ void Session::warn_full()
 		     program_.max_flows());
 }
 
-// What the ring buffer cannot take in one go is swept again after it was drained.
+// What the ring buffer cannot take in one go is swept again after it was drained. A
+// shutdown goes on after a failed write, so that the report counts every flow.
 Result<void> Session::sweep(bool shutdown)
 {
 	if (!shutdown && program_.is_idle())
@@ -144,14 +145,17 @@ Result<void> Session::sweep(bool shutdown)
 	const bool full = program_.take_table_full();
 	if (full)
 		warn_full();
+	Result<void> written; // the first error
 	while (true) {
 		auto swept = program_.sweep(shutdown, full ? 0 : static_cast<std::uint64_t>(linger.count()));
 		if (!swept)
 			return tl::unexpected(swept.error());
-		if (auto written = write_records(); !written && !shutdown)
+		if (auto wrote = write_records(); !wrote && written)
+			written = wrote;
+		if (!written && !shutdown)
 			return written;
 		if (!swept->ring_full && (!shutdown || swept->remaining == 0))
-			return {};
+			return written;
 	}
 }
 
@@ -217,12 +221,7 @@ Result<void> Session::finish()
 {
 	links_.clear();
 	wait_for_packets_in_flight();
-	const std::uint64_t unwritten_before = writers_.unwritten_flows();
-	if (auto swept = sweep(true); !swept)
-		return swept;
-	if (unwritten_before == 0 && writers_.unwritten_flows() != 0)
-		return fail("cannot write records to " + writers_.flow_output().name(), "the last records were lost");
-	return {};
+	return sweep(true);
 }
 
 std::string Session::report()

@@ -29,7 +29,6 @@ public:
 	const Output &flow_output() const { return flows_.output(); }
 	// A file descriptor whose POLLERR tells that the reader of the flows has gone, or -1.
 	int watched_fd() const { return flows_.output().has_reader() ? flows_.output().fd() : -1; }
-	std::uint64_t unwritten_flows() const { return flows_.unwritten(); }
 	// Written or not.
 	Totals totals() const;
 

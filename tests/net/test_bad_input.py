@@ -143,7 +143,7 @@ def test_full_disk_at_the_end(wire, watch):
     agent = watch(wire, "--output", "/dev/full", *LONG)
     send(wire, from_client())
     outcome = agent.stop()
-    check_failure(outcome, 1, "/dev/full")
+    check_failure(outcome, 1, "/dev/full", "No space left on device")
     assert outcome.report["records that could not be written"] == 1
     assert wire.right.xdp_programs(wire.RIGHT) == []
 

@@ -55,8 +55,17 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
-/* Set before loading; the verifier removes the code of packet mode where it is off. */
-const volatile bool report_packets = false;
+/* By interface index. Written by the agent before it attaches. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TCPWIN_MAX_INTERFACES);
+	__type(key, __u32);
+	__type(value, struct tcpwin_interface);
+} interfaces SEC(".maps");
+
+/* Set before loading; the verifier removes the code of what is off. */
+const volatile bool report_packets = false; /* packet mode */
+const volatile bool per_interface = false;  /* each interface has flows of its own */
 
 /* Written by the agent at any time. In .data, away from the words below, which packets write. */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -72,12 +81,17 @@ static __always_inline struct tcpwin_counters *this_cpu_counters(void)
 	return bpf_map_lookup_elem(&counters, &only);
 }
 
-static __always_inline void count(enum tcpwin_counter counter)
+static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)
 {
 	struct tcpwin_counters *mine = this_cpu_counters();
 
 	if (mine && counter < TCPWIN_COUNTER_COUNT)
-		mine->value[counter]++;
+		mine->value[counter] += n;
+}
+
+static __always_inline void count(enum tcpwin_counter counter)
+{
+	count_many(counter, 1);
 }
 
 #endif

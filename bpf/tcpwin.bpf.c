@@ -6,12 +6,15 @@
  * only who writes which map entry when. A frame is never changed or dropped.
  */
 #include "ownership.bpf.h"
+#include <bpf/bpf_endian.h>
 
 struct bpf_map;
 
 #define EEXIST 17
 #define EBUSY 16
 #define MAX_LOOKUPS 256
+#define TC_ACT_UNSPEC (-1)
+#define MAX_HEADERS 512 /* as far as headers are looked for in a frame */
 #define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
 
 enum verdict {
@@ -114,7 +117,8 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 	if (event)
-		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, 0, 0);
+		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
+					 0);
 	__u64 alive = one_more_alive();
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
@@ -171,7 +175,8 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
 	arrival->flow_id = flow->id;
 	if (event)
-		tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, previous, 0);
+		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
+					 previous, 0);
 	release(flow);
 
 	if (alive || cut)
@@ -244,10 +249,10 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 		     !tcpwin_is_expired(flow, &config, arrival->now);
 	if (known) {
 		__u64 previous = flow->direction[arrival->sender & 1].last_ns;
-		tcpwin_refresh_flow(flow, arrival->packet.bytes, arrival->sender, arrival->now);
+		tcpwin_refresh_flow(flow, &arrival->packet, arrival->sender, arrival->now);
 		if (event)
-			tcpwin_fill_packet_event(event, &arrival->key, flow, arrival->sender, arrival->now, previous,
-						 1);
+			tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender,
+						 arrival->now, previous, 1);
 	}
 	if (ownership == OWNED_ENDED)
 		release_ended(flow);
@@ -285,28 +290,110 @@ static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 	return (enum tcpwin_counter)verdict;
 }
 
-/* now: the packet's time, or TCPWIN_CLOCK_NOW. */
-static __always_inline int watch(struct xdp_md *ctx, __u32 wire_length, __u64 now)
+/* arrival->packet is what parsing made of it, or is a later fragment. now: its time, or TCPWIN_CLOCK_NOW. */
+static __always_inline void watch(struct arrival *arrival, enum tcpwin_reject reject, __u64 now)
 {
-	const __u8 *data = (const __u8 *)(long)ctx->data;
-	const __u8 *end = (const __u8 *)(long)ctx->data_end;
-	struct arrival arrival;
-
-	enum tcpwin_reject reject = tcpwin_parse_ethernet(data, end, wire_length, &arrival.packet);
 	if (reject && reject != TCPWIN_REJECT_LATER_FRAGMENT) {
 		count(TCPWIN_COUNTER_OF_REJECT(reject));
-		return XDP_PASS;
+		return;
 	}
-	arrival.ifindex = ctx->ingress_ifindex;
-	arrival.now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_ns() : now;
-	count(reject ? (enum tcpwin_counter)track_fragment(&arrival) : track_packet(&arrival));
-	return XDP_PASS;
+	arrival->now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_boot_ns() : now;
+	count_many(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
+		   arrival->packet.segments);
+}
+
+/*
+ * Global functions: the verifier looks at each once, and not again for every way
+ * through the parser that leads on to the flow table. 0 or enum tcpwin_reject.
+ */
+__attribute__((noinline)) int parse_xdp(struct xdp_md *ctx, __u32 wire_length, struct tcpwin_packet *packet)
+{
+	if (!packet)
+		return TCPWIN_REJECT_NOT_IP;
+	return tcpwin_parse_ethernet((const __u8 *)(long)ctx->data, (const __u8 *)(long)ctx->data_end, wire_length, 0,
+				     packet);
+}
+
+__attribute__((noinline)) int parse_skb(struct __sk_buff *skb, __u32 ethernet, struct tcpwin_packet *packet)
+{
+	struct tcpwin_cursor cursor = { (const __u8 *)(long)skb->data, (const __u8 *)(long)skb->data_end, skb->len };
+	__u16 vlan = skb->vlan_present ? skb->vlan_tci & 0x0fff : 0; /* the outer tag is never in the frame here */
+
+	if (!packet)
+		return TCPWIN_REJECT_NOT_IP;
+	if (!ethernet)
+		return tcpwin_parse_ethertype(&cursor, bpf_ntohs(skb->protocol), vlan, packet);
+	return tcpwin_parse_ethernet(cursor.pos, cursor.end, skb->len, vlan, packet);
+}
+
+static __always_inline bool is_truncated(enum tcpwin_reject reject)
+{
+	return reject == TCPWIN_REJECT_ETHERNET_TRUNCATED || reject == TCPWIN_REJECT_IP_TRUNCATED ||
+	       reject == TCPWIN_REJECT_TCP_TRUNCATED;
+}
+
+/* What was counted where it came in, and only passes through. Local packets have no ingress interface. */
+static __always_inline bool is_counted_already(const struct __sk_buff *skb)
+{
+	__u32 ingress = skb->ingress_ifindex;
+	struct tcpwin_interface *interface = ingress ? bpf_map_lookup_elem(&interfaces, &ingress) : NULL;
+
+	return interface && interface->ingress;
+}
+
+static __always_inline void watch_skb(struct __sk_buff *skb, enum tcpwin_hook hook)
+{
+	__u32 ifindex = skb->ifindex;
+	struct tcpwin_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct arrival arrival;
+
+	if (!interface)
+		return;
+	if (hook == TCPWIN_HOOK_TC_EGRESS && !per_interface && is_counted_already(skb)) {
+		count(TCPWIN_COUNTER_FORWARDED);
+		return;
+	}
+	enum tcpwin_reject reject = parse_skb(skb, interface->ethernet, &arrival.packet);
+	/* Some drivers leave headers outside the linear part; the pull moves bytes, and changes none. */
+	if (is_truncated(reject) && skb->data_end - skb->data < skb->len) {
+		bpf_skb_pull_data(skb, skb->len < MAX_HEADERS ? skb->len : MAX_HEADERS);
+		reject = parse_skb(skb, interface->ethernet, &arrival.packet);
+	}
+	if (!reject)
+		tcpwin_count_segments(&arrival.packet, skb->gso_segs, skb->gso_size);
+	arrival.packet.hook = hook;
+	arrival.packet.scope = interface->scope;
+	arrival.ifindex = ifindex;
+	watch(&arrival, reject, TCPWIN_CLOCK_NOW);
 }
 
 SEC("xdp.frags")
 int tcpwin_xdp(struct xdp_md *ctx)
 {
-	return watch(ctx, bpf_xdp_get_buff_len(ctx), TCPWIN_CLOCK_NOW);
+	__u32 ifindex = ctx->ingress_ifindex;
+	struct tcpwin_interface *interface = per_interface ? bpf_map_lookup_elem(&interfaces, &ifindex) : NULL;
+	struct arrival arrival;
+
+	enum tcpwin_reject reject = parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &arrival.packet);
+	arrival.packet.hook = TCPWIN_HOOK_XDP;
+	arrival.packet.scope = interface ? interface->scope : 0;
+	arrival.ifindex = ifindex;
+	watch(&arrival, reject, TCPWIN_CLOCK_NOW);
+	return XDP_PASS;
+}
+
+SEC("tc")
+int tcpwin_ingress(struct __sk_buff *skb)
+{
+	watch_skb(skb, TCPWIN_HOOK_TC_INGRESS);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int tcpwin_egress(struct __sk_buff *skb)
+{
+	watch_skb(skb, TCPWIN_HOOK_TC_EGRESS);
+	return TC_ACT_UNSPEC;
 }
 
 /* As tcpwin_xdp, at the time and with the length that stand in the metadata before the frame: for test runs. */
@@ -314,10 +401,14 @@ SEC("?xdp.frags")
 int tcpwin_xdp_at(struct xdp_md *ctx)
 {
 	struct tcpwin_test_frame *frame = (struct tcpwin_test_frame *)(long)ctx->data_meta;
+	struct arrival arrival;
 
 	if ((void *)(frame + 1) > (void *)(long)ctx->data)
 		return XDP_ABORTED;
-	return watch(ctx, frame->wire_length, frame->now_ns);
+	enum tcpwin_reject reject = parse_xdp(ctx, frame->wire_length, &arrival.packet);
+	arrival.ifindex = ctx->ingress_ifindex;
+	watch(&arrival, reject, frame->now_ns);
+	return XDP_PASS;
 }
 
 /* The copy in the ring buffer is the flow's record if, after it was made, nobody had touched the flow. */
@@ -358,9 +449,11 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	__u64 word = read_word_first(flow);
 	__u64 ends_at = tcpwin_expires_at(flow, &config);
 
-	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || sweep->now_ns >= ends_at)) {
+	bool gone = sweep->ifindex && flow->ifindex == sweep->ifindex;
+	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= ends_at)) {
 		enum tcpwin_end_reason reason = sweep->now_ns >= ends_at ? tcpwin_expiry_reason(flow, &config) :
-									    TCPWIN_END_SHUTDOWN;
+						gone                     ? TCPWIN_END_INTERFACE_GONE :
+									   TCPWIN_END_SHUTDOWN;
 		if (export(key, flow, word, reason, sweep))
 			word |= MARK_ENDED;
 	}
@@ -379,7 +472,7 @@ int tcpwin_sweep(struct tcpwin_sweep *ctx)
 	struct tcpwin_sweep sweep = *ctx;
 
 	if (sweep.now_ns == TCPWIN_CLOCK_NOW)
-		sweep.now_ns = bpf_ktime_get_ns();
+		sweep.now_ns = bpf_ktime_get_boot_ns();
 	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
 	*ctx = sweep;
 	return 0;

@@ -2,6 +2,7 @@
 // The names behind the shared enumerations, from the same lists.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include <tcpwin/types.h>
@@ -33,6 +34,23 @@ constexpr std::string_view name_of(tcpwin_end_reason reason)
 	}
 	return "?";
 }
+
+struct BitName {
+	std::uint8_t bit;
+	std::string_view name;
+};
+
+inline constexpr BitName flag_names[] = {
+#define X(name, bit) {bit, #name},
+	TCPWIN_FLAGS(X)
+#undef X
+};
+
+inline constexpr BitName hook_names[] = {
+#define X(name, bit, text) {bit, text},
+	TCPWIN_HOOKS(X)
+#undef X
+};
 
 struct CounterName {
 	tcpwin_counter counter;

@@ -41,6 +41,9 @@ Examples:
   # Flow records as JSON lines until Ctrl-C, the end report on stderr
   tcpwin-agent attach eth0
 
+  # All interfaces that are up, and those that come
+  tcpwin-agent attach any
+
   # Two interfaces for ten minutes into a file
   tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
 
@@ -107,10 +110,26 @@ void remove_repeated(std::vector<std::string> &names)
 	names.erase(end, names.end());
 }
 
+template <typename T>
+void add_choice(CLI::App &app, const std::string &name, T &target, const std::map<std::string, T> &choices,
+		const std::string &text, const std::string &type)
+{
+	std::vector<std::string> names;
+	for (const auto &[choice, value] : choices) {
+		names.push_back(choice);
+		if (value == target)
+			names.front().swap(names.back());
+	}
+	const std::string initial = names.front();
+	app.add_option_function<std::string>(
+		   name, [&target, choices](const std::string &choice) { target = choices.at(choice); }, text)
+		->check(CLI::IsMember(names))
+		->type_name(type)
+		->default_str(initial);
+}
+
 void add_common(CLI::App &app, CommonOptions &options)
 {
-	static const std::map<std::string, Format> formats{{"json", Format::json}, {"t2", Format::t2}};
-
 	app.add_option("-o,--output", options.output, "File for the flow records, - for standard output")
 		->check(not_empty)
 		->type_name("FILE")
@@ -118,12 +137,8 @@ void add_common(CLI::App &app, CommonOptions &options)
 	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
 		->check(not_empty)
 		->type_name("FILE");
-	app.add_option_function<std::string>(
-		   "--format", [&](const std::string &name) { options.format = formats.at(name); },
-		   "json: one object a line; t2: Tranalyzer2's columns")
-		->check(CLI::IsMember({"json", "t2"}))
-		->type_name("FORMAT")
-		->default_str("json");
+	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
+			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
 	add_state_machine(app, options.config);
 
 	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { options.verbosity = Verbosity::quiet; },
@@ -143,17 +158,27 @@ void add_max_flows(CLI::App &app, std::uint32_t &max_flows)
 
 void add_attach(CLI::App &app, AttachOptions &options)
 {
-	static const std::map<std::string, XdpMode> modes{{"auto", XdpMode::automatic},
-							  {"native", XdpMode::native},
-							  {"generic", XdpMode::generic}};
-
-	app.add_option("IFACE", options.interfaces, "Network interfaces to watch")->required()->check(not_empty);
-	app.add_option_function<std::string>(
-		   "--mode", [&](const std::string &name) { options.mode = modes.at(name); },
-		   "XDP mode: native in the driver, generic on any device, auto: native if it can be had")
-		->check(CLI::IsMember({"auto", "native", "generic"}))
-		->type_name("MODE")
-		->default_str("auto");
+	app.add_option("IFACE", options.interfaces, "Network interfaces to watch; any: all that are up, as they come and go")
+		->required()
+		->check(not_empty);
+	add_choice<IngressMode>(app, "--mode", options.mode,
+				{{"auto", IngressMode::automatic},
+				 {"native", IngressMode::native},
+				 {"generic", IngressMode::generic},
+				 {"tc", IngressMode::tc}},
+				"What sees incoming packets: XDP in the driver (native) or on any device (generic), tc, "
+				"or the first of these that can be had",
+				"MODE");
+	add_choice<Directions>(app, "--direction", options.directions,
+			       {{"both", Directions::both},
+				{"ingress", Directions::ingress},
+				{"egress", Directions::egress}},
+			       "Packets that come in, that go out (tc), or both", "DIRECTION");
+	add_choice<TcHook>(app, "--tc-hook", options.tc_hook,
+			   {{"auto", TcHook::automatic}, {"tcx", TcHook::tcx}, {"clsact", TcHook::clsact}},
+			   "How tc programs are attached: TCX (Linux 6.6), clsact (any), or TCX if it can be had", "HOOK");
+	app.add_flag("--per-interface", options.per_interface,
+		     "Keep the flows of each interface apart (with address translation, for instance)");
 	add_duration(app, "--duration", nanoseconds(0), "End after this time (default: never)",
 		     [&](nanoseconds value) { options.duration = value; });
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
@@ -171,20 +196,15 @@ void add_attach(CLI::App &app, AttachOptions &options)
 
 void add_replay(CLI::App &app, ReplayOptions &options)
 {
-	static const std::map<std::string, EngineKind> engines{{"portable", EngineKind::portable},
-							       {"kernel", EngineKind::kernel}};
-
 	app.add_option("FILE", options.files, "pcap or pcapng files, also compressed, in order; - for standard input")
 		->required()
 		->check(not_empty);
 	app.add_option("--filter", options.filter, "Only frames that match, as pcap-filter(7) and tcpdump have it")
 		->type_name("EXPRESSION");
-	app.add_option_function<std::string>(
-		   "--engine", [&](const std::string &name) { options.engine = engines.at(name); },
-		   "portable: in user space; kernel: every frame through the XDP program (root, slower)")
-		->check(CLI::IsMember({"portable", "kernel"}))
-		->type_name("ENGINE")
-		->default_str("portable");
+	add_choice<EngineKind>(app, "--engine", options.engine,
+			       {{"portable", EngineKind::portable}, {"kernel", EngineKind::kernel}},
+			       "portable: in user space; kernel: every frame through the XDP program (root, slower)",
+			       "ENGINE");
 	add_max_flows(app, options.max_flows);
 	add_common(app, options);
 	app.footer(replay_examples);
@@ -229,6 +249,9 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	if (replay->parsed())
 		return replay_options;
 	remove_repeated(attach_options.interfaces);
+	if (attach_options.any() && attach_options.interfaces.size() > 1)
+		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",
+			    Exit::usage);
 	return attach_options;
 }
 

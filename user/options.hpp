@@ -2,6 +2,7 @@
 // The command line as one passive value.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -11,7 +12,7 @@
 
 #include <tcpwin/types.h>
 
-#include "bpf/xdp_link.hpp"
+#include "bpf/hook.hpp"
 #include "error.hpp"
 #include "sinks/format.hpp"
 
@@ -29,11 +30,19 @@ struct CommonOptions {
 	Verbosity verbosity = Verbosity::normal;
 };
 
+enum class Directions { both, ingress, egress };
+
 struct AttachOptions : CommonOptions {
 	std::vector<std::string> interfaces;
-	XdpMode mode = XdpMode::automatic;
+	Directions directions = Directions::both;
+	bool per_interface = false; // flows of each interface apart
+	IngressMode mode = IngressMode::automatic;
+	TcHook tc_hook = TcHook::automatic;
 	std::optional<std::chrono::nanoseconds> duration;
 	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
+
+	// All that are up, as they come and go.
+	bool any() const { return std::find(interfaces.begin(), interfaces.end(), "any") != interfaces.end(); }
 };
 
 enum class EngineKind { portable, kernel };

@@ -69,7 +69,7 @@ std::string format_address(const tcpwin_address &address)
 
 nanoseconds wall_clock_offset()
 {
-	return clock_now(CLOCK_REALTIME) - clock_now(CLOCK_MONOTONIC);
+	return clock_now(CLOCK_REALTIME) - clock_now(CLOCK_BOOTTIME);
 }
 
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config, nanoseconds wall_offset,
@@ -83,6 +83,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 	FlowRecord flow{
 		.id = record.flow.id,
 		.interface = interface,
+		.hooks = record.flow.hooks,
 		.vlan = record.key.vlan,
 		.ip_version = is_mapped_ipv4(record.key.address[0]) ? 4 : 6,
 		.reason = static_cast<tcpwin_end_reason>(record.reason),

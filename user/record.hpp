@@ -32,6 +32,7 @@ struct Side {
 struct FlowRecord {
 	std::uint64_t id;
 	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
+	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture
 	std::uint16_t vlan;         // 0: none
 	int ip_version;
 	tcpwin_end_reason reason;
@@ -70,7 +71,7 @@ std::string format_time(WallTime time);
 
 std::string format_address(const tcpwin_address &address);
 
-// CLOCK_REALTIME - CLOCK_MONOTONIC, now.
+// CLOCK_REALTIME - CLOCK_BOOTTIME, now.
 std::chrono::nanoseconds wall_clock_offset();
 
 } // namespace tcpwin

@@ -80,6 +80,8 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
 	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_PACKETS_UNREPORTED])
 		fmt::format_to(out, "Packet records lost (ring buffer full): {}\n", unreported);
+	if (std::uint64_t forwarded = counters.value[TCPWIN_COUNTER_FORWARDED])
+		fmt::format_to(out, "Forwarded frames, counted where they came in: {}\n", forwarded);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);
 	if (std::uint64_t full = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])

@@ -47,7 +47,7 @@ TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, struct t
 	key->port[0] = sender ? packet->destination_port : packet->source_port;
 	key->port[1] = sender ? packet->source_port : packet->destination_port;
 	key->vlan = packet->vlan;
-	key->zero = 0;
+	key->scope = packet->scope;
 	return sender;
 }
 
@@ -84,6 +84,7 @@ TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 i
 	flow->id = id;
 	flow->ifindex = ifindex;
 	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
+	flow->hooks = 0;
 	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
 	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
 }
@@ -129,18 +130,17 @@ TCPWIN_INLINE enum tcpwin_end_reason tcpwin_expiry_reason(const struct tcpwin_fl
 }
 
 /*
- * One step of the state machine for the direction that sent a packet with this
- * raw window and these flags. reverse may have no packets: it then does not
+ * One step of the state machine for the direction that sent the packet. reverse may have no packets: it then does not
  * exist yet, and nothing is done to it.
  */
 TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
-			       __u8 flags, __u16 window, const struct tcpwin_config *config)
+			       const struct tcpwin_packet *packet, const struct tcpwin_config *config)
 {
-	if (window < config->window_threshold) {
-		direction->zero_window_count++;
+	if (packet->window < config->window_threshold) {
+		direction->zero_window_count += packet->segments;
 		direction->stat |= TCPWIN_STAT_BELOW_THRESHOLD;
 	}
-	direction->stat |= flags & TCPWIN_STAT_FLAGS;
+	direction->stat |= packet->tcp_flags & TCPWIN_STAT_FLAGS;
 
 	switch (direction->state) {
 	case TCPWIN_STATE_NEW:
@@ -181,15 +181,17 @@ TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin
  * Counts a later fragment of a packet that this flow has: it refreshes last_seen
  * and adds to packets and bytes, nothing else.
  */
-TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, __u32 bytes, __u32 sender, __u64 now)
+TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 sender,
+				       __u64 now)
 {
 	struct tcpwin_direction *direction = &flow->direction[sender & 1];
 
 	/* The clock may be read before another CPU's packet is counted: never go back. */
 	if (now > direction->last_ns)
 		direction->last_ns = now;
-	direction->packets++;
-	direction->bytes += bytes;
+	direction->packets += packet->segments;
+	direction->bytes += packet->bytes;
+	flow->hooks |= packet->hook;
 }
 
 /* Counts a packet of the flow at time now. sender: what tcpwin_make_key returned, 0 or 1. */
@@ -204,7 +206,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 		direction->window_min = packet->window;
 		direction->window_scale = TCPWIN_NO_WINDOW_SCALE;
 	}
-	tcpwin_refresh_flow(flow, packet->bytes, sender, now);
+	tcpwin_refresh_flow(flow, packet, sender, now);
 	direction->tcp_flags |= packet->tcp_flags;
 	if (packet->window < direction->window_min)
 		direction->window_min = packet->window;
@@ -213,13 +215,13 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	direction->window_last = packet->window;
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		direction->window_scale = packet->window_scale;
-	tcpwin_step(direction, reverse, packet->tcp_flags, packet->window, config);
+	tcpwin_step(direction, reverse, packet, config);
 }
 
 /* The packet that was just counted, for packet mode; previous_ns: the direction's last_ns before it. */
 TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, const struct tcpwin_key *key,
-					    const struct tcpwin_flow *flow, __u32 sender, __u64 now,
-					    __u64 previous_ns, int later_fragment)
+					    const struct tcpwin_flow *flow, const struct tcpwin_packet *packet,
+					    __u32 sender, __u64 now, __u64 previous_ns, int later_fragment)
 {
 	const struct tcpwin_direction *direction = &flow->direction[sender & 1];
 
@@ -227,7 +229,7 @@ TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, c
 	event->flow_id = flow->id;
 	event->now_ns = now;
 	event->first_ns = direction->first_ns;
-	event->previous_ns = direction->packets > 1 ? previous_ns : now;
+	event->previous_ns = direction->packets > packet->segments ? previous_ns : now;
 	event->zero_window_count = direction->zero_window_count;
 	event->window = direction->window_last;
 	event->sender = (__u8)sender;
@@ -236,7 +238,7 @@ TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, c
 	event->state = direction->state;
 	event->timeout = direction->timeout;
 	event->later_fragment = later_fragment != 0;
-	__builtin_memset(event->zero, 0, sizeof(event->zero));
+	event->segments = packet->segments;
 }
 
 TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, struct tcpwin_fragment_key *key)
@@ -245,7 +247,7 @@ TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, 
 	key->destination = packet->destination;
 	key->id = packet->fragment_id;
 	key->vlan = packet->vlan;
-	key->zero = 0;
+	key->scope = packet->scope;
 }
 
 #endif

@@ -19,6 +19,9 @@ struct tcpwin_packet {
 	struct tcpwin_address source;
 	struct tcpwin_address destination;
 	__u32 bytes; /* of the IP packet: its total length, or the frame's where that is 0 or too large */
+	__u32 segments;     /* packets on the wire, see tcpwin_count_segments */
+	__u16 header_bytes; /* of the IP and TCP headers */
+	__u16 scope;        /* set by the caller, as hook */
 	__u16 source_port;
 	__u16 destination_port;
 	__u16 vlan;   /* id of the innermost tag, 0: none */
@@ -26,7 +29,7 @@ struct tcpwin_packet {
 	__u8 tcp_flags;
 	__u8 window_scale; /* of the option in a SYN, else TCPWIN_NO_WINDOW_SCALE */
 	__u8 first_fragment; /* 1: more fragments follow, with fragment_id */
-	__u8 zero[1];
+	__u8 hook;           /* enum tcpwin_hook, 0: a capture */
 	__u32 fragment_id;
 };
 
@@ -156,6 +159,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_tcp(const struct tcpwin_cursor *cu
 	if (header < TCPWIN_TCP_HEADER)
 		return TCPWIN_REJECT_TCP_DATA_OFFSET;
 
+	packet->header_bytes += header;
 	packet->source_port = tcpwin_be16(tcp);
 	packet->destination_port = tcpwin_be16(tcp + 2);
 	packet->tcp_flags = tcp[13];
@@ -213,6 +217,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv4(struct tcpwin_cursor *cursor,
 	if (fragment & 0x1fff)
 		return TCPWIN_REJECT_LATER_FRAGMENT;
 	packet->first_fragment = (fragment & 0x2000) != 0;
+	packet->header_bytes = (__u16)header;
 	tcpwin_advance(cursor, header);
 	return TCPWIN_ACCEPTED;
 }
@@ -284,6 +289,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_curso
 			return TCPWIN_REJECT_IP_LENGTH;
 		if (extension + length > cursor->end)
 			return TCPWIN_REJECT_IP_TRUNCATED;
+		packet->header_bytes += length;
 		tcpwin_advance(cursor, length);
 	}
 	return tcpwin_is_ipv6_extension(*protocol) ? TCPWIN_REJECT_IPV6_EXTENSIONS : TCPWIN_ACCEPTED;
@@ -305,6 +311,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6(struct tcpwin_cursor *cursor,
 	__builtin_memcpy(&packet->source, ip + 8, 16);
 	__builtin_memcpy(&packet->destination, ip + 24, 16);
 
+	packet->header_bytes = TCPWIN_IPV6_HEADER;
 	tcpwin_advance(cursor, TCPWIN_IPV6_HEADER);
 	enum tcpwin_reject reject = tcpwin_skip_ipv6_extensions(cursor, &protocol, packet);
 	if (reject)
@@ -325,16 +332,19 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *curs
 }
 
 /*
- * What follows an Ethernet type: VLAN tags, then IP. Fills the whole packet, or
- * returns why it is none; packet is then undefined, but for a later fragment:
- * addresses, vlan, bytes and fragment_id are then valid.
+ * What follows an Ethernet type: VLAN tags, then IP. vlan: id of a tag that was
+ * taken off the frame, else 0. Fills the whole packet, or returns why it is none;
+ * packet is then undefined, but for a later fragment: addresses, vlan, bytes,
+ * segments and fragment_id are then valid.
  */
-TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype,
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
 							struct tcpwin_packet *packet)
 {
-	packet->vlan = 0;
+	packet->vlan = vlan;
+	packet->segments = 1;
+	packet->scope = 0;
 	packet->first_fragment = 0;
-	packet->zero[0] = 0;
+	packet->hook = 0;
 #ifdef __clang__
 #pragma clang loop unroll(full)
 #endif
@@ -354,17 +364,33 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cu
 
 /*
  * An Ethernet frame. data..end was captured, wire_length is the frame's length
- * without checksum (at least end - data). Result as tcpwin_parse_ethertype.
+ * without checksum (at least end - data). vlan and result as tcpwin_parse_ethertype.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const __u8 *end, __u32 wire_length,
-						       struct tcpwin_packet *packet)
+						       __u16 vlan, struct tcpwin_packet *packet)
 {
 	struct tcpwin_cursor cursor = { data, end, wire_length };
 
 	if (data + TCPWIN_ETHERNET_HEADER > end)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
 	tcpwin_advance(&cursor, TCPWIN_ETHERNET_HEADER);
-	return tcpwin_parse_ethertype(&cursor, tcpwin_be16(data + 12), packet);
+	return tcpwin_parse_ethertype(&cursor, tcpwin_be16(data + 12), vlan, packet);
+}
+
+/*
+ * For a frame that segmentation or receive offload made one of several TCP
+ * segments: how many packets with how many bytes it is on the wire, each with
+ * headers of its own. gso_size: payload of each but the last; gso_segs: how
+ * many, or 0 if the sender left it to others to count (SKB_GSO_DODGY).
+ */
+TCPWIN_INLINE void tcpwin_count_segments(struct tcpwin_packet *packet, __u32 gso_segs, __u32 gso_size)
+{
+	__u32 payload = packet->bytes > packet->header_bytes ? packet->bytes - packet->header_bytes : 0;
+
+	if (!gso_size || payload <= gso_size)
+		return;
+	packet->segments = gso_segs ? gso_segs : (payload + gso_size - 1) / gso_size;
+	packet->bytes += (packet->segments - 1) * packet->header_bytes;
 }
 
 #endif

@@ -84,13 +84,26 @@ enum tcpwin_stat {
 #define TCPWIN_END_REASONS(X)            \
 	X(IDLE_TIMEOUT, "idle_timeout")   \
 	X(ABORT_TIMEOUT, "abort_timeout") \
-	X(SHUTDOWN, "shutdown")
+	X(SHUTDOWN, "shutdown")           \
+	X(INTERFACE_GONE, "interface_gone")
 
 enum tcpwin_end_reason {
 #define X(name, text) TCPWIN_END_##name,
 	TCPWIN_END_REASONS(X)
 #undef X
 	TCPWIN_END_COUNT
+};
+
+/* Where packets of a flow were seen: X(name, bit, text in records). */
+#define TCPWIN_HOOKS(X)                   \
+	X(XDP, 0x01, "xdp")               \
+	X(TC_INGRESS, 0x02, "tc_ingress") \
+	X(TC_EGRESS, 0x04, "tc_egress")
+
+enum tcpwin_hook {
+#define X(name, bit, text) TCPWIN_HOOK_##name = bit,
+	TCPWIN_HOOKS(X)
+#undef X
 };
 
 /* Why a frame is no packet of a flow: X(name, text, explanation). */
@@ -131,6 +144,7 @@ enum tcpwin_reject {
 	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
 	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
+	X(FORWARDED, "forwarded", "frames not counted again where they left: they were where they came in") \
 	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")
 
 /* Index into tcpwin_counters.value. */
@@ -158,13 +172,14 @@ struct tcpwin_address {
 /*
  * A connection, the same for both directions: the endpoint that is lower (by
  * address, then by port) comes first. Ports in host order. vlan is the id of
- * the innermost tag, 0 if there is none.
+ * the innermost tag, 0 if there is none. scope keeps flows of different
+ * interfaces apart, 0 if interfaces share them.
  */
 struct tcpwin_key {
 	struct tcpwin_address address[2];
 	__u16 port[2];
 	__u16 vlan;
-	__u16 zero;
+	__u16 scope;
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_key) == 2 * 16 + 2 * 2 + 2 + 2, "tcpwin_key has padding");
 
@@ -197,13 +212,14 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 
 struct tcpwin_flow {
 	__u64 word;    /* sequence word, see bpf/ownership.bpf.h */
 	__u64 id;      /* number of the flow, from 1, in order of first packets */
-	__u32 ifindex; /* where the first packet came in */
+	__u32 ifindex; /* where the first packet was seen */
 	__u8 a_side;   /* which endpoint of the key is A */
-	__u8 zero[11];
+	__u8 hooks;    /* enum tcpwin_hook, all that saw a packet; 0: a capture */
+	__u8 zero[10];
 	struct tcpwin_direction direction[2];
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) ==
-			     2 * 8 + 4 + 1 + 11 + 2 * sizeof(struct tcpwin_direction),
+			     2 * 8 + 4 + 1 + 1 + 10 + 2 * sizeof(struct tcpwin_direction),
 		     "tcpwin_flow has padding");
 
 /* A flow that ended; all that the agent needs to write its record. */
@@ -239,7 +255,7 @@ struct tcpwin_fragment_key {
 	struct tcpwin_address destination;
 	__u32 id; /* identification of the IP header or of the fragment header */
 	__u16 vlan;
-	__u16 zero;
+	__u16 scope;
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_fragment_key) == 2 * 16 + 4 + 2 + 2, "tcpwin_fragment_key has padding");
 
@@ -270,7 +286,7 @@ struct tcpwin_packet_event {
 	__u8 state;
 	__u8 timeout;
 	__u8 later_fragment; /* 1: window, stat and state are the direction's, not the packet's */
-	__u8 zero[4];
+	__u32 segments;      /* packets on the wire that an offloaded frame stands for */
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) ==
 			     sizeof(struct tcpwin_key) + 4 * 8 + 4 + 2 + 6 * 1 + 4,
@@ -284,7 +300,7 @@ struct tcpwin_test_frame {
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_test_frame) == 8 + 4 + 4, "tcpwin_test_frame has padding");
 
-/* As a time: read CLOCK_MONOTONIC. */
+/* As a time: read CLOCK_BOOTTIME, which goes on while the machine is suspended. */
 #define TCPWIN_CLOCK_NOW (~0ULL)
 
 /* Argument and result of the sweep program. */
@@ -292,12 +308,24 @@ struct tcpwin_sweep {
 	__u64 now_ns;    /* in: the time, or TCPWIN_CLOCK_NOW */
 	__u64 linger_ns; /* in: how long an ended entry stays for reuse */
 	__u32 shutdown;  /* in: export every flow, expired or not */
+	__u32 ifindex;   /* in: export every flow that was first seen there, 0: none */
 	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */
+	__u32 zero;
 	__u64 exported;  /* out: records made */
 	__u64 deleted;   /* out: entries removed from the table */
 	__u64 remaining; /* out: entries met and left in the table */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 6 * 8, "tcpwin_sweep has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 3 * 8, "tcpwin_sweep has padding");
+
+/* An interface that is watched, by its index. */
+struct tcpwin_interface {
+	__u16 scope;    /* of the keys of its flows */
+	__u8 ethernet;  /* 0: frames begin with the IP header */
+	__u8 ingress;   /* 1: what comes in is counted */
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_interface) == 2 + 2 * 1, "tcpwin_interface has padding");
+
+#define TCPWIN_MAX_INTERFACES 16384
 
 /* In the ring buffer instead of a record: the flow table is full, sweep now. */
 struct tcpwin_table_full {

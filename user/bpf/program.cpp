@@ -112,10 +112,13 @@ Result<Program> Program::load(const ProgramOptions &options)
 	bpf_map__set_max_entries(skeleton->maps.flows, options.max_flows);
 	if (options.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
-	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp, !options.test_runs);
+	for (bpf_program *live : {skeleton->progs.tcpwin_xdp, skeleton->progs.tcpwin_ingress,
+				  skeleton->progs.tcpwin_egress})
+		bpf_program__set_autoload(live, !options.test_runs);
 	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp_at, options.test_runs);
 	skeleton->data->config = options.config;
 	skeleton->rodata->report_packets = options.report_packets;
+	skeleton->rodata->per_interface = options.per_interface;
 	if (int error = tcpwin_bpf__load(skeleton))
 		return explain_load_error(error, options.max_flows);
 	if (auto opened = program.open_rings(); !opened)
@@ -141,9 +144,26 @@ Result<void> Program::open_rings()
 	return {};
 }
 
-int Program::xdp_fd() const
+ProgramFds Program::fds() const
 {
-	return bpf_program__fd(skeleton_->progs.tcpwin_xdp);
+	return {.xdp = bpf_program__fd(skeleton_->progs.tcpwin_xdp),
+		.tc_ingress = bpf_program__fd(skeleton_->progs.tcpwin_ingress),
+		.tc_egress = bpf_program__fd(skeleton_->progs.tcpwin_egress)};
+}
+
+Result<void> Program::add_interface(unsigned ifindex, const tcpwin_interface &interface)
+{
+	if (int error = bpf_map__update_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), &interface,
+					     sizeof(interface), BPF_ANY))
+		return fail("cannot watch another interface",
+			    error == -E2BIG ? fmt::format("{} are watched already", TCPWIN_MAX_INTERFACES) :
+					      describe_errno(error));
+	return {};
+}
+
+void Program::remove_interface(unsigned ifindex)
+{
+	bpf_map__delete_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), 0);
 }
 
 int Program::ring_fd() const
@@ -151,12 +171,8 @@ int Program::ring_fd() const
 	return ring_->poll.get();
 }
 
-Result<tcpwin_sweep> Program::sweep(bool shutdown, std::uint64_t linger_ns, std::uint64_t now_ns)
+Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 {
-	tcpwin_sweep sweep{};
-	sweep.now_ns = now_ns;
-	sweep.shutdown = shutdown;
-	sweep.linger_ns = linger_ns;
 	numbered_at_sweep_ = flows_numbered(skeleton_.get()); // before: what comes meanwhile counts as new
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))

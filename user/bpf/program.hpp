@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "bpf/hook.hpp"
 #include "error.hpp"
 
 #include <tcpwin/types.h>
@@ -21,6 +22,7 @@ struct ProgramOptions {
 	std::uint32_t max_flows = 262'144; // entries of the flow table
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	bool report_packets = false; // packet mode
+	bool per_interface = false;  // each interface has flows of its own
 	bool test_runs = false;      // for run_at instead of an interface
 };
 
@@ -29,11 +31,14 @@ public:
 	// Errors: no permission, a missing kernel feature by name, no memory.
 	static Result<Program> load(const ProgramOptions &options);
 
-	int xdp_fd() const;
+	ProgramFds fds() const;
+	// The programs know an interface from then on; before it is attached.
+	Result<void> add_interface(unsigned ifindex, const tcpwin_interface &interface);
+	void remove_interface(unsigned ifindex);
 	std::uint32_t max_flows() const { return max_flows_; }
 
-	// What ended goes into the ring buffer; see tcpwin_sweep. shutdown: all flows.
-	Result<tcpwin_sweep> sweep(bool shutdown, std::uint64_t linger_ns, std::uint64_t now_ns = TCPWIN_CLOCK_NOW);
+	// What ended goes into the ring buffer. Returns the request with its results.
+	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
 	// The table was empty at the last sweep, and no flow has begun since: another sweep would find nothing.
 	bool is_idle() const;

@@ -100,7 +100,10 @@ private:
 	{
 		since_sweep_ = 0;
 		while (true) {
-			auto swept = program_.sweep(shutdown, 0, now_);
+			tcpwin_sweep request{};
+			request.now_ns = now_;
+			request.shutdown = shutdown;
+			auto swept = program_.sweep(request);
 			if (!swept)
 				return tl::unexpected(swept.error());
 			drain();

@@ -91,7 +91,7 @@ inline tcpwin_reject parse_frame(const Frame &frame, tcpwin_packet &packet)
 	if (network.offset > frame.captured)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
 	tcpwin_cursor cursor{frame.data + network.offset, frame.data + frame.captured, frame.wire - network.offset};
-	return tcpwin_parse_ethertype(&cursor, network.ethertype, &packet);
+	return tcpwin_parse_ethertype(&cursor, network.ethertype, 0, &packet);
 }
 
 } // namespace tcpwin

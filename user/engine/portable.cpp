@@ -169,7 +169,7 @@ private:
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		if (packet.first_fragment)
 			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
-		report(slot, sender, previous, frame, false);
+		report(slot, packet, sender, previous, frame, false);
 	}
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)
@@ -183,18 +183,18 @@ private:
 		}
 		Slot &slot = table_.slot(number);
 		const std::uint64_t previous = slot.flow.direction[first->sender & 1].last_ns;
-		tcpwin_refresh_flow(&slot.flow, packet.bytes, first->sender, now_);
+		tcpwin_refresh_flow(&slot.flow, &packet, first->sender, now_);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
-		report(slot, first->sender, previous, frame, true);
+		report(slot, packet, first->sender, previous, frame, true);
 	}
 
-	void report(const Slot &slot, std::uint32_t sender, std::uint64_t previous, const Frame &frame,
-		    bool later_fragment)
+	void report(const Slot &slot, const tcpwin_packet &packet, std::uint32_t sender, std::uint64_t previous,
+		    const Frame &frame, bool later_fragment)
 	{
 		if (!report_packets_)
 			return;
 		tcpwin_packet_event event;
-		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, sender, now_, previous, later_fragment);
+		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, sender, now_, previous, later_fragment);
 		observer_.on_packet(event, frame.number);
 	}
 

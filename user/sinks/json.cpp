@@ -19,16 +19,15 @@ void put_seconds(Out out, nanoseconds duration)
 		       duration.count() % 1'000'000'000);
 }
 
-void put_flags(Out out, std::uint8_t flags)
+// The names of the bits that are set, as an array's elements.
+template <std::size_t n> void put_names(Out out, std::uint8_t bits, const BitName (&names)[n])
 {
 	const char *comma = "";
-#define X(name, bit)                                                   \
-	if (flags & bit) {                                             \
-		fmt::format_to(out, FMT_COMPILE("{}\"{}\""), comma, #name); \
-		comma = ",";                                           \
-	}
-	TCPWIN_FLAGS(X)
-#undef X
+	for (const BitName &bit : names)
+		if (bits & bit.bit) {
+			fmt::format_to(out, FMT_COMPILE("{}\"{}\""), comma, bit.name);
+			comma = ",";
+		}
 }
 
 void put_vlan(Out out, std::uint16_t vlan)
@@ -47,7 +46,7 @@ void put_side(Out out, const Side &side)
 				   "\"packets\":{},\"bytes\":{},\"tcp_flags\":["),
 		       side.ip, side.port, side.first.time_since_epoch().count(),
 		       side.last.time_since_epoch().count(), d.packets, d.bytes);
-	put_flags(out, d.tcp_flags);
+	put_names(out, d.tcp_flags, flag_names);
 	fmt::format_to(out,
 		       FMT_COMPILE("],\"stat\":\"0x{:02x}\",\"state\":\"{}\",\"state_code\":{},"
 				   "\"zero_window_count\":{},\"window_min\":{},\"window_max\":{},"
@@ -71,8 +70,10 @@ public:
 		Out out(buffer);
 		fmt::format_to(out,
 			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"in_iface\":{},"
-					   "\"vlan\":"),
+					   "\"hooks\":["),
 			       r.id, r.interface.empty() ? "null" : quote(r.interface));
+		put_names(out, r.hooks, hook_names);
+		fmt::format_to(out, FMT_COMPILE("],\"vlan\":"));
 		put_vlan(out, r.vlan);
 		fmt::format_to(out,
 			       FMT_COMPILE(",\"ip_version\":{},\"start\":\"{}\",\"end\":\"{}\",\"start_ns\":{},"
@@ -109,9 +110,9 @@ public:
 			       r.source_ip, r.source_port, r.destination_ip, r.destination_port);
 		put_vlan(out, r.vlan);
 		fmt::format_to(out,
-			       FMT_COMPILE(",\"later_fragment\":{},\"stat\":\"0x{:02x}\",\"state\":\"{}\","
+			       FMT_COMPILE(",\"segments\":{},\"later_fragment\":{},\"stat\":\"0x{:02x}\",\"state\":\"{}\","
 					   "\"state_code\":{},\"window\":"),
-			       e.later_fragment != 0, e.stat, name_of(static_cast<tcpwin_state>(e.state)), e.state);
+			       e.segments, e.later_fragment != 0, e.stat, name_of(static_cast<tcpwin_state>(e.state)), e.state);
 		if (e.later_fragment)
 			fmt::format_to(out, FMT_COMPILE("null"));
 		else

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "presence.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <optional>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace tcpwin {
+namespace {
+
+struct Address {
+	sockaddr_un socket{};
+	socklen_t size;
+
+	explicit Address(unsigned ifindex)
+	{
+		const std::string name = fmt::format("tcpwin-agent/{}", ifindex);
+		socket.sun_family = AF_UNIX;
+		std::copy(name.begin(), name.end(), socket.sun_path + 1); // a null byte first: abstract
+		size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+	}
+	const sockaddr *get() const { return reinterpret_cast<const sockaddr *>(&socket); }
+};
+
+UniqueFd make_socket()
+{
+	return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+// Who listens; nothing if that cannot be told.
+std::optional<ucred> find_holder(const Address &address)
+{
+	const UniqueFd socket = make_socket();
+	ucred holder{};
+	socklen_t size = sizeof(holder);
+	if (!socket || connect(socket.get(), address.get(), address.size) != 0 ||
+	    getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &holder, &size) != 0)
+		return std::nullopt;
+	return holder;
+}
+
+} // namespace
+
+Result<Presence> Presence::claim(const Interface &interface)
+{
+	const Address address(interface.index);
+	UniqueFd socket = make_socket();
+	if (!socket)
+		return fail("cannot attach to " + interface.name, describe_errno(errno));
+	if (bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0)
+		return Presence(std::move(socket));
+	if (errno != EADDRINUSE)
+		return fail("cannot attach to " + interface.name, describe_errno(errno));
+
+	const auto holder = find_holder(address);
+	// Anybody can take a name: who could not have attached must not keep us from it.
+	if (holder && holder->uid != 0 && holder->uid != geteuid()) {
+		spdlog::warn("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
+			     interface.name);
+		return Presence(UniqueFd());
+	}
+	return fail("cannot attach to " + interface.name,
+		    holder ? fmt::format("another tcpwin-agent watches it (process {})", holder->pid) :
+			     "another tcpwin-agent watches it",
+		    holder ? fmt::format("end that one first: kill {}", holder->pid) : "end that one first");
+}
+
+} // namespace tcpwin

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "error.hpp"
+#include "net/interface.hpp"
+#include "unique_fd.hpp"
+
+namespace tcpwin {
+
+// Says "I watch this interface" to other agents, as long as it lives: a listening socket of
+// abstract name (unix(7)), which belongs to the network namespace, needs no rights and no
+// cleaning up after a crash, and tells who holds it.
+class Presence {
+public:
+	// Error: another agent watches the interface, by process id.
+	static Result<Presence> claim(const Interface &interface);
+
+private:
+	explicit Presence(UniqueFd socket) : socket_(std::move(socket)) {}
+
+	UniqueFd socket_; // none if a stranger has taken the name
+};
+
+} // namespace tcpwin

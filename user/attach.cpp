@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
+#include <tcpwin/parse.h>
 
 #include "bpf/hook.hpp"
 #include "bpf/program.hpp"
@@ -158,8 +159,8 @@ Result<void> Session::attach(const Interface &interface, const std::vector<Inter
 	const bool ingress = options_.directions != Directions::egress;
 	const std::string_view no_egress = why_no_egress(interface, all);
 	if (auto added = program_.add_interface(interface.index, {.scope = next_scope(),
-								  .ethernet = interface.ethernet,
-								  .ingress = ingress});
+								  .link_header = static_cast<__u8>(interface.ethernet ? TCPWIN_ETHERNET_HEADER : 0),
+								  .ingress = static_cast<__u8>(ingress)});
 	    !added)
 		return added;
 	const auto keep = [&](Result<Hook> hook, std::optional<Hook> &place) -> Result<void> {

@@ -328,17 +328,15 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *curs
 		reject = tcpwin_parse_ipv4(cursor, packet);
 	else if (ethertype == TCPWIN_ETHERTYPE_IPV6)
 		reject = tcpwin_parse_ipv6(cursor, packet);
-	return reject ? reject : tcpwin_parse_tcp(cursor, packet);
+	return reject;
 }
 
 /*
- * What follows an Ethernet type: VLAN tags, then IP. vlan: id of a tag that was
- * taken off the frame, else 0. Fills the whole packet, or returns why it is none;
- * packet is then undefined, but for a later fragment: addresses, vlan, bytes,
- * segments and fragment_id are then valid.
+ * What follows an Ethernet type: VLAN tags, then IP; moves the cursor to the TCP
+ * header. vlan: id of a tag that was taken off the frame, else 0.
  */
-TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
-							struct tcpwin_packet *packet)
+TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
+						 struct tcpwin_packet *packet)
 {
 	packet->vlan = vlan;
 	packet->segments = 1;
@@ -360,6 +358,19 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cu
 	if (tcpwin_is_vlan(ethertype))
 		return TCPWIN_REJECT_VLAN_DEPTH;
 	return tcpwin_parse_network(cursor, ethertype, packet);
+}
+
+/*
+ * As tcpwin_find_tcp, and TCP. Fills the whole packet, or returns why it is none;
+ * packet is then undefined, but for a later fragment: addresses, vlan, bytes,
+ * segments and fragment_id are then valid.
+ */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
+							struct tcpwin_packet *packet)
+{
+	enum tcpwin_reject reject = tcpwin_find_tcp(cursor, ethertype, vlan, packet);
+
+	return reject ? reject : tcpwin_parse_tcp(cursor, packet);
 }
 
 /*

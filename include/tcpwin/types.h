@@ -319,9 +319,9 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 3 * 8, "tcpw
 
 /* An interface that is watched, by its index. */
 struct tcpwin_interface {
-	__u16 scope;    /* of the keys of its flows */
-	__u8 ethernet;  /* 0: frames begin with the IP header */
-	__u8 ingress;   /* 1: what comes in is counted */
+	__u16 scope;      /* of the keys of its flows */
+	__u8 link_header; /* bytes before the IP header: 14 (Ethernet), or 0 */
+	__u8 ingress;     /* 1: what comes in is counted */
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_interface) == 2 + 2 * 1, "tcpwin_interface has padding");
 

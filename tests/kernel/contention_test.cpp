@@ -252,7 +252,7 @@ protected:
 	{
 		while (!stop.stop_requested()) {
 			sweep(TCPWIN_CLOCK_NOW, 0);
-			sweep(monotonic_ns() + sweep_ahead_ns, contest_.end_all);
+			sweep(boottime_ns() + sweep_ahead_ns, contest_.end_all);
 		}
 	}
 

@@ -93,7 +93,7 @@ inline Parsed parse(const Bytes &frame)
 {
 	Parsed parsed = {};
 	parsed.reject = tcpwin_parse_ethernet(frame.data(), frame.data() + frame.size(),
-					      static_cast<uint32_t>(frame.size()), &parsed.packet);
+					      static_cast<uint32_t>(frame.size()), 0, &parsed.packet);
 	if (parsed.reject == TCPWIN_ACCEPTED)
 		parsed.sender = tcpwin_make_key(&parsed.packet, &parsed.key);
 	return parsed;
@@ -117,6 +117,7 @@ inline std::string text(const tcpwin_flow &flow)
 {
 	std::ostringstream out;
 	out << "flow " << flow.id << " ifindex " << flow.ifindex << " A " << +flow.a_side << " zero ";
+	out << " hooks " << +flow.hooks;
 	write_bytes(out, flow.zero, sizeof(flow.zero));
 	for (const tcpwin_direction &direction : flow.direction) {
 		out << "\n    ";

@@ -35,18 +35,20 @@ namespace tcpwin::test {
 enum class Clock {
 	test, // run_at: the test says when a packet comes
 	live, // run_live: the program reads the kernel's clock
+	tc,   // run_tc: as live, the tc programs
 };
 
 struct KernelSetup {
 	uint32_t flows = 4096;      // entries of the table
 	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
-	Clock clock = Clock::test;  // one of the two, for the kernel takes half a second to verify each
+	bool per_interface = false;
+	Clock clock = Clock::test;  // one of them, for the kernel takes time to verify each
 };
 
-inline uint64_t monotonic_ns()
+inline uint64_t boottime_ns()
 {
 	timespec now = {};
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_BOOTTIME, &now);
 	return static_cast<uint64_t>(now.tv_sec) * second + static_cast<uint64_t>(now.tv_nsec);
 }
 
@@ -67,6 +69,9 @@ public:
 		set_size(skeleton_->maps.records, setup.records);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp_at, setup.clock == Clock::test);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp, setup.clock == Clock::live);
+		bpf_program__set_autoload(skeleton_->progs.tcpwin_ingress, setup.clock == Clock::tc);
+		bpf_program__set_autoload(skeleton_->progs.tcpwin_egress, setup.clock == Clock::tc);
+		skeleton_->rodata->per_interface = setup.per_interface;
 		check("load the programs", tcpwin_bpf::load(skeleton_.get()));
 		int records = bpf_map__fd(skeleton_->maps.records);
 		ring_.reset(ring_buffer__new(records, receive, &drained_, nullptr));
@@ -112,6 +117,36 @@ public:
 		test_run(skeleton_->progs.tcpwin_xdp, run);
 		if (run.retval != XDP_PASS)
 			throw std::runtime_error("a packet was not passed");
+	}
+
+	// Makes an interface known to the tc programs.
+	void add_interface(uint32_t ifindex, const tcpwin_interface &interface)
+	{
+		check("add an interface", bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &ifindex,
+							      &interface, BPF_ANY));
+	}
+
+	void forget_interface(uint32_t ifindex)
+	{
+		check("forget an interface", bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.interfaces), &ifindex));
+	}
+
+	// One frame at a tc hook; context: what test runs may set of __sk_buff. Expects that it goes on, unchanged.
+	void run_tc(bool egress, const Bytes &frame, __sk_buff context)
+	{
+		Bytes in = frame, out(frame.size() + 64, 0xee);
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.ctx_in = &context;
+		run.ctx_size_in = sizeof(context);
+		run.data_in = in.data();
+		run.data_size_in = static_cast<uint32_t>(in.size());
+		run.data_out = out.data();
+		run.data_size_out = static_cast<uint32_t>(out.size());
+		test_run(egress ? skeleton_->progs.tcpwin_egress : skeleton_->progs.tcpwin_ingress, run);
+		EXPECT_EQ(run.retval, static_cast<uint32_t>(-1)) << "not TC_ACT_UNSPEC";
+		out.resize(run.data_size_out);
+		EXPECT_TRUE(out == in) << "the program changed the frame";
 	}
 
 	tcpwin_sweep sweep(tcpwin_sweep argument)

@@ -81,7 +81,7 @@ private:
 		if (at == entries_.end() || at->second.ended || at->second.flow.id != first->second.flow_id ||
 		    tcpwin_is_expired(&at->second.flow, &config_, now))
 			return false;
-		tcpwin_refresh_flow(&at->second.flow, packet.bytes, first->second.sender, now);
+		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.sender, now);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		return true;
 	}

@@ -46,6 +46,7 @@ tcpwin_packet between(const std::string &source, __u16 source_port, const std::s
 	packet.tcp_flags = ACK;
 	packet.window = 1000;
 	packet.bytes = 40;
+	packet.segments = 1;
 	packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
 	return packet;
 }
@@ -159,7 +160,7 @@ TEST(Key, HoldsTheVlan)
 
 TEST(Key, PaddingIsZero)
 {
-	EXPECT_EQ(key_of(between("10.0.0.1", 1, "10.0.0.2", 2)).zero, 0);
+	EXPECT_EQ(key_of(between("10.0.0.1", 1, "10.0.0.2", 2)).scope, 0);
 }
 
 TEST(Key, IgnoresEverythingElseInThePacket)

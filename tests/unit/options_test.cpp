@@ -30,7 +30,7 @@ TEST(Options, DefaultsAreTheTutorialsConstants)
 {
 	const AttachOptions options = attach_options({"attach", "eth0"});
 	EXPECT_THAT(options.interfaces, ElementsAre("eth0"));
-	EXPECT_EQ(options.mode, XdpMode::automatic);
+	EXPECT_EQ(options.mode, IngressMode::automatic);
 	EXPECT_EQ(options.output, "-");
 	EXPECT_EQ(options.format, Format::json);
 	EXPECT_FALSE(options.duration);
@@ -49,7 +49,7 @@ TEST(Options, EachIsTaken)
 		 "--abort-count", "3", "--timeout-new", "182s", "--timeout-bgn", "2s", "--timeout-est", "4s",
 		 "--timeout-abrt", "2ms", "--quiet"});
 	EXPECT_THAT(options.interfaces, ElementsAre("eth0", "eth1"));
-	EXPECT_EQ(options.mode, XdpMode::generic);
+	EXPECT_EQ(options.mode, IngressMode::generic);
 	EXPECT_EQ(options.output, "x");
 	EXPECT_EQ(options.format, Format::t2);
 	EXPECT_EQ(options.duration, 30s);

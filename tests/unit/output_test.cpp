@@ -36,6 +36,7 @@ tcpwin_record aborted()
 	record.flow.id = 7;
 	record.flow.ifindex = 3;
 	record.flow.a_side = 1;
+	record.flow.hooks = TCPWIN_HOOK_XDP | TCPWIN_HOOK_TC_EGRESS;
 	record.reason = TCPWIN_END_ABORT_TIMEOUT;
 	record.flow.direction[1] = {.first_ns = 5'000'000'001, .last_ns = 6'250'000'000, .packets = 4, .bytes = 200,
 				    .zero_window_count = 2, .window_min = 0, .window_max = 1000, .window_last = 0,
@@ -62,7 +63,8 @@ TEST(Json, HasEveryField)
 {
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted()));
 	EXPECT_EQ(flow, nlohmann::json::parse(R"({
-		"schema": 1, "event": "flow", "flow_id": 7, "in_iface": "eth0", "vlan": null, "ip_version": 4,
+		"schema": 1, "event": "flow", "flow_id": 7, "in_iface": "eth0",
+		"hooks": ["xdp", "tc_egress"], "vlan": null, "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
 		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
 		"end_reason": "abort_timeout",
@@ -160,6 +162,7 @@ tcpwin_packet_event packet_event()
 	event.stat = 0xd2;
 	event.state = TCPWIN_STATE_ABRT;
 	event.timeout = TCPWIN_TIMEOUT_ABRT;
+	event.segments = 3;
 	return event;
 }
 
@@ -199,8 +202,8 @@ TEST(PacketMode, JsonHasEveryField)
 		"schema": 1, "event": "packet", "packet": 12, "flow_id": 7, "dir": "A",
 		"time": "2001-09-09T01:46:46.250000000Z", "time_ns": 1000000006250000000,
 		"iat": 0.250000001, "flow_duration": 1.25, "src_ip": "10.0.0.2", "src_port": 50000,
-		"dest_ip": "10.0.0.1", "dest_port": 443, "vlan": null, "later_fragment": false,
-		"stat": "0xd2", "state": "ABRT", "state_code": 4, "window": 0, "zero_window_count": 2,
+		"dest_ip": "10.0.0.1", "dest_port": 443, "vlan": null, "segments": 3,
+		"later_fragment": false, "stat": "0xd2", "state": "ABRT", "state_code": 4, "window": 0, "zero_window_count": 2,
 		"timeout": 0.001})"));
 }
 

@@ -54,7 +54,7 @@ Parsed parse(const Bytes &frame, std::size_t captured, std::size_t wire_length)
 	Parsed result;
 	std::memset(&result.packet, 0xa5, sizeof(result.packet)); // so that unwritten fields show
 	result.reject = tcpwin_parse_ethernet(exact.get(), exact.get() + captured, static_cast<__u32>(wire_length),
-					      &result.packet);
+					      0, &result.packet);
 	return result;
 }
 
@@ -101,8 +101,8 @@ std::string text(const Parsed &parsed)
 	const tcpwin_packet &p = parsed.packet;
 	if (parsed.reject)
 		return name_of(parsed.reject);
-	if (p.zero[0])
-		return "padding is not zero";
+	if (p.segments != 1 || p.scope || p.hook)
+		return "what only the caller knows is not preset";
 	return text(Expected{p.bytes, p.vlan, text(p.source), text(p.destination), p.source_port, p.destination_port,
 			     p.tcp_flags, p.window, p.window_scale});
 }
@@ -613,7 +613,7 @@ public:
 		__u8 *end = start_ + page_;
 		std::copy_n(frame.begin(), captured, end - captured);
 		tcpwin_packet packet;
-		return tcpwin_parse_ethernet(end - captured, end, static_cast<__u32>(wire_length), &packet);
+		return tcpwin_parse_ethernet(end - captured, end, static_cast<__u32>(wire_length), 0, &packet);
 	}
 
 private:

@@ -185,7 +185,11 @@ testing::AssertionResult follows_the_rule(const Situation &s, const Rule &rule)
 	config.abort_count = s.abort_count;
 	tcpwin_direction sender = sender_of(s), reverse = reverse_of(s);
 
-	tcpwin_step(&sender, &reverse, s.flags, s.window, &config);
+	tcpwin_packet packet{};
+	packet.tcp_flags = s.flags;
+	packet.window = s.window;
+	packet.segments = 1;
+	tcpwin_step(&sender, &reverse, &packet, &config);
 
 	if (!same(sender, expected_sender(s, rule)))
 		return testing::AssertionFailure() << rule.name << ": sender wrong at " << describe(s);
@@ -284,6 +288,7 @@ struct Connection {
 	const tcpwin_direction &packet(__u32 sender, nanoseconds at, __u8 flags, __u16 window)
 	{
 		tcpwin_packet packet = {};
+		packet.segments = 1;
 		packet.source_port = sender ? 80 : 40000;
 		packet.destination_port = sender ? 40000 : 80;
 		packet.bytes = 40;

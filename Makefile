@@ -6,12 +6,15 @@ MAKEFLAGS += --no-print-directory
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+KERNELS ?= 6.1
 
 # Debian 12. Each list holds what its targets need beyond the ones before it.
 BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
-	nlohmann-json3-dev libpcap-dev libarchive-dev libnl-3-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
+	nlohmann-json3-dev libpcap-dev libarchive-dev libnl-3-dev libnl-genl-3-dev \
+	libcap-ng-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
 DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
-TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest tshark wireshark-common
+KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin python3
+TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest tshark wireshark-common ethtool
 
 # Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.
 GTEST_FOUND = $(if $(wildcard /usr/include/gtest/gtest.h /usr/local/include/gtest/gtest.h),ON,OFF)
@@ -40,12 +43,12 @@ define compile
 	cmake --build $(BUILD) -j$(JOBS)
 endef
 
-.PHONY: all help deps build demo test bench install fmt clean
+.PHONY: all help deps build demo test bench test-kernels install fmt clean
 .NOTPARALLEL:
 all: build
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 deps: ## Install every package that building, demo and tests need (root)
 	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES))
@@ -72,6 +75,12 @@ bench: ## Measure replay against libpcap alone and against other tools, which it
 	/usr/bin/python3 -B tests/bench/bench.py --agent $(BUILD)/tcpwin-agent \
 		--baseline $(BUILD)/tests/bench/pcap_loop --generator $(BUILD)/tests/bench/make_input \
 		$(if $(JSON),--json $(JSON))
+
+test-kernels: ## Load and attach on Debian's own kernels, in emulated machines (KERNELS="6.1 6.12")
+	$(call need,$(BUILD_PACKAGES) $(KERNEL_PACKAGES))
+	$(call compile,$(GTEST_FOUND))
+	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent /usr/bin/python3 -B tests/kernels/run.py \
+		--cache $(abspath $(BUILD))/kernels $(KERNELS) || [ $$? -eq 77 ]
 
 install: ## Install into PREFIX (/usr/local), below DESTDIR if that is set
 	$(call need,$(BUILD_PACKAGES))

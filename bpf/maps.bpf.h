@@ -74,6 +74,10 @@ __u64 flows_numbered = 0; /* number of the youngest flow */
 __u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
 __u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
 
+/* For their types, which an agent of another layout reads from the object's BTF (user/bpf/layout.hpp). */
+const struct tcpwin_record *record_type = NULL;
+const enum tcpwin_counter *counter_type = NULL;
+
 static __always_inline struct tcpwin_counters *this_cpu_counters(void)
 {
 	__u32 only = 0;

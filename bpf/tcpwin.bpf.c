@@ -313,7 +313,7 @@ struct tcp_place {
 	__u32 left;   /* as in tcpwin_cursor */
 };
 
-/* header: length of what stands before the IP header, 14 (Ethernet) or 0; not constant, for the verifier's sake. */
+/* header: length of what stands before the IP header, 14 (Ethernet) or 0. */
 static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wire_length, __u32 header, __u16 ethertype,
 				    __u16 vlan, struct tcpwin_packet *packet,
 				    struct tcp_place *place)

@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "attach.hpp"
+#include "check.hpp"
 #include "options.hpp"
 #include "replay.hpp"
 
@@ -56,22 +57,25 @@ spdlog::level::level_enum level_of(Verbosity verbosity)
 						 spdlog::level::info;
 }
 
-Result<void> run(int argc, char **argv)
+Result<Exit> run(int argc, char **argv)
 {
 	auto options = parse_options(argc, argv);
 	if (!options)
 		return tl::unexpected(options.error());
 	if (auto *information = std::get_if<Information>(&*options)) {
 		std::fputs(information->text.c_str(), stdout);
-		return {};
+		return Exit::success;
 	}
+	if (auto *check_options = std::get_if<CheckOptions>(&*options))
+		return check(*check_options);
+	const auto success = [] { return Exit::success; };
 	if (auto *replay_options = std::get_if<ReplayOptions>(&*options)) {
 		spdlog::set_level(level_of(replay_options->verbosity));
-		return replay(*replay_options);
+		return replay(*replay_options).map(success);
 	}
 	const auto &attach_options = std::get<AttachOptions>(*options);
 	spdlog::set_level(level_of(attach_options.verbosity));
-	return attach(attach_options);
+	return attach(attach_options).map(success);
 }
 
 } // namespace
@@ -82,7 +86,7 @@ int main(int argc, char **argv)
 	log_to_stderr();
 	auto result = run(argc, argv);
 	if (result)
-		return static_cast<int>(Exit::success);
+		return static_cast<int>(*result);
 	spdlog::error("{}", result.error().sentence());
 	return static_cast<int>(result.error().exit);
 }

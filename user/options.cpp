@@ -56,6 +56,17 @@ Examples:
 Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
 or device, 77 no permission.)";
 
+constexpr auto check_examples = R"(Nothing is attached. One line each: yes, no or ? (not known, and why), and a verdict.
+
+Examples:
+  # What kernel and user allow
+  tcpwin-agent check
+
+  # And whether this interface can be watched, and how
+  sudo tcpwin-agent check eth0
+
+Exit codes: 0 attach would work, 1 could not be told, 2 wrong usage, 69 it would fail.)";
+
 // No type of its own: it would stand in the help of each option that has it.
 const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
 			       "");
@@ -210,12 +221,19 @@ void add_replay(CLI::App &app, ReplayOptions &options)
 	app.footer(replay_examples);
 }
 
+void add_check(CLI::App &app, CheckOptions &options)
+{
+	app.add_option("IFACE", options.interface, "Network interface to ask about")->check(not_empty);
+	app.footer(check_examples);
+}
+
 } // namespace
 
 Result<Command> parse_options(int argc, const char *const *argv)
 {
 	AttachOptions attach_options;
 	ReplayOptions replay_options;
+	CheckOptions check_options;
 	CLI::App app(description, "tcpwin-agent");
 	const std::string version = "tcpwin-agent " TCPWIN_VERSION;
 	app.set_version_flag("--version", version);
@@ -225,10 +243,12 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		   "  tcpwin-agent replay capture.pcap");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
 	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
-	for (CLI::App *command : {attach, replay})
+	CLI::App *check = app.add_subcommand("check", "Say what kernel, user and interface allow");
+	for (CLI::App *command : {attach, replay, check})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
+	add_check(*check, check_options);
 
 	try {
 		app.parse(argc, argv);
@@ -238,7 +258,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay})
+		for (const CLI::App *command : {attach, replay, check})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -248,6 +268,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	}
 	if (replay->parsed())
 		return replay_options;
+	if (check->parsed())
+		return check_options;
 	remove_repeated(attach_options.interfaces);
 	if (attach_options.any() && attach_options.interfaces.size() > 1)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",

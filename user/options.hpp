@@ -13,6 +13,7 @@
 #include <tcpwin/types.h>
 
 #include "bpf/hook.hpp"
+#include "check.hpp"
 #include "error.hpp"
 #include "sinks/format.hpp"
 
@@ -58,7 +59,7 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, ReplayOptions, Information>;
+using Command = std::variant<AttachOptions, ReplayOptions, CheckOptions, Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

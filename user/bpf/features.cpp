@@ -2,9 +2,10 @@
 #include "bpf/features.hpp"
 
 #include <array>
+#include <cerrno>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/bpf.h>
 
 namespace tcpwin {
 namespace {
@@ -24,19 +25,24 @@ template <bpf_prog_type type, bpf_func_id helper> bool has_helper()
 	return libbpf_probe_bpf_helper(type, helper, nullptr) == 1;
 }
 
-// Oldest first. Compare-and-swap (5.12) has no probe of its own: who has bpf_for_each_map_elem has it.
+// Compare-and-swap (5.12) has no probe of its own: who has bpf_for_each_map_elem has it.
 constexpr std::array features{
 	KernelFeature{"XDP programs", "4.8", has_program<BPF_PROG_TYPE_XDP>},
-	KernelFeature{"the BPF ring buffer", "5.8", has_map<BPF_MAP_TYPE_RINGBUF>},
+	KernelFeature{"BPF ring buffer", "5.8", has_map<BPF_MAP_TYPE_RINGBUF>},
 	KernelFeature{"bpf_for_each_map_elem", "5.13",
 		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_for_each_map_elem>},
 	KernelFeature{"BPF syscall programs", "5.14", has_program<BPF_PROG_TYPE_SYSCALL>},
 	KernelFeature{"bpf_loop", "5.17", has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_loop>},
-	KernelFeature{"multi-buffer XDP (xdp.frags)", "5.18",
+	KernelFeature{"xdp.frags programs", "5.18",
 		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len>},
 };
 
 } // namespace
+
+std::span<const KernelFeature> kernel_features()
+{
+	return features;
+}
 
 std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present)
 {
@@ -44,6 +50,16 @@ std::optional<KernelFeature> find_missing_feature(const std::function<bool(const
 		if (!present(feature))
 			return feature;
 	return std::nullopt;
+}
+
+// Asked about an interface that cannot be, a kernel that knows TCX looks for the interface first.
+std::optional<bool> has_tcx()
+{
+	LIBBPF_OPTS(bpf_prog_query_opts, query);
+	const int error = bpf_prog_query_opts(0, tcx_ingress, &query);
+	if (error == -EPERM)
+		return std::nullopt;
+	return error == -ENODEV;
 }
 
 } // namespace tcpwin

@@ -13,15 +13,13 @@
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
 
+#include "bpf/features.hpp"
+#include "bpf/program_name.hpp"
 #include "net/netlink.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
 namespace {
-
-// linux/bpf.h of 6.6; Debian 12 has 6.1's.
-constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
-constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
 
 // Ours among the filters of an interface's clsact qdisc.
 constexpr __u32 filter_handle = 0x7463;
@@ -29,14 +27,6 @@ constexpr __u32 filter_priority = 0xc0de;
 constexpr std::string_view our_prefix = "tcpwin_";
 
 constexpr auto needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
-
-std::string program_name(__u32 id)
-{
-	bpf_prog_info info{};
-	__u32 size = sizeof(info);
-	const UniqueFd program(bpf_prog_get_fd_by_id(id));
-	return program && bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0 ? info.name : "";
-}
 
 std::string describe_program(__u32 id, std::string_view where)
 {

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What another agent left in its maps. The other one is the same BPF object,
+// built with types.h of another layout (other_layout.sed): after the same
+// packets its maps must tell the same as our own object's.
+#include <bpf/btf.h>
+
+#include <map>
+
+#include <gmock/gmock.h>
+
+#include "bpf/layout.hpp"
+#include "bpf/leftovers.hpp"
+
+#include "kernel.hpp"
+
+namespace tcpwin::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr uint8_t syn = TCPWIN_FLAG_SYN;
+constexpr uint8_t ack = TCPWIN_FLAG_ACK;
+constexpr uint64_t start = 100 * second;
+constexpr uint64_t end_ns = 1000 * second;
+constexpr uint32_t max_flows = 8;
+
+using Records = std::map<uint64_t, tcpwin_record>; // by the number of the flow
+
+Records by_id(const std::vector<tcpwin_record> &records)
+{
+	Records by_id;
+	for (const tcpwin_record &record : records)
+		EXPECT_TRUE(by_id.emplace(record.flow.id, record).second) << "twice: " << record.flow.id;
+	return by_id;
+}
+
+// The object of a file, of which only some programs are loaded.
+class Object {
+public:
+	Object(bpf_object *object, const std::vector<std::string> &programs, uint32_t flows = max_flows)
+		: object_(object)
+	{
+		if (!object)
+			throw std::system_error(errno, std::generic_category(), "open the object");
+		bpf_program *program = nullptr;
+		bpf_object__for_each_program(program, object) bpf_program__set_autoload(
+			program, std::ranges::count(programs, bpf_program__name(program)) > 0);
+		bpf_map__set_max_entries(map("flows"), flows);
+		if (int error = bpf_object__load(object))
+			throw std::system_error(-error, std::generic_category(), "load the object");
+	}
+
+	const btf *types() const { return bpf_object__btf(object_.get()); }
+	int map_fd(const char *name) const { return bpf_map__fd(map(name)); }
+	Leftovers leftovers() const { return {map_fd("flows"), map_fd("records"), map_fd("counters")}; }
+
+	void run(const char *name, bpf_test_run_opts run)
+	{
+		run.sz = sizeof(run);
+		const bpf_program *program = bpf_object__find_program_by_name(object_.get(), name);
+		ASSERT_EQ(bpf_prog_test_run_opts(bpf_program__fd(program), &run), 0);
+	}
+
+	void run_at(const Bytes &frame, uint64_t now_ns)
+	{
+		const tcpwin_test_frame meta = {now_ns, static_cast<uint32_t>(frame.size()), 0};
+		Bytes in(sizeof(meta));
+		std::memcpy(in.data(), &meta, sizeof(meta));
+		in.insert(in.end(), frame.begin(), frame.end());
+		xdp_md context = {};
+		context.data = sizeof(meta);
+		context.data_end = static_cast<uint32_t>(in.size());
+		bpf_test_run_opts options = {};
+		options.ctx_in = &context;
+		options.ctx_size_in = sizeof(context);
+		options.data_in = in.data();
+		options.data_size_in = static_cast<uint32_t>(in.size());
+		run("tcpwin_xdp_at", options);
+	}
+
+	tcpwin_sweep sweep(tcpwin_sweep argument)
+	{
+		bpf_test_run_opts options = {};
+		options.ctx_in = &argument;
+		options.ctx_size_in = sizeof(argument);
+		run("tcpwin_sweep", options);
+		return argument;
+	}
+
+private:
+	struct Close {
+		void operator()(bpf_object *object) const { bpf_object__close(object); }
+	};
+
+	bpf_map *map(const char *name) const { return bpf_object__find_map_by_name(object_.get(), name); }
+
+	std::unique_ptr<bpf_object, Close> object_;
+};
+
+Object other_object()
+{
+	return {bpf_object__open_file(TCPWIN_OTHER_OBJECT, nullptr), {"tcpwin_xdp_at", "tcpwin_sweep"}};
+}
+
+// Our own, of which the test writes the maps itself.
+Object own_maps(uint32_t flows = max_flows)
+{
+	size_t size = 0;
+	const void *elf = tcpwin_bpf::elf_bytes(&size);
+	return {bpf_object__open_mem(elf, size, nullptr), {}, flows};
+}
+
+Bytes from_client(uint16_t n, uint8_t flags = ack, uint16_t window = 64240)
+{
+	auto port = static_cast<uint16_t>(40000 + n);
+	return Frame().ethernet().vlan(7).ipv4("10.0.0.1", "10.0.0.2").tcp(port, 80, flags, {.window = window}).bytes();
+}
+
+Bytes from_server(uint16_t n)
+{
+	auto port = static_cast<uint16_t>(40000 + n);
+	return Frame().ethernet().vlan(7).ipv4("10.0.0.2", "10.0.0.1").tcp(80, port, ack, {.window = 512}).bytes();
+}
+
+// Flows 1 and 2 end, 1 begins again; 3 ends by its next packet; the others live, until there is no room for more.
+void run_traffic(auto &kernel)
+{
+	kernel.run_at(from_client(1, syn), start);
+	kernel.run_at(from_server(1), start + second);
+	kernel.run_at(from_client(2, ack, 0), start);
+	kernel.run_at(from_client(2, ack, 0), start);
+	tcpwin_sweep sweep = {};
+	sweep.now_ns = start + 100 * second;
+	sweep.linger_ns = 3600 * second;
+	EXPECT_EQ(kernel.sweep(sweep).exported, 2u);
+	kernel.run_at(from_client(3), sweep.now_ns);
+	for (uint16_t n : {3, 3, 1, 4, 5, 6, 7, 8, 9, 10})
+		kernel.run_at(from_client(n, ack, n), sweep.now_ns + 200 * second + n);
+	kernel.run_at(from_server(4), sweep.now_ns + 201 * second);
+	kernel.run_at(Bytes(60), sweep.now_ns + 202 * second); // not IP
+}
+
+// As leftovers should be handed over.
+std::vector<tcpwin_record> records_of(Kernel &kernel)
+{
+	std::vector<tcpwin_record> records = kernel.drain().records;
+	for (const auto &[key, flow] : kernel.flows())
+		if (mark_of(flow) == Mark::free) {
+			tcpwin_record &record = records.emplace_back(tcpwin_record{});
+			record.key = key;
+			record.flow = flow;
+			record.now_ns = end_ns;
+			record.reason = TCPWIN_END_SHUTDOWN;
+		}
+	return records;
+}
+
+std::vector<tcpwin_record> drain(const Leftovers &leftovers)
+{
+	std::vector<tcpwin_record> records;
+	auto drained = drain_leftovers(leftovers, end_ns, [&](const tcpwin_record &r) { records.push_back(r); });
+	EXPECT_TRUE(drained) << drained.error().sentence();
+	return records;
+}
+
+class LeftoversTest : public KernelTest {
+};
+
+size_t size_of(const btf *types, const char *name)
+{
+	return static_cast<size_t>(
+		btf__resolve_size(types, static_cast<uint32_t>(btf__find_by_name_kind(types, name, BTF_KIND_STRUCT))));
+}
+
+// Else the next test would show nothing.
+TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
+{
+	Object other = other_object();
+	EXPECT_GT(size_of(other.types(), "tcpwin_direction"), sizeof(tcpwin_direction));
+	EXPECT_GT(size_of(other.types(), "tcpwin_counters"), sizeof(tcpwin_counters));
+
+	// The first 8 bytes that we read are theirs from elsewhere.
+	auto own = own_btf();
+	ASSERT_TRUE(own);
+	for (const char *name : {"tcpwin_key", "tcpwin_direction", "tcpwin_record"}) {
+		auto reader = StructReader::create(other.types(), own->get(), name);
+		ASSERT_TRUE(reader);
+		Bytes theirs(reader->size()), ours(512);
+		for (size_t i = 0; i < theirs.size(); i++)
+			theirs[i] = static_cast<uint8_t>(i + 1);
+		reader->read(theirs, ours.data());
+		ours.resize(theirs.size());
+		EXPECT_NE(theirs, ours) << name << " is the same in both";
+	}
+}
+
+TEST_F(LeftoversTest, TellTheSameInAnotherLayout)
+{
+	Kernel ours({.flows = max_flows});
+	Object theirs = other_object();
+	run_traffic(ours);
+	run_traffic(theirs);
+
+	Records got = by_id(drain(theirs.leftovers()));
+	Records expected = by_id(records_of(ours));
+	ASSERT_THAT(got, SizeIs(expected.size()));
+	for (const auto &[id, record] : expected)
+		EXPECT_TRUE(same(got[id], record)) << "flow " << id;
+	EXPECT_EQ(got[1].reason, TCPWIN_END_IDLE_TIMEOUT);
+	EXPECT_EQ(got[2].reason, TCPWIN_END_ABORT_TIMEOUT);
+	EXPECT_EQ(got[3].now_ns, start + 300 * second + 3); // cut by a packet
+	EXPECT_EQ(got.rbegin()->second.reason, TCPWIN_END_SHUTDOWN);
+	EXPECT_EQ(got.size(), 3 + max_flows - 1); // flow 2 left an entry without a flow
+}
+
+TEST_F(LeftoversTest, CountersAreFoundByName)
+{
+	Kernel ours({.flows = max_flows});
+	Object theirs = other_object();
+	run_traffic(ours);
+	run_traffic(theirs);
+
+	auto got = read_counters(theirs.map_fd("counters"));
+	ASSERT_TRUE(got) << got.error().sentence();
+	const tcpwin_counters expected = ours.counters();
+	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+		EXPECT_EQ(got->value[i], expected.value[i]) << name_of(i);
+	EXPECT_EQ(got->peak_flows, expected.peak_flows);
+	EXPECT_GT(expected.value[TCPWIN_COUNTER_FLOWS_CUT], 0u);
+	EXPECT_EQ(expected.value[TCPWIN_COUNTER_NOT_IP], 1u);
+}
+
+TEST_F(LeftoversTest, CountersAreSummedOverTheCpus)
+{
+	Object own = own_maps();
+	const auto cpus = static_cast<size_t>(libbpf_num_possible_cpus());
+	std::vector<tcpwin_counters> each(cpus);
+	for (size_t cpu = 0; cpu < cpus; cpu++) {
+		each[cpu].value[TCPWIN_COUNTER_TRACKED] = 10 + cpu;
+		each[cpu].peak_flows = 100 + cpu;
+	}
+	const uint32_t only = 0;
+	ASSERT_EQ(bpf_map_update_elem(own.map_fd("counters"), &only, each.data(), BPF_ANY), 0);
+
+	auto sum = read_counters(own.map_fd("counters"));
+	ASSERT_TRUE(sum) << sum.error().sentence();
+	EXPECT_EQ(sum->value[TCPWIN_COUNTER_TRACKED], 10 * cpus + cpus * (cpus - 1) / 2);
+	EXPECT_EQ(sum->value[TCPWIN_COUNTER_UNTRACKED_FULL], 0u);
+	EXPECT_EQ(sum->peak_flows, 100 + cpus - 1);
+}
+
+// Flow number id, whose entry is marked.
+void put(const Object &object, uint64_t id, Mark mark)
+{
+	tcpwin_key key = {};
+	std::memcpy(key.address[0].byte, &id, sizeof(id));
+	tcpwin_flow flow = {};
+	flow.id = id;
+	flow.word = word_of(key, mark);
+	ASSERT_EQ(bpf_map_update_elem(object.map_fd("flows"), &key, &flow, BPF_ANY), 0);
+}
+
+TEST_F(LeftoversTest, EntriesWithoutAFlowHaveTheirRecordAlready)
+{
+	Object own = own_maps();
+	put(own, 1, Mark::free);
+	put(own, 2, Mark::busy); // by a packet's program that was detached: cannot be, but if, it counts
+	put(own, 3, Mark::ended);
+	put(own, 4, Mark::dying);
+
+	std::vector<uint64_t> ids;
+	for (const auto &[id, record] : by_id(drain(own.leftovers())))
+		ids.push_back(id);
+	EXPECT_THAT(ids, ElementsAre(1, 2));
+}
+
+TEST_F(LeftoversTest, AnEmptyTableHasNone)
+{
+	Object own = own_maps();
+	EXPECT_THAT(drain(own.leftovers()), IsEmpty());
+}
+
+TEST_F(LeftoversTest, ALargeTableIsReadWhole)
+{
+	for (uint32_t count : {4096u, 4097u, 20000u}) { // batches
+		Object own = own_maps(count);
+		for (uint64_t id = 1; id <= count; id++)
+			put(own, id, Mark::free);
+		Records records = by_id(drain(own.leftovers()));
+		EXPECT_EQ(records.size(), count);
+		EXPECT_EQ(records.rbegin()->first, count);
+	}
+}
+
+TEST_F(LeftoversTest, StayUntilTheMapsAreRemoved)
+{
+	Object theirs = other_object();
+	run_traffic(theirs);
+	const std::vector<tcpwin_record> first = drain(theirs.leftovers());
+	const std::vector<tcpwin_record> second = drain(theirs.leftovers());
+	ASSERT_THAT(first, SizeIs(3 + max_flows - 1));
+	ASSERT_EQ(first.size(), second.size());
+	EXPECT_EQ(std::memcmp(first.data(), second.data(), first.size() * sizeof(first[0])), 0);
+}
+
+TEST_F(LeftoversTest, MapsOfAnotherSizeThanTheirTypesAreRefused)
+{
+	Object own = own_maps();
+	Leftovers mixed = own.leftovers();
+	mixed.flows_fd = own.map_fd("counters"); // knows the types, but is another map
+	EXPECT_FALSE(drain_leftovers(mixed, end_ns, [](const tcpwin_record &) { FAIL(); }));
+	EXPECT_FALSE(read_counters(own.map_fd("flows")));
+	mixed = own.leftovers();
+	mixed.records_fd = own.map_fd("flows");
+	EXPECT_FALSE(drain_leftovers(mixed, end_ns, [](const tcpwin_record &) { FAIL(); }));
+}
+
+} // namespace
+} // namespace tcpwin::test

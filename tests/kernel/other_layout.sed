@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# Makes include/tcpwin/types.h of another version: members and counters that are
+# new, in another order, of another width.
+s/_Static_assert(condition, text)/_Static_assert(1, text)/
+s/^\tX(FLOWS_CREATED,/\tX(NOVELTY, "novelty", "what we do not know") \\\n&/
+/^struct tcpwin_key {/,/^}/ {
+	/^\t__u16 vlan;/d
+	s/^\t__u16 port\[2\];/\t__u16 vlan;\n&/
+}
+/^struct tcpwin_direction {/,/^}/ {
+	/^\t__u64 packets;/d
+	s/^struct tcpwin_direction {/&\n\t__u64 packets;\n\t__u64 novelty;/
+	s/^\t__u32 zero_window_count;/\t__u64 zero_window_count;/
+}
+/^struct tcpwin_record {/,/^}/ {
+	/^\tstruct tcpwin_key key;/d
+	s/^\tstruct tcpwin_flow flow;/&\n\tstruct tcpwin_key key;/
+}

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The reader of the ring buffer that gives nothing back before commit. The
+// records are the sweep's, of flows that the test puts into the table.
+#include <poll.h>
+#include <sys/mman.h>
+
+#include <set>
+
+#include <gmock/gmock.h>
+
+#include "bpf/ring.hpp"
+
+#include "kernel.hpp"
+
+namespace tcpwin::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr uint32_t ring_size = 64 * 1024;
+constexpr size_t record_space = (BPF_RINGBUF_HDR_SZ + sizeof(tcpwin_record) + 7) / 8 * 8;
+constexpr size_t ring_records = (ring_size - 1) / record_space; // the kernel never fills it to the last byte
+constexpr uint64_t end_ns = 1000 * second;
+
+using Ids = std::set<uint64_t>;
+
+Ids ids(uint64_t first, uint64_t last)
+{
+	Ids ids;
+	for (uint64_t id = first; id <= last; id++)
+		ids.insert(id);
+	return ids;
+}
+
+tcpwin_key key_of(uint64_t id)
+{
+	tcpwin_key key = {};
+	std::memcpy(key.address[0].byte, &id, sizeof(id));
+	key.port[1] = 443;
+	return key;
+}
+
+// Each field tells the flow's number, so that a piece of another record shows.
+tcpwin_flow flow_of(uint64_t id)
+{
+	tcpwin_flow flow = {};
+	flow.word = word_of(key_of(id), Mark::free);
+	flow.id = id;
+	for (tcpwin_direction &direction : flow.direction) {
+		direction.packets = 3 * id;
+		direction.bytes = 5 * id;
+	}
+	return flow;
+}
+
+class Producer {
+public:
+	// packets: takes frames as well, which costs half a second of verification.
+	explicit Producer(bool packets) : skeleton_(tcpwin_bpf::open())
+	{
+		bpf_map__set_max_entries(skeleton_->maps.records, ring_size);
+		bpf_map__set_max_entries(skeleton_->maps.flows, 4096);
+		bpf_program *program = nullptr;
+		bpf_object__for_each_program(program, skeleton_->obj)
+			bpf_program__set_autoload(program, program == skeleton_->progs.tcpwin_sweep);
+		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp_at, packets);
+		if (int error = tcpwin_bpf::load(skeleton_.get()))
+			throw std::system_error(-error, std::generic_category(), "load");
+	}
+
+	int ring_fd() const { return bpf_map__fd(skeleton_->maps.records); }
+
+	void put(const tcpwin_key &key, const tcpwin_flow &flow)
+	{
+		ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(skeleton_->maps.flows), &key, &flow, BPF_ANY), 0);
+	}
+
+	// Puts in the flows of the next numbers and ends all that the table has. Returns how many got a record.
+	uint64_t produce(uint64_t count)
+	{
+		for (uint64_t i = 0; i < count; i++, last_id_++)
+			put(key_of(last_id_ + 1), flow_of(last_id_ + 1));
+		tcpwin_sweep sweep = {};
+		sweep.now_ns = end_ns;
+		sweep.shutdown = 1;
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.ctx_in = &sweep;
+		run.ctx_size_in = sizeof(sweep);
+		EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &run), 0);
+		return sweep.exported;
+	}
+
+	// A packet whose entry in the table has expired and is another key's: it reserves a record at each of its
+	// lookups, and each time discards it.
+	void discard()
+	{
+		Bytes frame = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, TCPWIN_FLAG_ACK).bytes();
+		const tcpwin_key key = parse(frame).key;
+		tcpwin_flow flow = flow_of(0);
+		flow.word = word_of(key, Mark::free) ^ (uint64_t{1} << 32);
+		put(key, flow);
+
+		const tcpwin_test_frame meta = {end_ns, static_cast<uint32_t>(frame.size()), 0};
+		Bytes in(sizeof(meta));
+		std::memcpy(in.data(), &meta, sizeof(meta));
+		in.insert(in.end(), frame.begin(), frame.end());
+		xdp_md context = {};
+		context.data = sizeof(meta);
+		context.data_end = static_cast<uint32_t>(in.size());
+		bpf_test_run_opts run = {};
+		run.sz = sizeof(run);
+		run.ctx_in = &context;
+		run.ctx_size_in = sizeof(context);
+		run.data_in = in.data();
+		run.data_size_in = static_cast<uint32_t>(in.size());
+		EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_xdp_at), &run), 0);
+		EXPECT_EQ(bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.flows), &key), 0);
+	}
+
+private:
+	struct Destroy {
+		void operator()(tcpwin_bpf *skeleton) const { tcpwin_bpf::destroy(skeleton); }
+	};
+
+	std::unique_ptr<tcpwin_bpf, Destroy> skeleton_;
+	uint64_t last_id_ = 0;
+};
+
+class RingTest : public KernelTest {
+protected:
+	void SetUp() override
+	{
+		KernelTest::SetUp();
+		if (!IsSkipped())
+			load();
+	}
+
+	void load(bool packets = false)
+	{
+		producer_.emplace(packets);
+		ring_.emplace(open());
+	}
+
+	RingReader open()
+	{
+		auto ring = RingReader::open(producer_->ring_fd());
+		if (!ring)
+			throw std::runtime_error(ring.error().sentence());
+		return std::move(*ring);
+	}
+
+	// The numbers of the flows, whose records are whole.
+	Ids read(RingReader &ring)
+	{
+		Ids read;
+		size_t count = ring.read([&](std::span<const uint8_t> bytes) {
+			tcpwin_record record = {};
+			ASSERT_EQ(bytes.size(), sizeof(record));
+			std::memcpy(&record, bytes.data(), sizeof(record));
+			expect_whole(record);
+			EXPECT_TRUE(read.insert(record.flow.id).second) << "twice: " << record.flow.id;
+		});
+		EXPECT_EQ(count, read.size());
+		return read;
+	}
+
+	static void expect_whole(const tcpwin_record &record)
+	{
+		const tcpwin_key key = key_of(record.flow.id);
+		const tcpwin_flow flow = flow_of(record.flow.id);
+		EXPECT_EQ(std::memcmp(&record.key, &key, sizeof(key)), 0) << text(record);
+		EXPECT_TRUE(same(record.flow, flow));
+		EXPECT_EQ(record.now_ns, end_ns);
+	}
+
+	static bool readable(const RingReader &ring)
+	{
+		pollfd poll_fd = {ring.fd(), POLLIN, 0};
+		return poll(&poll_fd, 1, 0) == 1;
+	}
+
+	std::optional<Producer> producer_;
+	std::optional<RingReader> ring_;
+};
+
+TEST_F(RingTest, HandsOverEachRecordOnce)
+{
+	EXPECT_THAT(read(*ring_), IsEmpty());
+	ASSERT_EQ(producer_->produce(3), 3u);
+	EXPECT_EQ(read(*ring_), ids(1, 3));
+	EXPECT_THAT(read(*ring_), IsEmpty()); // without commit, too
+
+	ASSERT_EQ(producer_->produce(2), 2u);
+	EXPECT_EQ(read(*ring_), ids(4, 5));
+}
+
+TEST_F(RingTest, ANewReaderGetsAgainWhatWasNotCommitted)
+{
+	ASSERT_EQ(producer_->produce(3), 3u);
+	EXPECT_EQ(read(*ring_), ids(1, 3));
+	ring_.reset(); // killed
+	ring_.emplace(open());
+	EXPECT_EQ(read(*ring_), ids(1, 3));
+	ring_->commit();
+	ASSERT_EQ(producer_->produce(2), 2u);
+	EXPECT_EQ(read(*ring_), ids(4, 5));
+
+	ring_.reset();
+	ring_.emplace(open());
+	EXPECT_EQ(read(*ring_), ids(4, 5));
+	ring_->commit();
+	RingReader last = open();
+	EXPECT_THAT(read(last), IsEmpty());
+}
+
+TEST_F(RingTest, CommitGivesBackOnlyWhatWasRead)
+{
+	ASSERT_EQ(producer_->produce(3), 3u);
+	EXPECT_EQ(read(*ring_), ids(1, 3));
+	ASSERT_EQ(producer_->produce(2), 2u);
+	ring_->commit();
+
+	RingReader next = open();
+	EXPECT_EQ(read(next), ids(4, 5));
+}
+
+TEST_F(RingTest, GoesRoundManyTimes)
+{
+	constexpr int rounds = 200; // of up to a ring of records each: some 80 times round
+	uint64_t last = 0;
+	for (int round = 0; round < rounds; round++) {
+		const uint64_t count = 1 + static_cast<uint64_t>(round) * 37 % ring_records;
+		ASSERT_EQ(producer_->produce(count), count);
+		ASSERT_EQ(read(*ring_), ids(last + 1, last + count));
+		ring_->commit();
+		ASSERT_FALSE(readable(*ring_));
+		last += count;
+	}
+	EXPECT_GT(last, 50 * ring_records);
+}
+
+TEST_F(RingTest, StaysFullUntilCommit)
+{
+	EXPECT_EQ(producer_->produce(ring_records + 5), ring_records);
+	Ids first = read(*ring_);
+	EXPECT_THAT(first, SizeIs(ring_records));
+	EXPECT_EQ(producer_->produce(0), 0u);
+	EXPECT_THAT(read(*ring_), IsEmpty());
+
+	ring_->commit();
+	EXPECT_EQ(producer_->produce(0), 5u); // those that had no space
+	Ids rest = read(*ring_);
+	EXPECT_THAT(rest, SizeIs(5));
+	first.merge(rest);
+	EXPECT_EQ(first, ids(1, ring_records + 5));
+}
+
+TEST_F(RingTest, SkipsDiscardedRecords)
+{
+	load(true);
+	ASSERT_EQ(producer_->produce(2), 2u);
+	producer_->discard();
+	ASSERT_EQ(producer_->produce(3), 3u);
+	EXPECT_EQ(read(*ring_), ids(1, 5));
+	EXPECT_LT(producer_->produce(ring_records - 5), ring_records - 5) << "nothing was discarded";
+
+	read(*ring_);
+	ring_->commit(); // the space of discarded ones, too
+	producer_->produce(0);
+	read(*ring_);
+	ring_->commit();
+	EXPECT_EQ(producer_->produce(ring_records), ring_records);
+}
+
+TEST_F(RingTest, DiscardedRecordsAloneAreGivenBack)
+{
+	load(true);
+	producer_->discard();
+	EXPECT_TRUE(readable(*ring_));
+	EXPECT_TRUE(ring_->pending());
+	EXPECT_THAT(read(*ring_), IsEmpty());
+	EXPECT_FALSE(ring_->pending());
+	ring_->commit();
+	EXPECT_FALSE(readable(*ring_));
+	EXPECT_EQ(producer_->produce(ring_records), ring_records);
+}
+
+// No program leaves a record unfinished, so the test moves the consumer position into the flow's key, whose address
+// then reads as the header of such a record.
+TEST_F(RingTest, StopsAtARecordThatIsStillBeingWritten)
+{
+	tcpwin_key key = {};
+	const uint32_t busy_record[2] = {BPF_RINGBUF_BUSY_BIT | 8, 0};
+	std::memcpy(key.address[0].byte, busy_record, sizeof(busy_record));
+	tcpwin_flow flow = {};
+	flow.word = word_of(key, Mark::free);
+	producer_->put(key, flow);
+	ASSERT_EQ(producer_->produce(0), 1u);
+
+	const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+	void *consumer = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, producer_->ring_fd(), 0);
+	ASSERT_NE(consumer, MAP_FAILED);
+	auto *position = static_cast<unsigned long *>(consumer);
+	*position = BPF_RINGBUF_HDR_SZ + offsetof(tcpwin_record, key);
+	RingReader ring = open();
+	EXPECT_FALSE(ring.pending());
+	EXPECT_EQ(ring.read([](std::span<const uint8_t>) { FAIL() << "half a record"; }), 0u);
+	ring.commit();
+	EXPECT_EQ(*position, BPF_RINGBUF_HDR_SZ + offsetof(tcpwin_record, key));
+	munmap(consumer, page);
+}
+
+TEST_F(RingTest, TellsWhatIsPending)
+{
+	EXPECT_FALSE(ring_->pending());
+	EXPECT_FALSE(readable(*ring_));
+	ASSERT_EQ(producer_->produce(1), 1u);
+	EXPECT_TRUE(ring_->pending());
+	EXPECT_TRUE(readable(*ring_));
+
+	read(*ring_);
+	EXPECT_FALSE(ring_->pending());
+	EXPECT_TRUE(readable(*ring_)); // until commit
+	ring_->commit();
+	EXPECT_FALSE(readable(*ring_));
+}
+
+TEST_F(RingTest, GoesOnWhereItIsMovedTo)
+{
+	ASSERT_EQ(producer_->produce(2), 2u);
+	EXPECT_EQ(read(*ring_), ids(1, 2));
+	RingReader moved = std::move(*ring_);
+	ring_.reset();
+	ASSERT_EQ(producer_->produce(1), 1u);
+	EXPECT_EQ(read(moved), ids(3, 3));
+	moved.commit();
+	EXPECT_FALSE(readable(moved));
+}
+
+// The project's records are multiples of eight bytes; these are not.
+TEST_F(RingTest, FindsTheRecordAfterOneOfAnyLength)
+{
+	constexpr int length = 13;
+	const int ring_fd = producer_->ring_fd();
+	const bpf_insn program[] = {
+		{BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -16, 'a'}, // "a", "b" on the stack
+		{BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -8, 'b'},
+		{BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, ring_fd}, // bpf_ringbuf_output(
+		{0, 0, 0, 0, 0},
+		{BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0},
+		{BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -16},
+		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, length},
+		{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, 0},
+		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ringbuf_output}, // )
+		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+	};
+	int program_fd =
+		bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "tcpwin_test", "GPL", program, std::size(program), nullptr);
+	ASSERT_GE(program_fd, 0);
+	uint8_t frame[64] = {};
+	bpf_test_run_opts run = {};
+	run.sz = sizeof(run);
+	run.data_in = frame;
+	run.data_size_in = sizeof(frame);
+	run.repeat = 3;
+	EXPECT_EQ(bpf_prog_test_run_opts(program_fd, &run), 0);
+	close(program_fd);
+	ASSERT_EQ(producer_->produce(1), 1u);
+
+	std::vector<Bytes> read;
+	ring_->read([&](std::span<const uint8_t> bytes) { read.emplace_back(bytes.begin(), bytes.end()); });
+	const Bytes odd = {'a', 0, 0, 0, 0, 0, 0, 0, 'b', 0, 0, 0, 0};
+	EXPECT_THAT(read, ElementsAre(odd, odd, odd, SizeIs(sizeof(tcpwin_record))));
+}
+
+TEST_F(RingTest, RefusesWhatIsNoRingBuffer)
+{
+	bpf_map_create_opts options = {};
+	options.sz = sizeof(options);
+	options.map_flags = BPF_F_MMAPABLE;
+	int array = bpf_map_create(BPF_MAP_TYPE_ARRAY, "tcpwin_test", 4, 4096, 64, &options);
+	ASSERT_GE(array, 0);
+	EXPECT_FALSE(RingReader::open(array));
+	close(array);
+	EXPECT_FALSE(RingReader::open(-1));
+}
+
+} // namespace
+} // namespace tcpwin::test

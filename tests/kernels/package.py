@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's kernels, downloaded once and kept below the build directory."""
+import re
+import shutil
+import subprocess
+
+# The suites that carry each kernel. An apt state of our own reads them: the machine's is neither needed nor changed.
+SUITES = {
+    "6.1": ["debian bookworm", "debian-security bookworm-security"],
+    "6.12": ["debian bookworm-backports"],
+}
+MIRROR = "http://deb.debian.org"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+METAPACKAGE = "linux-image-cloud-amd64"  # depends on the newest
+NETWORK_TIMEOUT = 300
+
+
+class Unavailable(Exception):
+    """The kernel cannot be had on this machine: a reason to skip, not a failure."""
+
+
+class Apt:
+    """apt for the suites of one kernel."""
+
+    def __init__(self, directory, suites):
+        (directory / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+        sources = directory / "sources.list"
+        sources.write_text("".join(f"deb [arch=amd64 signed-by={KEYRING}] {MIRROR}/{suite} main\n" for suite in suites))
+        settings = (f"Dir::Etc::sourcelist={sources}", "Dir::Etc::sourceparts=-", f"Dir::State::lists={directory}/lists",
+                    "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=", "APT::Sandbox::User=root", "Acquire::Retries=1",
+                    "Acquire::http::Timeout=15")
+        self.options = [word for setting in settings for word in ("-o", setting)]
+
+    def run(self, tool, *arguments, **options):
+        try:
+            done = subprocess.run([tool, *self.options, "-qq", *arguments], text=True, capture_output=True,
+                                  timeout=NETWORK_TIMEOUT, **options)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(str(error)) from error
+        if done.returncode != 0:
+            raise Unavailable(f"{tool} {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def download(directory, suites):
+    apt = Apt(directory / "apt", suites)
+    apt.run("apt-get", "--error-on=any", "update")
+    depends = apt.run("apt-cache", "depends", METAPACKAGE)
+    name = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not name:
+        raise Unavailable(f"{METAPACKAGE} depends on no kernel: {depends!r}")
+    apt.run("apt-get", "download", name[1], cwd=directory)
+    package, = directory.glob("*.deb")
+    return package
+
+
+def unpack(package, directory):
+    subprocess.run(["dpkg-deb", "--extract", package, directory], check=True)
+    # modules.dep is otherwise made when the package is installed.
+    release, = (directory / "lib" / "modules").iterdir()
+    subprocess.run(["busybox", "depmod", "-b", directory, release.name], check=True)
+
+
+def kernel_image(version, cache):
+    """The unpacked package of that kernel. The cached one is never renewed: remove it for a newer."""
+    image, unfinished = cache / version / "image", cache / version / "unfinished"
+    if not image.exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        unpack(download(unfinished, SUITES[version]), unfinished / "image")
+        (unfinished / "image").rename(image)
+        shutil.rmtree(unfinished)
+    return image

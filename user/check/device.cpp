@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check/device.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+
+#include "bpf/program_name.hpp"
+#include "net/interface.hpp"
+#include "net/tc_programs.hpp"
+#include "net/xdp_features.hpp"
+
+namespace tcpwin {
+namespace {
+
+// What native XDP takes without frags: a page, less the room before and after a frame.
+constexpr unsigned largest_page_mtu = 3506;
+
+constexpr auto xdp_is_free = "XDP is free";
+constexpr auto wants_ethernet = "not used without Ethernet headers";
+
+struct Device {
+	Interface interface;
+	std::vector<Interface> all;
+	std::optional<std::uint64_t> features; // of XDP; none: the kernel cannot tell
+	std::string why_no_features;
+	std::optional<bool> tcx;
+
+	bool has(std::uint64_t bit) const { return features && (*features & bit); }
+	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
+	bool fits_native() const { return interface.mtu <= largest_page_mtu || has(xdp_rx_sg); }
+};
+
+std::string tc_way(const Device &device)
+{
+	return !device.tcx ? "TCX or clsact" : *device.tcx ? "TCX" : "clsact";
+}
+
+std::string xdp_way(const Device &device)
+{
+	if (device.only_generic())
+		return "generic XDP";
+	return device.has(xdp_basic) && device.fits_native() ? "native XDP" : "native or else generic XDP";
+}
+
+std::string describe_way(const Device &device)
+{
+	if (!device.interface.ethernet)
+		return tc_way(device) + " for ingress and egress";
+	if (device.interface.loopback)
+		return xdp_way(device) + " for ingress";
+	return fmt::format("{} for ingress, {} for egress", xdp_way(device), tc_way(device));
+}
+
+void check_interface(Checklist &list, const Interface &interface)
+{
+	list.add("interface", Answer::yes,
+		 fmt::format("{}, index {}, {}", interface.name, interface.index,
+			     interface.up ? "up" : "down: no packets until it is up"));
+	const std::string driver = driver_of(interface.name);
+	list.add("driver", yes_or_no(!driver.empty()),
+		 fmt::format("{}{}{}", driver.empty() ? "none" : driver, interface.kind.empty() ? "" : ", kind ",
+			     interface.kind));
+}
+
+// Only the attachment tells whether a driver without frags takes large frames: tap does, others do not.
+void check_mtu(Checklist &list, const Device &device)
+{
+	const unsigned mtu = device.interface.mtu;
+	if (mtu <= largest_page_mtu)
+		list.add("MTU", Answer::yes, fmt::format("{}", mtu));
+	else if (!device.interface.ethernet || device.only_generic())
+		list.add("MTU", Answer::yes, fmt::format("{}: no limit to generic XDP and tc", mtu));
+	else if (device.has(xdp_rx_sg))
+		list.add("MTU", Answer::yes,
+			 fmt::format("{}: above {} XDP needs frags, which it has", mtu, largest_page_mtu));
+	else
+		list.add("MTU", Answer::unknown,
+			 fmt::format("{}: above {} native XDP may need frags", mtu, largest_page_mtu));
+}
+
+void check_ethernet(Checklist &list, const Interface &interface)
+{
+	list.add("Ethernet headers", yes_or_no(interface.ethernet),
+		 interface.ethernet ? "frames begin with them" : "tc is used instead of XDP");
+}
+
+void check_xdp_feature(Checklist &list, const Device &device, std::string_view name, std::uint64_t bit,
+		       std::string_view without)
+{
+	if (!device.features)
+		list.add(name, Answer::unknown, device.why_no_features);
+	else if (!device.has(bit))
+		list.add(name, Answer::no, without);
+	else
+		list.add(name, Answer::yes, device.interface.ethernet ? "in the driver" : wants_ethernet);
+}
+
+void check_xdp(Checklist &list, const Device &device)
+{
+	check_xdp_feature(list, device, "XDP native", xdp_basic, "not in the driver");
+	list.add("XDP generic", yes_or_no(device.interface.ethernet),
+		 device.interface.ethernet ? "any Ethernet device" : wants_ethernet);
+	check_xdp_feature(list, device, "XDP frags", xdp_rx_sg, "not in the driver; generic XDP needs none");
+}
+
+struct XdpProgram {
+	unsigned id = 0; // 0: there is none
+	std::string name;
+	std::string_view mode;
+};
+
+Result<XdpProgram> xdp_program_on(const Interface &interface)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	if (int error = bpf_xdp_query(static_cast<int>(interface.index), 0, &query))
+		return fail("cannot ask for the XDP program on " + interface.name, describe_errno(error));
+	if (query.drv_prog_id)
+		return XdpProgram{query.drv_prog_id, program_name(query.drv_prog_id), "native"};
+	if (query.hw_prog_id)
+		return XdpProgram{query.hw_prog_id, program_name(query.hw_prog_id), "offloaded"};
+	return XdpProgram{query.skb_prog_id, program_name(query.skb_prog_id), "generic"};
+}
+
+bool is_ours(const std::string &program)
+{
+	return program.starts_with("tcpwin_");
+}
+
+// "'xdp_pass' (id 17, generic)"
+std::string describe(const std::string &name, unsigned id, std::string_view where)
+{
+	return fmt::format("{} (id {}, {})", name.empty() ? "a program" : "'" + name + "'", id, where);
+}
+
+// XDP is one program an interface, and none where an interface above has one.
+bool can_be_in_the_way(const Device &device, const Interface &other)
+{
+	const unsigned index = device.interface.index;
+	return other.index == index || other.index == device.interface.master || other.lower == index;
+}
+
+void add_xdp_program(Checklist &list, const Device &device, const Interface &where, const XdpProgram &program)
+{
+	std::string text = describe(program.name, program.id, program.mode);
+	if (where.index != device.interface.index)
+		text += " on " + where.name;
+	list.add(xdp_is_free, Answer::no, is_ours(program.name) ? text + ": another agent" : text);
+	if (device.interface.ethernet)
+		list.obstruct(fmt::format("XDP is taken by {}; {}--mode tc works", text,
+					  is_ours(program.name) ? "end the other agent, or " : ""));
+}
+
+void check_xdp_is_free(Checklist &list, const Device &device)
+{
+	for (const Interface &other : device.all) {
+		if (!can_be_in_the_way(device, other))
+			continue;
+		const auto program = xdp_program_on(other);
+		if (!program)
+			return list.add(xdp_is_free, Answer::unknown, program.error().sentence());
+		if (program->id)
+			return add_xdp_program(list, device, other, *program);
+	}
+	list.add(xdp_is_free, Answer::yes, "no program attached");
+}
+
+void check_tc(Checklist &list, const Device &device)
+{
+	if (device.tcx.value_or(false))
+		list.add("tc", Answer::yes, "TCX");
+	else
+		list.add("tc", Answer::unknown,
+			 device.tcx ? "clsact; needs the modules sch_ingress and cls_bpf" : "TCX, or else clsact");
+}
+
+std::string describe_ours(const std::vector<TcProgram> &programs)
+{
+	std::vector<std::string> ours;
+	for (const TcProgram &program : programs)
+		if (is_ours(program.name))
+			ours.push_back(describe(program.name, program.id, program.ingress ? "ingress" : "egress"));
+	return fmt::format("{}", fmt::join(ours, ", "));
+}
+
+// Programs on tc do not exclude each other.
+void check_tc_programs(Checklist &list, unsigned ifindex)
+{
+	constexpr auto name = "tc without an agent";
+	const auto clsact = clsact_programs(ifindex), tcx = tcx_programs(ifindex);
+	std::vector<TcProgram> programs;
+	for (const auto *some : {&clsact, &tcx})
+		if (*some)
+			programs.insert(programs.end(), (*some)->begin(), (*some)->end());
+
+	if (const std::string ours = describe_ours(programs); !ours.empty())
+		list.add(name, Answer::no, ours);
+	else if (!clsact || !tcx || std::ranges::count(programs, "", &TcProgram::name))
+		list.add(name, Answer::unknown, "only root may see all programs");
+	else
+		list.add(name, Answer::yes,
+			 programs.empty() ? "no program attached" : fmt::format("{} of others", programs.size()));
+}
+
+void check_directions(Checklist &list, const Interface &interface)
+{
+	list.add("both directions", yes_or_no(!interface.loopback),
+		 interface.loopback ? "ingress only: what leaves it comes in again" : "ingress and egress");
+}
+
+} // namespace
+
+Result<std::string> check_device(Checklist &list, const std::string &name, std::optional<bool> tcx)
+{
+	Device device;
+	device.tcx = tcx;
+	auto all = list_interfaces();
+	if (!all)
+		return tl::unexpected(all.error());
+	device.all = std::move(*all);
+	// By index, for the name may be one of several (altname).
+	const auto found = std::ranges::find(device.all, if_nametoindex(name.c_str()), &Interface::index);
+	if (found == device.all.end()) {
+		list.add("interface", Answer::no, "there is no such interface");
+		list.obstruct("there is no such interface; 'ip link' lists them");
+		return std::string();
+	}
+	device.interface = *found;
+	if (auto features = xdp_features(found->index))
+		device.features = *features;
+	else
+		device.why_no_features = features.error().why;
+
+	check_interface(list, device.interface);
+	check_mtu(list, device);
+	check_ethernet(list, device.interface);
+	check_xdp(list, device);
+	check_xdp_is_free(list, device);
+	check_tc(list, device);
+	check_tc_programs(list, device.interface.index);
+	check_directions(list, device.interface);
+	return describe_way(device);
+}
+
+} // namespace tcpwin

@@ -10,7 +10,7 @@ second_of() { # RECORD FIELD
 }
 
 make_network
-start_agent server $DEVICE --timeout-est ${TIMEOUT}s --timeout-abrt 60s
+start_agent server $DEVICE --direction ingress --timeout-est ${TIMEOUT}s --timeout-abrt 60s
 open_connection
 say before
 asleep=$(date +%s)

@@ -89,7 +89,7 @@ def test_another_xdp_program_is_named_and_stays(theirs, mode, wire, tiny_program
 def test_two_agents_on_one_interface(mode, wire, watch):
     first = watch(wire, "--mode", mode, *LONG)
     before = wire.right.xdp_programs(wire.RIGHT)
-    check_failure(attach(wire, wire.RIGHT, "--mode", mode), 1, wire.RIGHT, "tcpwin_xdp", f"id {before[0]}")
+    check_failure(attach(wire, wire.RIGHT, "--mode", mode), 1, wire.RIGHT, "another tcpwin-agent", f"process {first.process.pid}")
     assert wire.right.xdp_programs(wire.RIGHT) == before
     send(wire, from_client())
     outcome = first.stop()

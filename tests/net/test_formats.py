@@ -53,9 +53,10 @@ def test_json_record_holds_every_field(wire, watch):
     outcome = agent.stop()
     both, alone = sorted(outcome.records, key=lambda record: record["flow_id"])
 
-    assert list(both) == ["schema", "event", "flow_id", "in_iface", "vlan", "ip_version", "start", "end", "start_ns",
-                          "end_ns", "duration", "end_reason", "a", "b"]
+    assert list(both) == ["schema", "event", "flow_id", "in_iface", "hooks", "vlan", "ip_version", "start", "end",
+                          "start_ns", "end_ns", "duration", "end_reason", "a", "b"]
     assert (both["schema"], both["event"], both["flow_id"], both["in_iface"]) == (1, "flow", 1, wire.RIGHT)
+    assert both["hooks"] == ["xdp"]
     assert (both["vlan"], both["ip_version"], both["end_reason"]) == (None, 4, "shutdown")
     assert counted(both["a"]) == {
         "ip": CLIENT.ip, "port": CLIENT.port, "packets": 2, "bytes": 80, "tcp_flags": ["SYN", "ACK"], "stat": "0x92",

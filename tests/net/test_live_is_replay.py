@@ -16,7 +16,7 @@ ROBUST = ["vlan_bot.pcap", "ipv4_fragmented_syn.pcap"]
 
 def without_times(record):
     """All of a record but when, where, and whether the agent's end or a timeout ended its last flow."""
-    aside = ("start", "end", "start_ns", "end_ns", "duration", "in_iface", "end_reason")
+    aside = ("start", "end", "start_ns", "end_ns", "duration", "in_iface", "hooks", "end_reason")
     kept = {name: value for name, value in record.items() if name not in aside}
     for side in ("a", "b"):
         if kept[side]:

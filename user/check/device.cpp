@@ -28,6 +28,7 @@ struct Device {
 	std::optional<std::uint64_t> features; // of XDP; none: the kernel cannot tell
 	std::string why_no_features;
 	std::optional<bool> tcx;
+	bool xdp_taken_above = false; // by a program on an interface above: the kernel allows none here
 
 	bool has(std::uint64_t bit) const { return features && (*features & bit); }
 	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
@@ -48,7 +49,7 @@ std::string xdp_way(const Device &device)
 
 std::string describe_way(const Device &device)
 {
-	if (!device.interface.ethernet)
+	if (!device.interface.ethernet || device.xdp_taken_above)
 		return tc_way(device) + " for ingress and egress";
 	if (device.interface.loopback)
 		return xdp_way(device) + " for ingress";
@@ -143,18 +144,19 @@ bool can_be_in_the_way(const Device &device, const Interface &other)
 	return other.index == index || other.index == device.interface.master || other.lower == index;
 }
 
-void add_xdp_program(Checklist &list, const Device &device, const Interface &where, const XdpProgram &program)
+void add_xdp_program(Checklist &list, Device &device, const Interface &where, const XdpProgram &program)
 {
 	std::string text = describe(program.name, program.id, program.mode);
-	if (where.index != device.interface.index)
+	device.xdp_taken_above = where.index != device.interface.index;
+	if (device.xdp_taken_above)
 		text += " on " + where.name;
 	list.add(xdp_is_free, Answer::no, is_ours(program.name) ? text + ": another agent" : text);
-	if (device.interface.ethernet)
+	if (device.interface.ethernet && !device.xdp_taken_above)
 		list.obstruct(fmt::format("XDP is taken by {}; {}--mode tc works", text,
 					  is_ours(program.name) ? "end the other agent, or " : ""));
 }
 
-void check_xdp_is_free(Checklist &list, const Device &device)
+void check_xdp_is_free(Checklist &list, Device &device)
 {
 	for (const Interface &other : device.all) {
 		if (!can_be_in_the_way(device, other))

@@ -45,7 +45,19 @@ std::optional<ucred> find_holder(const Address &address)
 	return holder;
 }
 
+// Anybody can take a name: who could not have attached must not keep us from it.
+bool is_trusted(const ucred &holder)
+{
+	return holder.uid == 0 || holder.uid == geteuid();
+}
+
 } // namespace
+
+std::optional<pid_t> Presence::holder(unsigned ifindex)
+{
+	const auto found = find_holder(Address(ifindex));
+	return found && is_trusted(*found) ? std::optional(found->pid) : std::nullopt;
+}
 
 Result<Presence> Presence::claim(const Interface &interface)
 {
@@ -59,8 +71,7 @@ Result<Presence> Presence::claim(const Interface &interface)
 		return fail("cannot attach to " + interface.name, describe_errno(errno));
 
 	const auto holder = find_holder(address);
-	// Anybody can take a name: who could not have attached must not keep us from it.
-	if (holder && holder->uid != 0 && holder->uid != geteuid()) {
+	if (holder && !is_trusted(*holder)) {
 		spdlog::warn("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
 			     interface.name);
 		return Presence(UniqueFd());

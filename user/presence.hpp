@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
+#include <sys/types.h>
+
 #include "error.hpp"
 #include "net/interface.hpp"
 #include "unique_fd.hpp"
@@ -14,6 +18,8 @@ class Presence {
 public:
 	// Error: another agent watches the interface, by process id.
 	static Result<Presence> claim(const Interface &interface);
+	// The process that watches the interface, of root or of this user; nothing if none does.
+	static std::optional<pid_t> holder(unsigned ifindex);
 
 private:
 	explicit Presence(UniqueFd socket) : socket_(std::move(socket)) {}

@@ -24,6 +24,7 @@
 #include "bpf/program.hpp"
 #include "net/interface.hpp"
 #include "presence.hpp"
+#include "privileges.hpp"
 #include "record.hpp"
 #include "record_writers.hpp"
 #include "report.hpp"
@@ -44,6 +45,14 @@ void wait_for_packets_in_flight()
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
 		std::this_thread::sleep_for(100ms); // nohz_full kernels have no such barrier
+}
+
+tcpwin_sweep sweep_now()
+{
+	tcpwin_sweep request{};
+	request.now_ns = TCPWIN_CLOCK_NOW;
+	request.linger_ns = static_cast<__u64>(linger.count());
+	return request;
 }
 
 struct Watched {
@@ -82,12 +91,15 @@ public:
 	}
 
 	Result<void> attach_all();
+	// What is to be attached, is; a monitor goes on with privileges that it could not give up.
+	void drop_privileges();
 	Result<void> watch();
 	// Detaches and writes what is left, after an error too.
 	Result<void> finish();
 	std::string report();
 
 private:
+	Needs needs() const;
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(tcpwin_sweep request);
 	Result<void> sweep_idle();
@@ -108,6 +120,7 @@ private:
 	InterfaceMonitor monitor_;
 	RecordWriters writers_;
 	Program program_;
+	std::optional<Presence> process_;       // any: makes later claims believable
 	std::map<unsigned, Watched> watched_;   // by interface index
 	std::map<unsigned, std::string> names_; // outlives the interfaces
 	std::set<unsigned> refused_;            // could not be attached; any
@@ -217,6 +230,26 @@ Result<void> Session::attach_all()
 	return writers_.flush(stop_);
 }
 
+Needs Session::needs() const
+{
+	const auto is_filter = [](const std::optional<Hook> &hook) {
+		return hook && hook->attachment() == Attachment::clsact;
+	};
+	const auto by_filter = [&](const auto &entry) {
+		return is_filter(entry.second.ingress) || is_filter(entry.second.egress);
+	};
+	return {.attach_more = options_.any(), .detach_by_netlink = std::ranges::any_of(watched_, by_filter)};
+}
+
+void Session::drop_privileges()
+{
+	if (options_.any())
+		process_ = Presence::of_process();
+	const auto still_works = [this] { return program_.sweep(sweep_now()) && program_.counters(); };
+	if (auto dropped = tcpwin::drop_privileges(needs(), still_works); !dropped)
+		spdlog::warn("{}", dropped.error().sentence());
+}
+
 std::string_view Session::interface_name(unsigned ifindex) const
 {
 	auto found = names_.find(ifindex);
@@ -274,14 +307,6 @@ Result<void> Session::sweep(tcpwin_sweep request)
 		if (!swept->ring_full && (!request.shutdown || swept->remaining == 0))
 			return written;
 	}
-}
-
-tcpwin_sweep sweep_now()
-{
-	tcpwin_sweep request{};
-	request.now_ns = TCPWIN_CLOCK_NOW;
-	request.linger_ns = static_cast<__u64>(linger.count());
-	return request;
 }
 
 Result<void> Session::sweep_idle()
@@ -447,6 +472,7 @@ Result<void> attach(const AttachOptions &options)
 	Session session(options, std::move(*stop), std::move(*monitor), std::move(*writers), std::move(*program));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
+	session.drop_privileges();
 	auto result = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)

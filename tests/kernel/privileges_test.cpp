@@ -12,11 +12,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,6 +28,7 @@
 #include <climits>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <sstream>
@@ -37,8 +38,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
-#include "bpf/program.hpp"
 #include "bpf/hook.hpp"
+#include "bpf/program.hpp"
 #include "kernel.hpp"
 #include "privileges.hpp"
 #include "unique_fd.hpp"
@@ -47,6 +48,7 @@ namespace tcpwin::test {
 namespace {
 
 using namespace std::string_literals;
+using testing::HasSubstr;
 using testing::MatchesRegex;
 
 constexpr int user = 1000;
@@ -454,7 +456,7 @@ TEST_F(PrivilegesTest, ErrorLeavesTheCapabilitiesAndTheRestIsGivenUp)
 		return error + (status.fields({"Uid", "CapEff", "CapPrm"}) == before ? "unchanged\n" : "changed\n") +
 		       status.fields({"NoNewPrivs", "Seccomp"});
 	});
-	EXPECT_EQ(saw, "cannot give up all privileges: without its capabilities the kernel refuses to sweep the flow "
+	EXPECT_EQ(saw, "cannot give up all privileges: capabilities: without them the kernel refuses to sweep the flow "
 		       "table; the agent goes on with them\nunchanged\nNoNewPrivs 1\nSeccomp 2\n");
 }
 
@@ -530,6 +532,24 @@ tcpwin_sweep sweep_now()
 	tcpwin_sweep request{};
 	request.now_ns = TCPWIN_CLOCK_NOW;
 	return request;
+}
+
+TEST_F(PrivilegesTest, UncaughtExceptionIsStillNamed)
+{
+	int ends[2];
+	ASSERT_EQ(pipe(ends), 0);
+	const std::string saw = in_child([&]() -> std::string {
+		dup2(ends[1], STDERR_FILENO);
+		drop_privileges({}, yes);
+		[]() noexcept { std::string("short").at(99); }();
+		return "not reached";
+	});
+	char said[512] = {};
+	EXPECT_GT(read(ends[0], said, sizeof(said) - 1), 0);
+	close(ends[0]);
+	close(ends[1]);
+	EXPECT_THAT(said, HasSubstr("99"));
+	EXPECT_EQ(saw, "killed by signal " + std::to_string(SIGABRT));
 }
 
 Bytes from_client(uint16_t port)
@@ -710,6 +730,39 @@ TEST_F(PrivilegesTest, AttachesToMoreInterfaces)
 		});
 	EXPECT_THAT(saw, MatchesRegex("generic XDP\n(TCX|clsact)\ncannot attach to lo: it already has the XDP program "
 				      "with id .*\ngeneric XDP\nclsact\ncannot attach to lo: it already has .*\n"));
+}
+
+// What std::filesystem and libbpf call for it, in a directory that only root may enter.
+std::string pin_and_unpin(int map, const std::filesystem::path &top)
+{
+	namespace fs = std::filesystem;
+	std::error_code error;
+	fs::create_directories(top / "new" / "maps", error);
+	if (error || bpf_obj_pin(map, (top / "new" / "maps" / "flows").c_str()) != 0)
+		return "not pinned: " + error.message() + ", " + strerror(errno);
+	fs::rename(top / "new", top / "old", error);
+	if (error || !fs::is_directory(top / "old"))
+		return "not renamed: " + error.message();
+	std::string seen;
+	for (const auto &entry : fs::recursive_directory_iterator(top, error))
+		seen += entry.path().filename().string() + "\n";
+	const UniqueFd again(bpf_obj_get((top / "old" / "maps" / "flows").c_str()));
+	const auto removed = fs::remove_all(top / "old", error);
+	return seen + fmt::format("{}, {} removed\n", again ? "opened" : strerror(errno), removed);
+}
+
+TEST_F(PrivilegesTest, PinsMore)
+{
+	const std::string saw = in_child([]() -> std::string {
+		const std::filesystem::path bpffs = "/sys/fs/bpf";
+		if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+		    mount("bpf", bpffs.c_str(), "bpf", 0, nullptr) != 0 || mkdir((bpffs / "top").c_str(), 0700) != 0)
+			return "no BPF file system: "s + strerror(errno);
+		const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, 4, 1, nullptr));
+		const std::string error = error_of(drop_privileges({.attach_more = true, .pin_more = true}, yes));
+		return error + pin_and_unpin(map.get(), bpffs / "top");
+	});
+	EXPECT_EQ(saw, "old\nmaps\nflows\nopened, 3 removed\n");
 }
 
 // A program that does nothing, on loopback's clsact.

@@ -23,6 +23,7 @@
 #include "net/interface.hpp"
 #include "persistence.hpp"
 #include "presence.hpp"
+#include "privileges.hpp"
 #include "record.hpp"
 #include "record_writers.hpp"
 #include "report.hpp"
@@ -37,6 +38,14 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds linger = 2s;             // an ended entry stays so long, a flow that comes back reuses it
 constexpr nanoseconds full_warning = 1s;       // at most so often
+
+tcpwin_sweep sweep_now()
+{
+	tcpwin_sweep request{};
+	request.now_ns = TCPWIN_CLOCK_NOW;
+	request.linger_ns = static_cast<__u64>(linger.count());
+	return request;
+}
 
 struct Watched {
 	Presence presence;
@@ -75,6 +84,8 @@ public:
 	}
 
 	Result<void> attach_all();
+	// What is to be attached, is; a monitor goes on with privileges that it could not give up.
+	void drop_privileges();
 	Result<void> watch();
 	// Detaches and writes what is left, after an error too. --persistent: leaves it to the next agent.
 	Result<void> finish();
@@ -82,6 +93,7 @@ public:
 
 private:
 	Result<void> leave();
+	Needs needs() const;
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(tcpwin_sweep request);
 	Result<void> sweep_idle();
@@ -112,6 +124,7 @@ private:
 	RecordWriters writers_;
 	Program program_;
 	std::optional<Persistence> persistence_;
+	std::optional<Presence> process_;       // any: makes later claims believable
 	std::map<unsigned, Watched> watched_;   // by interface index
 	std::map<unsigned, std::string> names_; // outlives the interfaces
 	std::set<unsigned> refused_;            // could not be attached; any
@@ -369,6 +382,28 @@ Result<void> Session::write_out_earlier()
 	return {};
 }
 
+Needs Session::needs() const
+{
+	const auto is_filter = [](const std::optional<Hook> &hook) {
+		return hook && hook->attachment() == Attachment::clsact;
+	};
+	const auto by_filter = [&](const auto &entry) {
+		return is_filter(entry.second.ingress) || is_filter(entry.second.egress);
+	};
+	return {.attach_more = options_.any(),
+		.detach_by_netlink = !persistence_ && std::ranges::any_of(watched_, by_filter),
+		.pin_more = persistence_ && options_.any()};
+}
+
+void Session::drop_privileges()
+{
+	if (options_.any())
+		process_ = Presence::of_process();
+	const auto still_works = [this] { return program_.sweep(sweep_now()) && program_.counters(); };
+	if (auto dropped = tcpwin::drop_privileges(needs(), still_works); !dropped)
+		spdlog::warn("{}", dropped.error().sentence());
+}
+
 std::string_view Session::interface_name(unsigned ifindex) const
 {
 	auto found = names_.find(ifindex);
@@ -437,14 +472,6 @@ Result<void> Session::sweep(tcpwin_sweep request)
 		if (!swept->ring_full && (!request.shutdown || swept->remaining == 0))
 			return written;
 	}
-}
-
-tcpwin_sweep sweep_now()
-{
-	tcpwin_sweep request{};
-	request.now_ns = TCPWIN_CLOCK_NOW;
-	request.linger_ns = static_cast<__u64>(linger.count());
-	return request;
 }
 
 Result<void> Session::sweep_idle()
@@ -652,6 +679,7 @@ Result<void> attach(const AttachOptions &options)
 			std::move(*persistence));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
+	session.drop_privileges();
 	auto result = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)

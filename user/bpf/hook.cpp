@@ -16,6 +16,7 @@
 #include "bpf/features.hpp"
 #include "bpf/program_name.hpp"
 #include "net/netlink.hpp"
+#include "net/tc_programs.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
@@ -126,7 +127,8 @@ int Filter::attach(unsigned ifindex, Direction direction, int program_fd, __u32 
 	if (int error = bpf_tc_hook_create(&hook); error && error != -EEXIST)
 		return error;
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_query(&hook, &query) == 0 && !program_name(query.prog_id).starts_with(our_prefix)) {
+	if (bpf_tc_query(&hook, &query) == 0 &&
+	    !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix)) {
 		*present = query.prog_id;
 		return -EEXIST;
 	}

@@ -3,11 +3,9 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -22,7 +20,6 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
 LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
         "--abort-count", "1000000")
-QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
@@ -84,12 +81,11 @@ def persistent(start_agent, bpffs, tmp_path):
 
 def attached_programs(namespace, device):
     """Names of all programs on the device: XDP, TCX and clsact."""
-    tcx = run(*namespace.inside(sys.executable, QUERY_TCX, device)).stdout.split()
     filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
                           or "[]") for way in ("ingress", "egress")]
     clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
     return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *tcx, *clsact])
+                  for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact])
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -106,27 +105,6 @@ private:
 };
 
 } // namespace
-
-std::vector<int> usable_cpus()
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
-	std::vector<int> cpus;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set))
-			cpus.push_back(cpu);
-	return cpus;
-}
-
-void pin_to(int cpu)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (int error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
-		fail("pin a thread", error);
-}
 
 NetworkNamespace::NetworkNamespace()
 {

@@ -22,15 +22,13 @@
 #include <string>
 #include <vector>
 
+#include "cpus.hpp"
 #include "live_traffic.h"
 #include "unique_fd.hpp"
 
 struct live_frames_bpf;
 
 namespace tcpwin::test {
-
-std::vector<int> usable_cpus();
-void pin_to(int cpu); // the calling thread
 
 // A network namespace that nobody else finds. It goes with the last descriptor, however its process ends.
 class NetworkNamespace {
@@ -87,7 +85,7 @@ inline constexpr live_traffic default_traffic = {
 
 class LiveSender {
 public:
-	explicit LiveSender(const live_traffic &traffic, uint32_t frame_length = 60);
+	explicit LiveSender(const live_traffic &traffic, uint32_t frame_length = LIVE_FULL_FRAME);
 
 	// From a thread inside the device's namespace. Returns when the program has seen them all.
 	void send(uint64_t packets);

@@ -27,7 +27,7 @@ const std::map<std::string, live_side> sides = {{"client", LIVE_CLIENT}, {"serve
 struct Options {
 	std::string device;
 	uint64_t packets = 1'000'000; // of each sender
-	uint32_t frame_length = 60;
+	uint32_t frame_length = LIVE_FULL_FRAME;
 	std::vector<live_side> sides = {LIVE_CLIENT};
 	std::vector<unsigned> flags = {0x10};
 	live_traffic traffic = default_traffic;
@@ -37,7 +37,7 @@ void add_options(CLI::App &app, Options &options, live_order &order)
 {
 	app.add_option("--device", options.device, "its peer gets the frames")->required();
 	app.add_option("--packets", options.packets, "of each sender");
-	app.add_option("--frame-length", options.frame_length);
+	app.add_option("--frame-length", options.frame_length, "as many bytes of each IP packet are sent");
 	app.add_option("--side", options.sides, "client, server or both: one sender each, on CPUs of their own")
 		->transform(CLI::CheckedTransformer(sides));
 	app.add_option("--order", order, "in-turn, random or together")->transform(CLI::CheckedTransformer(orders));

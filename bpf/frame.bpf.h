@@ -11,9 +11,11 @@
 #define MAX_TCP_OFFSET 0x7fff /* beyond eight IPv6 extension headers of full length */
 
 /*
- * Global functions: the verifier looks at each once, and not again for every way
- * through the headers before. Parsing has two halves, network and TCP, for the
- * ways through the first are many. 0 or enum tcpwin_reject.
+ * Plain frames are parsed inline: each call of a function or helper costs about
+ * 5 ns, as much as half of the parsing. All others go through global functions:
+ * the verifier looks at each once, and not again for every way through the
+ * headers before. These have two halves, network and TCP, for the ways through
+ * the first are many. 0 or enum tcpwin_reject.
  */
 struct tcp_place {
 	__u32 offset; /* in the frame */
@@ -88,12 +90,31 @@ __attribute__((noinline)) int parse_tcp_skb(struct __sk_buff *skb, struct tcp_pl
 	return parse_tcp(DATA(skb), END(skb), place, packet);
 }
 
-static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 wire_length,
-						    struct tcpwin_packet *packet)
+/* With fragments outside the linear part. That helper is not asked where the IP packet ends in the linear part. */
+static __always_inline __u32 length_of_frame(struct xdp_md *ctx)
 {
-	struct tcp_place place = { 0 };
-	int reject = find_tcp_xdp(ctx, wire_length, packet, &place);
+	const __u8 *data = DATA(ctx), *end = END(ctx), *ip = data + TCPWIN_ETHERNET_HEADER;
+	__u32 linear = end - data;
 
+	if (ip + 4 <= end && tcpwin_be16(data + 12) == TCPWIN_ETHERTYPE_IPV4) {
+		__u32 declared = tcpwin_be16(ip + 2);
+		if (declared && TCPWIN_ETHERNET_HEADER + declared <= linear)
+			return linear;
+	}
+	return bpf_xdp_get_buff_len(ctx);
+}
+
+static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 length, struct tcpwin_packet *packet)
+{
+	struct tcpwin_cursor cursor = { DATA(ctx) + TCPWIN_ETHERNET_HEADER, END(ctx), length - TCPWIN_ETHERNET_HEADER };
+	struct tcp_place place = { 0 };
+
+	if (cursor.pos > cursor.end)
+		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
+	__u16 ethertype = tcpwin_be16(DATA(ctx) + 12);
+	if (tcpwin_is_plain(&cursor, ethertype))
+		return tcpwin_parse_plain(&cursor, ethertype, 0, packet);
+	int reject = find_tcp_xdp(ctx, length, packet, &place);
 	return (enum tcpwin_reject)(reject ? reject : parse_tcp_xdp(ctx, &place, packet));
 }
 

@@ -203,6 +203,24 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 	return flow ? update(flow, arrival) : create(arrival);
 }
 
+/*
+ * Nearly all packets: their flow is alive, and free, and not expired. False: nothing was done.
+ * What was read of the flow before it was owned holds, for the word proves that nobody wrote meanwhile.
+ */
+static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	__u64 word = read_word_first(flow);
+
+	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
+		return false;
+	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
+		return false;
+	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	arrival->flow_id = flow->id;
+	release(flow);
+	return true;
+}
+
 struct retry {
 	struct arrival *arrival;
 	enum verdict verdict;
@@ -284,7 +302,8 @@ static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 {
 	arrival->sender = tcpwin_make_key(&arrival->packet, &arrival->key);
 	arrival->fold = tcpwin_fold_key(&arrival->key);
-	enum verdict verdict = track(arrival);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	enum verdict verdict = flow && count_at_once(flow, arrival) ? TRACKED : track(arrival);
 	if (arrival->packet.first_fragment && verdict == TRACKED)
 		remember_fragment(arrival);
 	return (enum tcpwin_counter)verdict;
@@ -344,7 +363,7 @@ int tcpwin_xdp(struct xdp_md *ctx)
 	struct tcpwin_interface *interface = per_interface ? bpf_map_lookup_elem(&interfaces, &ifindex) : NULL;
 	struct arrival arrival;
 
-	enum tcpwin_reject reject = parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &arrival.packet);
+	enum tcpwin_reject reject = parse_xdp(ctx, length_of_frame(ctx), &arrival.packet);
 	arrival.packet.hook = TCPWIN_HOOK_XDP;
 	arrival.packet.scope = interface ? interface->scope : 0;
 	arrival.ifindex = ifindex;

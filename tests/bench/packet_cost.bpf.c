@@ -30,7 +30,7 @@ int cost_parse(struct xdp_md *ctx)
 {
 	struct tcpwin_packet packet;
 
-	return parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &packet) ? XDP_DROP : XDP_PASS;
+	return parse_xdp(ctx, length_of_frame(ctx), &packet) ? XDP_DROP : XDP_PASS;
 }
 
 SEC("xdp.frags")
@@ -39,7 +39,7 @@ int cost_floor(struct xdp_md *ctx)
 	struct tcpwin_packet packet;
 	struct tcpwin_key key;
 
-	if (parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &packet))
+	if (parse_xdp(ctx, length_of_frame(ctx), &packet))
 		return XDP_DROP;
 	packet.scope = 0;
 	tcpwin_make_key(&packet, &key);

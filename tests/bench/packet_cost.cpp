@@ -114,8 +114,12 @@ public:
 	void forget()
 	{
 		const int table = bpf_map__fd(production_->maps.flows);
-		for (tcpwin_key key{}; bpf_map_get_next_key(table, nullptr, &key) == 0;)
-			check("remove a flow", bpf_map_delete_elem(table, &key));
+		std::vector<tcpwin_key> keys;
+		tcpwin_key key{};
+		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table, last, &key) == 0; last = &keys.back())
+			keys.push_back(key);
+		for (const tcpwin_key &one : keys)
+			check("remove a flow", bpf_map_delete_elem(table, &one));
 		production_->bss->live_flows = 0;
 	}
 

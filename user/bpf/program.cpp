@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <vector>
 
 #include <bpf/bpf.h>
@@ -37,10 +38,11 @@ int log_libbpf(libbpf_print_level, const char *format, va_list arguments)
 	return 0;
 }
 
-// Packets write it meanwhile.
-std::uint64_t flows_numbered(const tcpwin_bpf *skeleton)
+std::uint64_t boottime_ns()
 {
-	return *static_cast<const volatile __u64 *>(&skeleton->bss->flows_numbered);
+	timespec now{};
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -173,17 +175,17 @@ int Program::ring_fd() const
 
 Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 {
-	numbered_at_sweep_ = flows_numbered(skeleton_.get()); // before: what comes meanwhile counts as new
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))
 		return fail("cannot sweep the flow table", describe_errno(error));
-	remaining_at_sweep_ = sweep.remaining;
+	due_ns_ = sweep.due_ns;
 	return sweep;
 }
 
-bool Program::is_idle() const
+bool Program::is_due() const
 {
-	return remaining_at_sweep_ == 0 && numbered_at_sweep_ == flows_numbered(skeleton_.get());
+	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
+	return boottime_ns() >= std::min(due_ns_, noted);
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)

@@ -40,8 +40,8 @@ public:
 	// What ended goes into the ring buffer. Returns the request with its results.
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
-	// The table was empty at the last sweep, and no flow has begun since: another sweep would find nothing.
-	bool is_idle() const;
+	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
+	bool is_due() const;
 
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
@@ -76,8 +76,7 @@ private:
 	std::unique_ptr<Ring, RingDeleter> ring_;
 	std::vector<std::uint8_t> test_frame_;
 	std::uint32_t max_flows_ = 0;
-	std::uint64_t numbered_at_sweep_ = UINT64_MAX;
-	std::uint64_t remaining_at_sweep_ = 0;
+	std::uint64_t due_ns_ = 0; // for what the last sweep met
 };
 
 } // namespace tcpwin

@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <tcpwin/parse.h>
 
+#include "boot_clock.hpp"
+
 namespace tcpwin {
 namespace {
 

@@ -41,7 +41,7 @@ private:
 
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(tcpwin_sweep request);
-	Result<void> sweep_idle();
+	Result<void> sweep_if_due();
 	Result<void> write_records();
 	Result<void> commit(Result<void> written);
 	Result<void> write_out_earlier();

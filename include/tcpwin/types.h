@@ -328,8 +328,9 @@ struct tcpwin_sweep {
 	__u64 exported;  /* out: records made */
 	__u64 deleted;   /* out: entries removed from the table */
 	__u64 remaining; /* out: entries met and left in the table */
+	__u64 due_ns;    /* out: when the next of these entries has something to do for a sweep, as it was met */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 3 * 8, "tcpwin_sweep has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
 
 #define TCPWIN_INTERFACE_NAME 16 /* IFNAMSIZ */
 

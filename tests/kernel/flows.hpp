@@ -20,6 +20,7 @@
 namespace tcpwin::test {
 
 inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run come in
+inline constexpr uint64_t never = UINT64_MAX;
 inline constexpr uint64_t second = 1'000'000'000;
 inline constexpr uint64_t millisecond = 1'000'000;
 

@@ -222,6 +222,7 @@ public:
 	uint64_t counter(tcpwin_counter which) const { return counters().value[which]; }
 	tcpwin_config &config() { return skeleton_->data->config; }
 	uint64_t flows_numbered() const { return skeleton_->bss->flows_numbered; }
+	uint64_t due_ns() const { return skeleton_->bss->due_ns; }
 	uint64_t live_flows() const { return skeleton_->bss->live_flows; }
 
 private:

@@ -108,6 +108,16 @@ static __always_inline void tell_full(__u64 now)
 		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
 }
 
+static __always_inline void note_untracked_flow(__u32 fold)
+{
+	__u32 bit = fold % TCPWIN_UNTRACKED_BITS, index = bit / 64;
+	__u64 mask = 1ULL << bit % 64;
+	__u64 *word = bpf_map_lookup_elem(&untracked, &index);
+
+	if (word && !(*word & mask) && !(__sync_fetch_and_or(word, mask) & mask))
+		count(TCPWIN_COUNTER_UNTRACKED_FLOWS);
+}
+
 /*
  * Inserted BUSY with its first packet counted, numbered once it is in place: a
  * full table or a lost creation race uses up no number. An entry that is BUSY is
@@ -126,6 +136,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return LOOK_UP_AGAIN;
 	if (error) {
 		tell_full(arrival->now);
+		note_untracked_flow(arrival->fold);
 		return UNTRACKED_FULL;
 	}
 	struct tcpwin_packet_event *event = scratch_event();

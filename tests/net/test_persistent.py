@@ -14,25 +14,14 @@ import pytest
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
 from network import run, wait_until
+from persistent import LONG
 from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
-LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
-        "--abort-count", "1000000")
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
-
-
-@pytest.fixture
-def bpffs(tmp_path):
-    """A bpffs of the test's own: what is pinned goes with it."""
-    directory = tmp_path / "bpffs"
-    directory.mkdir()
-    run("mount", "-t", "bpf", "bpf", directory)
-    yield directory
-    run("umount", directory)
 
 
 @pytest.fixture
@@ -40,43 +29,6 @@ def topology():
     made = Topology()
     yield made
     made.delete()
-
-
-class Persistent:
-    """Agents of one bpffs, and one file of records that they go on with."""
-
-    def __init__(self, start_agent, bpffs, file):
-        self.start_agent, self.bpffs, self.file = start_agent, bpffs, file
-
-    def attach(self, namespace, *devices, options=(), output=None, **more):
-        agent = self.start_agent(namespace, *devices, "--persistent", "--bpffs", self.bpffs, "--output",
-                                 output or self.file, *(options or LONG), **more)
-        return agent.wait_attached(*devices)
-
-    def run(self, namespace, command, *arguments):
-        return run_agent(command, "--bpffs", self.bpffs, *arguments, prefix=namespace.inside())
-
-    def detach(self, namespace, *devices, output=None):
-        return self.run(namespace, "detach", *devices, "--output", output or self.file)
-
-    def status(self, namespace):
-        outcome = self.run(namespace, "status", "--json")
-        assert outcome.exit_code == 0, outcome.stderr
-        return outcome.records
-
-    def records(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
-
-    def packets(self):
-        return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
-
-    def pinned(self):
-        return list(self.bpffs.iterdir())
-
-
-@pytest.fixture
-def persistent(start_agent, bpffs, tmp_path):
-    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
 
 
 def attached_programs(namespace, device):

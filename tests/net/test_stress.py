@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent itself under stress: a full table, and an agent that stands still."""
+import concurrent.futures
 import json
 import re
 import signal
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 # A flow's eight packets come at once, and again when all others had theirs.
 MANY_FLOWS = ("--flows", "100000", "--burst", "8")
 ROUND = 800_000
+KILLED = 3_000_000
 SHORT = ("--timeout-new", "100ms", "--timeout-bgn", "100ms", "--timeout-est", "100ms")
 
 
@@ -82,3 +84,26 @@ def test_agent_that_stands_still(wire, watch):
     assert check_accounts(outcome, entered) == {}
     assert outcome.report["deferred cuts"] > 0
     assert outcome.report["flows"] > 70_000 + 20_000, "what was deferred is made up for"
+
+
+def test_agent_killed_and_adopted(wire, persistent):
+    """Flows end all the time while agents are killed: each packet is in one record, whichever agent wrote it."""
+    options = ("--mode", "native", "--direction", "ingress", *SHORT, "--timeout-abrt", "1ms", "--poll-interval", "5ms")
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        sending = pool.submit(send_live, wire, "--flows", "300", "--burst", "64", "--stalls", "--packets", KILLED)
+        killed = 0
+        while not sending.done() or killed < 3:
+            time.sleep(0.1)
+            agent.kill()
+            killed += 1
+            agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    entered = wait_arrived(wire, sending.result())
+    assert agent.stop().exit_code == 0
+    last = persistent.detach(wire.right)
+
+    lost = sum(last.packets_elsewhere().values())
+    ids = [record["flow_id"] for record in persistent.records()]
+    assert last.report["packets seen"] == last.report["tcp packets"] == entered
+    assert persistent.packets() + lost == entered
+    assert len(ids) == len(set(ids)) > 300

@@ -74,7 +74,8 @@ class Persistent:
         return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
 
     def pinned(self):
-        return list(self.bpffs.iterdir())
+        directory = self.bpffs / "tcpwin-agent"
+        return [directory, *directory.rglob("*")] if directory.exists() else []
 
 
 @pytest.fixture
@@ -485,6 +486,13 @@ def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
     assert (row["persistent"], row["agent_pid"]) == (False, agent.process.pid)
     agent.stop()
     assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
+
+
+def test_status_of_one_interface(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    assert [row["iface"] for row in persistent.run(wire.right, "status", "--json", ends[1]).records] == [ends[1]]
+    unknown = persistent.run(wire.right, "status", "nosuch0")
+    assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
 
 
 def test_nothing_to_detach(wire, persistent):

@@ -435,6 +435,13 @@ def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
     assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
 
 
+def test_status_of_one_interface(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    assert [row["iface"] for row in persistent.run(wire.right, "status", "--json", ends[1]).records] == [ends[1]]
+    unknown = persistent.run(wire.right, "status", "nosuch0")
+    assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
+
+
 def test_nothing_to_detach(wire, persistent):
     assert persistent.run(wire.right, "detach").exit_code == 0
     named = persistent.run(wire.right, "detach", wire.RIGHT)

@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
+from lines import parse_lines
 from network import run, wait_until
 from topology import Topology
 
@@ -68,7 +68,7 @@ class Persistent:
         return outcome.records
 
     def records(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
+        return parse_lines(self.file.read_text())
 
     def packets(self):
         return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
@@ -441,9 +441,9 @@ def test_version_of_another_layout(way, hook, topology, persistent, other_versio
         second = persistent.attach(topology.server, "s0", options=options, binary=versions[1])
     outcome = second.stop()
     assert (outcome.exit_code, outcome.errors) == (0, [])
-    done = subprocess.run(topology.server.inside(versions[1], "detach", "--bpffs", persistent.bpffs, "--output",
-                                                 persistent.file), timeout=20, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_agent("detach", "--bpffs", persistent.bpffs, "--output", persistent.file, binary=versions[1],
+                     prefix=topology.server.inside())
+    assert done.exit_code == 0, done.stderr
 
     before, after = persistent.records()
     assert before["end_reason"] == after["end_reason"] == "shutdown"

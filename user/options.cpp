@@ -180,6 +180,17 @@ void add_verbosity(CLI::App &app, Verbosity &verbosity,
 		->excludes(quiet);
 }
 
+void add_community_id(CLI::App &app, std::optional<std::uint16_t> &seed)
+{
+	auto *without = app.add_flag_callback("--no-community-id", [&] { seed.reset(); },
+					      "JSON flow records without community_id");
+	app.add_option_function<std::uint16_t>("--community-id-seed", [&](std::uint16_t value) { seed = value; },
+					       "Seed of community_id, the same at all who compare it")
+		->check(CLI::Range(0, 65'535))
+		->default_str("0")
+		->excludes(without);
+}
+
 void add_flow_output(CLI::App &app, CommonOptions &options)
 {
 	app.add_option("-o,--output", options.output, "File for the flow records, - for standard output")
@@ -188,6 +199,7 @@ void add_flow_output(CLI::App &app, CommonOptions &options)
 		->capture_default_str();
 	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
 			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
+	add_community_id(app, options.community_id_seed);
 }
 
 void add_common(CLI::App &app, CommonOptions &options)

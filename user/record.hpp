@@ -31,6 +31,7 @@ struct Side {
 
 struct FlowRecord {
 	std::uint64_t id;
+	tcpwin_key key;
 	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
 	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture
 	std::uint16_t vlan;         // 0: none
@@ -68,6 +69,8 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 
 // RFC 3339, UTC, nanoseconds.
 std::string format_time(WallTime time);
+
+bool is_mapped_ipv4(const tcpwin_address &address);
 
 std::string format_address(const tcpwin_address &address);
 

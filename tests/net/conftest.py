@@ -79,6 +79,8 @@ def start_agent(tmp_path):
     yield start
     for agent in agents:
         agent.kill()
+    for agent in agents:
+        agent.validate()
 
 
 @pytest.fixture

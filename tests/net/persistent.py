@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Agents that follow each other over what the first one pinned."""
-import json
-
 from agent import run_agent
+from lines import parse_lines
 
 LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
         "--abort-count", "1000000")
@@ -31,7 +30,7 @@ class Persistent:
         return outcome.records
 
     def records(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
+        return parse_lines(self.file.read_text())
 
     def packets(self):
         return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -389,9 +388,9 @@ def test_version_of_another_layout(way, hook, topology, persistent, other_versio
         second = persistent.attach(topology.server, "s0", options=options, binary=versions[1])
     outcome = second.stop()
     assert (outcome.exit_code, outcome.errors) == (0, [])
-    done = subprocess.run(topology.server.inside(versions[1], "detach", "--bpffs", persistent.bpffs, "--output",
-                                                 persistent.file), timeout=20, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_agent("detach", "--bpffs", persistent.bpffs, "--output", persistent.file, binary=versions[1],
+                     prefix=topology.server.inside())
+    assert done.exit_code == 0, done.stderr
 
     before, after = persistent.records()
     assert before["end_reason"] == after["end_reason"] == "shutdown"

@@ -4,6 +4,7 @@
 #include <fmt/compile.h>
 #include <nlohmann/json.hpp>
 
+#include "community_id.hpp"
 #include "names.hpp"
 #include "sinks/json.hpp"
 
@@ -65,13 +66,18 @@ std::string quote(std::string_view text)
 
 class JsonFlowFormat final : public FlowFormat {
 public:
+	explicit JsonFlowFormat(std::optional<std::uint16_t> community_id_seed) : community_id_seed_(community_id_seed) {}
+
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
 		Out out(buffer);
 		fmt::format_to(out,
-			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"in_iface\":{},"
-					   "\"hooks\":["),
-			       r.id, r.interface.empty() ? "null" : quote(r.interface));
+			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},"), r.id);
+		if (community_id_seed_)
+			fmt::format_to(out, FMT_COMPILE("\"community_id\":\"{}\","),
+				       CommunityId(r.key, *community_id_seed_).text());
+		fmt::format_to(out, FMT_COMPILE("\"in_iface\":{},\"hooks\":["),
+			       r.interface.empty() ? "null" : quote(r.interface));
 		put_names(out, r.hooks, hook_names);
 		fmt::format_to(out, FMT_COMPILE("],\"vlan\":"));
 		put_vlan(out, r.vlan);
@@ -89,6 +95,9 @@ public:
 			fmt::format_to(out, FMT_COMPILE("null"));
 		fmt::format_to(out, FMT_COMPILE("}}\n"));
 	}
+
+private:
+	std::optional<std::uint16_t> community_id_seed_;
 };
 
 class JsonPacketFormat final : public PacketFormat {
@@ -125,9 +134,9 @@ public:
 
 } // namespace
 
-std::unique_ptr<FlowFormat> make_json_flow_format()
+std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed)
 {
-	return std::make_unique<JsonFlowFormat>();
+	return std::make_unique<JsonFlowFormat>(community_id_seed);
 }
 
 std::unique_ptr<PacketFormat> make_json_packet_format()

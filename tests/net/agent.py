@@ -92,8 +92,8 @@ class Written:
         if self.to_stdout:
             parse_lines(stdout, whole)
         for path, before in self.files.items():
-            after = self.content(path)
-            parse_lines(after.removeprefix(before), whole)
+            lines_before = before[:before.rfind(b"\n") + 1]  # a part of a line is removed by who goes on
+            parse_lines(self.content(path).removeprefix(lines_before), whole)
 
 
 class Agent:

@@ -79,6 +79,23 @@ constexpr auto status_examples = R"(Examples:
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
+constexpr auto explain_examples = R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture (also compressed): its
+content tells. A capture is read with timeouts of ten minutes and no abort, so that a stall is one flow; records
+are as good as the timeouts that they were made with.
+
+Examples:
+  # Who stopped reading in a capture, for how long, and how it ended
+  tcpwin-agent explain capture.pcapng
+
+  # In what was recorded so far, the worst three
+  sudo tcpwin-agent attach eth0 --output flows.json --timeout-est 10min --timeout-abrt 10min
+  tcpwin-agent explain --top 3 flows.json
+
+  # Of one host only
+  jq -c 'select(.a.ip == "192.0.2.1" or .b.ip == "192.0.2.1")' flows.json | tcpwin-agent explain -
+
+Exit codes: 0 done (also where nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
+
 constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
 then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
 
@@ -284,6 +301,17 @@ void add_check(CLI::App &app, CheckOptions &options)
 	app.footer(check_examples);
 }
 
+void add_explain(CLI::App &app, ExplainOptions &options)
+{
+	app.add_option("FILE", options.file, "Flow records (JSON lines) or a capture; - for standard input")
+		->required()
+		->check(not_empty);
+	app.add_option("--top", options.top, "How many to tell, the worst first")
+		->check(CLI::Range(1U, UINT32_MAX))
+		->capture_default_str();
+	app.footer(explain_examples);
+}
+
 void add_status(CLI::App &app, StatusOptions &options)
 {
 	app.add_option("IFACE", options.interfaces, "Only these interfaces")->check(not_empty);
@@ -308,6 +336,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 {
 	AttachOptions attach_options;
 	ReplayOptions replay_options;
+	ExplainOptions explain_options;
 	CheckOptions check_options;
 	StatusOptions status_options;
 	DetachOptions detach_options;
@@ -320,13 +349,15 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		   "  tcpwin-agent replay capture.pcap");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
 	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
+	CLI::App *explain = app.add_subcommand("explain", "Tell the worst stalls of flow records or of a capture");
 	CLI::App *check = app.add_subcommand("check", "Say what kernel, user and interface allow");
 	CLI::App *status = app.add_subcommand("status", "Show what is attached, and what it has counted");
 	CLI::App *detach = app.add_subcommand("detach", "Detach what persistent agents left, and write its flows");
-	for (CLI::App *command : {attach, replay, check, status, detach})
+	for (CLI::App *command : {attach, replay, explain, check, status, detach})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
+	add_explain(*explain, explain_options);
 	add_check(*check, check_options);
 	add_status(*status, status_options);
 	add_detach(*detach, detach_options);
@@ -339,7 +370,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay, check, status, detach})
+		for (const CLI::App *command : {attach, replay, explain, check, status, detach})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -349,6 +380,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	}
 	if (replay->parsed())
 		return replay_options;
+	if (explain->parsed())
+		return explain_options;
 	if (check->parsed())
 		return check_options;
 	if (status->parsed())

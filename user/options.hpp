@@ -16,6 +16,7 @@
 #include "bpf/pins.hpp"
 #include "check.hpp"
 #include "error.hpp"
+#include "explain.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
@@ -75,7 +76,8 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, CheckOptions, Information>;
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, ExplainOptions, CheckOptions,
+			     Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

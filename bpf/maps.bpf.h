@@ -23,7 +23,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, TCPWIN_COUNTERS_ENTRIES);
 	__type(key, __u32);
 	__type(value, struct tcpwin_counters);
 } counters SEC(".maps");
@@ -84,9 +84,9 @@ const enum tcpwin_counter *counter_type = NULL;
 
 static __always_inline struct tcpwin_counters *this_cpu_counters(void)
 {
-	__u32 only = 0;
+	__u32 live = TCPWIN_COUNTERS_LIVE;
 
-	return bpf_map_lookup_elem(&counters, &only);
+	return bpf_map_lookup_elem(&counters, &live);
 }
 
 static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)

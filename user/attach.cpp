@@ -12,18 +12,18 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <thread>
 
-#include <linux/membarrier.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/syscall.h>
 #include <tcpwin/parse.h>
 
 #include "bpf/hook.hpp"
+#include "bpf/packets_in_flight.hpp"
 #include "bpf/program.hpp"
 #include "net/interface.hpp"
+#include "persistence.hpp"
 #include "presence.hpp"
+#include "privileges.hpp"
 #include "record.hpp"
 #include "record_writers.hpp"
 #include "report.hpp"
@@ -39,17 +39,19 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds linger = 2s;             // an ended entry stays so long, a flow that comes back reuses it
 constexpr nanoseconds full_warning = 1s;       // at most so often
 
-// After this no packet is inside a program that was attached before: synchronize_rcu().
-void wait_for_packets_in_flight()
+tcpwin_sweep sweep_now()
 {
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
-		std::this_thread::sleep_for(100ms); // nohz_full kernels have no such barrier
+	tcpwin_sweep request{};
+	request.now_ns = TCPWIN_CLOCK_NOW;
+	request.linger_ns = static_cast<__u64>(linger.count());
+	return request;
 }
 
 struct Watched {
 	Presence presence;
 	std::optional<Hook> ingress;
 	std::optional<Hook> egress;
+	std::optional<PinnedInterface> pins; // --persistent
 };
 
 // "in native mode; outgoing packets by TCX"
@@ -75,26 +77,39 @@ std::string describe(const Watched &watched, std::string_view no_egress)
 class Session {
 public:
 	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, RecordWriters writers,
-		Program program)
+		Program program, std::optional<Persistence> persistence)
 		: options_(options), stop_(std::move(stop)), monitor_(std::move(monitor)), writers_(std::move(writers)),
-		  program_(std::move(program))
+		  program_(std::move(program)), persistence_(std::move(persistence))
 	{
 	}
 
 	Result<void> attach_all();
+	// What is to be attached, is; a monitor goes on with privileges that it could not give up.
+	void drop_privileges();
 	Result<void> watch();
-	// Detaches and writes what is left, after an error too.
+	// Detaches and writes what is left, after an error too. --persistent: leaves it to the next agent.
 	Result<void> finish();
 	std::string report();
 
 private:
+	Result<void> leave();
+	Needs needs() const;
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(tcpwin_sweep request);
 	Result<void> sweep_if_due();
 	Result<void> write_records();
+	Result<void> commit(Result<void> written);
 	Result<void> follow_interfaces();
 	Result<void> forget(unsigned ifindex);
 	Result<void> attach(const Interface &interface, const std::vector<Interface> &all);
+	Result<void> add_to_program(const Interface &interface);
+	Result<void> attach_hooks(const Interface &interface, Watched &watched, std::string_view no_egress);
+	Result<Hook> attach_hook(const Interface &interface, Direction direction);
+	std::optional<Hook> take_over(const Interface &interface, Direction direction);
+	void detach(const Interface &interface, Direction direction);
+	Result<void> pin(Watched &watched);
+	Result<void> write_out_earlier();
+	void undo(unsigned ifindex);
 	Result<void> attach_new(const std::vector<Interface> &all);
 	bool is_wanted(const Interface &interface) const;
 	std::string_view why_no_egress(const Interface &interface, const std::vector<Interface> &all) const;
@@ -108,20 +123,27 @@ private:
 	InterfaceMonitor monitor_;
 	RecordWriters writers_;
 	Program program_;
+	std::optional<Persistence> persistence_;
+	std::optional<Presence> process_;       // any: makes later claims believable
 	std::map<unsigned, Watched> watched_;   // by interface index
 	std::map<unsigned, std::string> names_; // outlives the interfaces
 	std::set<unsigned> refused_;            // could not be attached; any
 	std::uint16_t last_scope_ = 0;
 	std::uint64_t packets_reported_ = 0;
+	bool failed_ = false; // records could not be written
 	Clock::time_point last_full_warning_{};
 };
+
+bool is_named(const AttachOptions &options, const Interface &interface)
+{
+	return std::ranges::count(options.interfaces, interface.name) > 0;
+}
 
 bool Session::is_wanted(const Interface &interface) const
 {
 	if (options_.any())
-		return interface.up && !interface.stacked;
-	return std::find(options_.interfaces.begin(), options_.interfaces.end(), interface.name) !=
-	       options_.interfaces.end();
+		return (interface.up && !interface.stacked) || (persistence_ && persistence_->is_pinned(interface.index));
+	return is_named(options_, interface);
 }
 
 // What goes out here and comes in again at an interface that is watched would count twice.
@@ -150,40 +172,150 @@ std::uint16_t Session::next_scope()
 	return last_scope_;
 }
 
+// What is known of an interface that is taken over stays.
+Result<void> Session::add_to_program(const Interface &interface)
+{
+	const auto before = program_.interface(interface.index);
+	tcpwin_interface added{};
+	added.since_ns = before ? before->since_ns : boot_clock_ns();
+	if (options_.per_interface)
+		added.scope = before && before->scope ? before->scope : next_scope();
+	added.link_header = interface.ethernet ? TCPWIN_ETHERNET_HEADER : 0;
+	added.ingress = options_.directions != Directions::egress;
+	interface.name.copy(added.name, sizeof(added.name) - 1);
+	names_[interface.index] = interface.name;
+	return program_.add_interface(interface.index, added);
+}
+
+bool suits(const AttachOptions &options, Attachment attachment, Direction direction)
+{
+	if (attachment == Attachment::tcx)
+		return options.tc_hook != TcHook::clsact &&
+		       (direction == Direction::egress || options.mode == IngressMode::automatic ||
+			options.mode == IngressMode::tc);
+	return direction == Direction::ingress &&
+	       (options.mode == IngressMode::automatic ||
+		options.mode == (attachment == Attachment::xdp_native ? IngressMode::native : IngressMode::generic));
+}
+
+// A link whose interface was deleted, and another one came under its index, refuses.
+std::optional<Hook> Session::take_over(const Interface &interface, Direction direction)
+{
+	const ProgramFds programs = program_.fds();
+	for (Attachment attachment : link_attachments) {
+		UniqueFd link = persistence_->find_link(interface.index, attachment, direction);
+		if (!link)
+			continue;
+		if (suits(options_, attachment, direction)) {
+			const int program = attachment != Attachment::tcx	? programs.xdp :
+					    direction == Direction::ingress ? programs.tc_ingress :
+									      programs.tc_egress;
+			if (auto hook = Hook::adopt(interface, attachment, std::move(link), program))
+				return std::move(*hook);
+		}
+		persistence_->drop_link(interface.index, attachment, direction);
+	}
+	return std::nullopt;
+}
+
+Result<Hook> Session::attach_hook(const Interface &interface, Direction direction)
+{
+	if (persistence_)
+		if (auto hook = take_over(interface, direction))
+			return std::move(*hook);
+	auto hook = direction == Direction::ingress ?
+			    Hook::attach_ingress(interface, options_.mode, options_.tc_hook, program_.fds()) :
+			    Hook::attach_egress(interface, options_.tc_hook, program_.fds());
+	if (hook && hook->attachment() != Attachment::clsact)
+		remove_stale_filter(interface.index, direction);
+	return hook;
+}
+
+// What an earlier agent attached, and this one does not want.
+void Session::detach(const Interface &interface, Direction direction)
+{
+	if (persistence_)
+		for (Attachment attachment : link_attachments)
+			persistence_->drop_link(interface.index, attachment, direction);
+	remove_stale_filter(interface.index, direction);
+}
+
+Result<void> Session::attach_hooks(const Interface &interface, Watched &watched, std::string_view no_egress)
+{
+	const auto attach = [&](Direction direction, bool wanted, std::optional<Hook> &place) -> Result<void> {
+		if (!wanted) {
+			detach(interface, direction);
+			return {};
+		}
+		auto hook = attach_hook(interface, direction);
+		if (!hook)
+			return tl::unexpected(hook.error());
+		place = std::move(*hook);
+		return {};
+	};
+	if (auto attached = attach(Direction::ingress, options_.directions != Directions::egress, watched.ingress);
+	    !attached)
+		return attached;
+	return attach(Direction::egress, no_egress.empty(), watched.egress);
+}
+
+Result<void> Session::pin(Watched &watched)
+{
+	const auto pin_one = [&](std::optional<Hook> &hook, Direction direction) -> Result<void> {
+		if (!hook)
+			return {};
+		hook->persist(true);
+		return hook->link_fd() < 0 ? Result<void>{} :
+					     watched.pins->pin(pin_name(hook->attachment(), direction), hook->link_fd());
+	};
+	return pin_one(watched.ingress, Direction::ingress).and_then([&] {
+		return pin_one(watched.egress, Direction::egress);
+	});
+}
+
 Result<void> Session::attach(const Interface &interface, const std::vector<Interface> &all)
 {
 	auto presence = Presence::claim(interface);
 	if (!presence)
 		return tl::unexpected(presence.error());
-	Watched watched{std::move(*presence), {}, {}};
-	const bool ingress = options_.directions != Directions::egress;
-	const std::string_view no_egress = why_no_egress(interface, all);
-	if (auto added = program_.add_interface(interface.index, {.scope = next_scope(),
-								  .link_header = static_cast<__u8>(interface.ethernet ? TCPWIN_ETHERNET_HEADER : 0),
-								  .ingress = static_cast<__u8>(ingress)});
-	    !added)
+	if (!persistence_)
+		if (auto free = refuse_if_pinned(options_.bpffs, interface); !free)
+			return free;
+	if (auto added = add_to_program(interface); !added)
 		return added;
-	const auto keep = [&](Result<Hook> hook, std::optional<Hook> &place) -> Result<void> {
-		if (!hook) {
-			program_.remove_interface(interface.index);
-			return tl::unexpected(hook.error());
-		}
-		place = std::move(*hook);
-		return {};
-	};
-	if (ingress)
-		if (auto kept = keep(Hook::attach_ingress(interface, options_.mode, options_.tc_hook, program_.fds()),
-				     watched.ingress);
-		    !kept)
-			return kept;
-	if (no_egress.empty())
-		if (auto kept = keep(Hook::attach_egress(interface, options_.tc_hook, program_.fds()), watched.egress);
-		    !kept)
-			return kept;
-	spdlog::info("attached to {} {}", interface.name, describe(watched, no_egress));
-	names_[interface.index] = interface.name;
-	watched_.emplace(interface.index, std::move(watched));
+	Watched &watched = watched_.emplace(interface.index, Watched{std::move(*presence), {}, {}, {}}).first->second;
+	const std::string_view no_egress = why_no_egress(interface, all);
+	const auto attached = [&]() -> Result<void> {
+		if (!persistence_)
+			return attach_hooks(interface, watched, no_egress);
+		auto pins = persistence_->prepare(program_, interface.index);
+		if (!pins)
+			return tl::unexpected(pins.error());
+		watched.pins = std::move(*pins);
+		return attach_hooks(interface, watched, no_egress).and_then([&] { return pin(watched); });
+	}();
+	if (!attached) {
+		undo(interface.index);
+		return attached;
+	}
+	spdlog::info("attached to {} {}{}", interface.name, describe(watched, no_egress),
+		     persistence_ && persistence_->is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
 	return {};
+}
+
+// What this agent has attached, not what it found.
+void Session::undo(unsigned ifindex)
+{
+	Watched &watched = watched_.at(ifindex);
+	if (!persistence_ || !persistence_->is_pinned(ifindex)) {
+		for (auto *hook : {&watched.ingress, &watched.egress})
+			if (*hook)
+				(*hook)->persist(false);
+		if (watched.pins)
+			static_cast<void>(watched.pins->remove());
+		program_.remove_interface(ifindex);
+	}
+	watched_.erase(ifindex);
 }
 
 // One of many that cannot be watched is a warning.
@@ -208,13 +340,68 @@ Result<void> Session::attach_all()
 	auto all = monitor_.changed();
 	if (!all)
 		return tl::unexpected(all.error());
-	if (auto attached = attach_new(*all); !attached)
+	for (const Interface &interface : *all) // before new ones get a scope
+		if (const auto known = program_.interface(interface.index))
+			last_scope_ = std::max(last_scope_, known->scope);
+	auto attached = attach_new(*all);
+	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
+		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
+	if (!attached) {
+		while (!watched_.empty())
+			undo(watched_.begin()->first);
 		return attached;
+	}
 	if (options_.any() && watched_.empty())
 		spdlog::warn("no interface is up: waiting for one");
-	if (!options_.any() && watched_.size() < options_.interfaces.size())
-		return fail("cannot attach", "one of the interfaces was deleted meanwhile");
-	return writers_.flush(stop_);
+	return persistence_ ? write_out_earlier() : writers_.flush(stop_);
+}
+
+// Of maps in another layout, and of interfaces that were deleted while no agent was there.
+Result<void> Session::write_out_earlier()
+{
+	wait_for_packets_in_flight();
+	const nanoseconds wall_offset = wall_clock_offset();
+	Result<void> written;
+	auto drained = persistence_->drain_others(program_, options_.config, [&](const tcpwin_record &record) {
+		writers_.flow(make_flow_record(record, options_.config, wall_offset, interface_name(record.flow.ifindex)));
+		if (auto flushed = writers_.flush_if_large(stop_); !flushed)
+			written = flushed;
+	});
+	if (auto flushed = writers_.flush(stop_); !flushed)
+		written = flushed;
+	if (!drained || !written)
+		return drained ? written : drained;
+	persistence_->remove_others();
+	for (const PinnedInterface &gone : persistence_->gone()) {
+		if (const auto known = program_.interface(gone.ifindex()))
+			names_[gone.ifindex()] = known->name;
+		if (auto forgotten = forget(gone.ifindex()); !forgotten)
+			return forgotten;
+		static_cast<void>(gone.remove());
+	}
+	return {};
+}
+
+Needs Session::needs() const
+{
+	const auto is_filter = [](const std::optional<Hook> &hook) {
+		return hook && hook->attachment() == Attachment::clsact;
+	};
+	const auto by_filter = [&](const auto &entry) {
+		return is_filter(entry.second.ingress) || is_filter(entry.second.egress);
+	};
+	return {.attach_more = options_.any(),
+		.detach_by_netlink = !persistence_ && std::ranges::any_of(watched_, by_filter),
+		.pin_more = persistence_ && options_.any()};
+}
+
+void Session::drop_privileges()
+{
+	if (options_.any())
+		process_ = Presence::of_process();
+	const auto still_works = [this] { return program_.sweep(sweep_now()) && program_.counters(); };
+	if (auto dropped = tcpwin::drop_privileges(needs(), still_works); !dropped)
+		spdlog::warn("{}", dropped.error().sentence());
 }
 
 std::string_view Session::interface_name(unsigned ifindex) const
@@ -223,12 +410,23 @@ std::string_view Session::interface_name(unsigned ifindex) const
 	return found == names_.end() ? std::string_view("?") : found->second;
 }
 
+// What a persistent agent could not write stays in the ring buffer, for the next one.
+Result<void> Session::commit(Result<void> written)
+{
+	failed_ = failed_ || !written;
+	if (!failed_ || !persistence_)
+		program_.commit();
+	return written;
+}
+
 Result<void> Session::write_records()
 {
 	const nanoseconds wall_offset = wall_clock_offset();
 	Result<void> written;
 	const auto flush_if_large = [&] {
-		if (auto flushed = writers_.flush_if_large(stop_); !flushed)
+		if (!writers_.is_large())
+			return;
+		if (auto flushed = commit(writers_.flush(stop_)); !flushed)
 			written = flushed;
 	};
 	program_.drain([&](const tcpwin_record &record) {
@@ -240,7 +438,7 @@ Result<void> Session::write_records()
 		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
 		flush_if_large();
 	});
-	if (auto flushed = writers_.flush(stop_); !flushed)
+	if (auto flushed = commit(writers_.flush(stop_)); !flushed)
 		return flushed;
 	return written;
 }
@@ -276,14 +474,6 @@ Result<void> Session::sweep(tcpwin_sweep request)
 	}
 }
 
-tcpwin_sweep sweep_now()
-{
-	tcpwin_sweep request{};
-	request.now_ns = TCPWIN_CLOCK_NOW;
-	request.linger_ns = static_cast<__u64>(linger.count());
-	return request;
-}
-
 // A million flows that go on cost nothing here, where a sweep would take a tenth of a second.
 Result<void> Session::sweep_if_due()
 {
@@ -300,7 +490,11 @@ Result<void> Session::sweep_if_due()
 // The kernel has detached the programs of a deleted interface; a flow that others saw as well begins anew.
 Result<void> Session::forget(unsigned ifindex)
 {
-	watched_.erase(ifindex);
+	if (const auto watched = watched_.find(ifindex); watched != watched_.end()) {
+		if (watched->second.pins) // no longer ours to remove, perhaps: the next agent does it
+			static_cast<void>(watched->second.pins->remove());
+		watched_.erase(watched);
+	}
 	program_.remove_interface(ifindex);
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
@@ -351,21 +545,23 @@ Result<void> Session::wait(Clock::time_point until)
 	const auto left = std::max<nanoseconds>(until - Clock::now(), 0ns);
 	const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
 	const timespec timeout{seconds.count(), (left - seconds).count()};
+	const auto [records, packets] = program_.ring_fds();
 	pollfd fds[] = {{stop_.fd(), POLLIN, 0},
-			{program_.ring_fd(), POLLIN, 0},
 			{monitor_.fd(), POLLIN, 0},
-			{writers_.watched_fd(), 0, 0}};
+			{writers_.watched_fd(), 0, 0},
+			{records, POLLIN, 0},
+			{packets, POLLIN, 0}};
 
 	if (ppoll(fds, std::size(fds), &timeout, nullptr) < 0 && errno != EINTR)
 		return fail("cannot wait for packets", describe_errno(errno));
 	if (fds[0].revents)
 		stop_.collect();
-	if (fds[3].revents & POLLERR)
+	if (fds[2].revents & POLLERR)
 		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has gone");
-	if (fds[2].revents)
+	if (fds[1].revents)
 		if (auto followed = follow_interfaces(); !followed)
 			return followed;
-	return fds[1].revents ? write_records() : Result<void>{};
+	return fds[3].revents || fds[4].revents ? write_records() : Result<void>{};
 }
 
 Result<void> Session::watch()
@@ -387,8 +583,21 @@ Result<void> Session::watch()
 	return {};
 }
 
+// Flows that are alive go on; what could not be written waits for the next agent.
+Result<void> Session::leave()
+{
+	auto swept = failed_ ? Result<void>{} : sweep(sweep_now());
+	for (const auto &[ifindex, watched] : watched_)
+		spdlog::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
+			     interface_name(ifindex));
+	watched_.clear();
+	return swept;
+}
+
 Result<void> Session::finish()
 {
+	if (persistence_)
+		return leave();
 	watched_.clear();
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
@@ -403,7 +612,23 @@ std::string Session::report()
 		spdlog::error("{}", counters.error().sentence());
 		return {};
 	}
-	return format_report(writers_.totals(), *counters, options_.config, program_.max_flows());
+	std::string text = format_report(writers_.totals(), *counters, options_.config, program_.max_flows());
+	if (persistence_)
+		text += fmt::format("Flows still in the table: {}\n", program_.live_flows());
+	return text;
+}
+
+// Without --persistent: nothing.
+Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, InterfaceMonitor &monitor)
+{
+	if (!options.persistent)
+		return std::nullopt;
+	auto all = monitor.changed();
+	if (!all)
+		return tl::unexpected(all.error());
+	return Persistence::open(options.bpffs, *all, [&](const Interface &interface) {
+		return options.any() || is_named(options, interface);
+	});
 }
 
 // Before anything is loaded or opened.
@@ -435,19 +660,27 @@ Result<void> attach(const AttachOptions &options)
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
+	auto persistence = find_earlier(options, *monitor);
+	if (!persistence)
+		return tl::unexpected(persistence.error());
 	auto program = Program::load({.max_flows = options.max_flows,
 				      .config = options.config,
 				      .report_packets = !options.packets.empty(),
-				      .per_interface = options.per_interface});
+				      .per_interface = options.per_interface,
+				      .adopted = *persistence ? (*persistence)->adopted() : nullptr});
 	if (!program)
 		return tl::unexpected(program.error());
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());
 
-	Session session(options, std::move(*stop), std::move(*monitor), std::move(*writers), std::move(*program));
+	if (program->max_flows() != options.max_flows)
+		spdlog::warn("the flow table that is taken over keeps its {} entries", program->max_flows());
+	Session session(options, std::move(*stop), std::move(*monitor), std::move(*writers), std::move(*program),
+			std::move(*persistence));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
+	session.drop_privileges();
 	auto result = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)

@@ -9,9 +9,12 @@
 #include <spdlog/spdlog.h>
 
 #include "attach.hpp"
+#include "bpf/log.hpp"
 #include "check.hpp"
+#include "detach.hpp"
 #include "options.hpp"
 #include "replay.hpp"
+#include "status.hpp"
 
 namespace {
 
@@ -68,7 +71,13 @@ Result<Exit> run(int argc, char **argv)
 	}
 	if (auto *check_options = std::get_if<CheckOptions>(&*options))
 		return check(*check_options);
+	if (auto *status_options = std::get_if<StatusOptions>(&*options))
+		return status(*status_options);
 	const auto success = [] { return Exit::success; };
+	if (auto *detach_options = std::get_if<DetachOptions>(&*options)) {
+		spdlog::set_level(level_of(detach_options->verbosity));
+		return detach(*detach_options).map(success);
+	}
 	if (auto *replay_options = std::get_if<ReplayOptions>(&*options)) {
 		spdlog::set_level(level_of(replay_options->verbosity));
 		return replay(*replay_options).map(success);
@@ -84,6 +93,7 @@ int main(int argc, char **argv)
 {
 	keep_standard_descriptors();
 	log_to_stderr();
+	log_libbpf();
 	auto result = run(argc, argv);
 	if (result)
 		return static_cast<int>(*result);

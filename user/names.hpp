@@ -70,4 +70,10 @@ inline constexpr CounterName verdict_names[] = {
 #undef X
 };
 
+inline constexpr CounterName event_names[] = {
+#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
+	TCPWIN_EVENTS(X)
+#undef X
+};
+
 } // namespace tcpwin

@@ -67,6 +67,26 @@ Examples:
 
 Exit codes: 0 attach would work, 1 could not be told, 2 wrong usage, 69 it would fail.)";
 
+constexpr auto status_examples = R"(Examples:
+  # What is attached in this network namespace, by agents that run or that left it
+  sudo tcpwin-agent status
+
+  # For programs: one JSON object an interface
+  sudo tcpwin-agent status --json
+
+Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
+
+constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. A running agent is ended by a signal, first.
+
+Examples:
+  # Detach from all interfaces, and write what was left
+  sudo tcpwin-agent detach --output flows.json
+
+  # From one of them
+  sudo tcpwin-agent detach eth0
+
+Exit codes: 0 done, 1 something is still left, 2 wrong usage, 77 no permission.)";
+
 // No type of its own: it would stand in the help of each option that has it.
 const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
 			       "");
@@ -139,24 +159,41 @@ void add_choice(CLI::App &app, const std::string &name, T &target, const std::ma
 		->default_str(initial);
 }
 
-void add_common(CLI::App &app, CommonOptions &options)
+void add_bpffs(CLI::App &app, std::string &bpffs)
+{
+	app.add_option("--bpffs", bpffs, "Where what is persistent is pinned: a mounted bpffs")
+		->check(not_empty)
+		->type_name("DIR")
+		->capture_default_str();
+}
+
+void add_verbosity(CLI::App &app, Verbosity &verbosity)
+{
+	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { verbosity = Verbosity::quiet; },
+					    "Only errors on stderr, no end report");
+	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; },
+			      "More on stderr, the kernel verifier's log included")
+		->excludes(quiet);
+}
+
+void add_flow_output(CLI::App &app, CommonOptions &options)
 {
 	app.add_option("-o,--output", options.output, "File for the flow records, - for standard output")
 		->check(not_empty)
 		->type_name("FILE")
 		->capture_default_str();
+	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
+			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
+}
+
+void add_common(CLI::App &app, CommonOptions &options)
+{
+	add_flow_output(app, options);
 	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
 		->check(not_empty)
 		->type_name("FILE");
-	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
-			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
 	add_state_machine(app, options.config);
-
-	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { options.verbosity = Verbosity::quiet; },
-					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { options.verbosity = Verbosity::verbose; },
-			      "More on stderr, the kernel verifier's log included")
-		->excludes(quiet);
+	add_verbosity(app, options.verbosity);
 }
 
 void add_max_flows(CLI::App &app, std::uint32_t &max_flows)
@@ -190,6 +227,10 @@ void add_attach(CLI::App &app, AttachOptions &options)
 			   "How tc programs are attached: TCX (Linux 6.6), clsact (any), or TCX if it can be had", "HOOK");
 	app.add_flag("--per-interface", options.per_interface,
 		     "Keep the flows of each interface apart (with address translation, for instance)");
+	app.add_flag("--persistent", options.persistent,
+		     "What is attached and counted outlives the agent, and the next 'attach --persistent' goes on with "
+		     "it; files are appended to");
+	add_bpffs(app, options.bpffs);
 	add_duration(app, "--duration", nanoseconds(0), "End after this time (default: never)",
 		     [&](nanoseconds value) { options.duration = value; });
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
@@ -227,6 +268,24 @@ void add_check(CLI::App &app, CheckOptions &options)
 	app.footer(check_examples);
 }
 
+void add_status(CLI::App &app, StatusOptions &options)
+{
+	app.add_option("IFACE", options.interfaces, "Only these interfaces")->check(not_empty);
+	app.add_flag("--json", options.json, "One JSON object an interface");
+	add_bpffs(app, options.bpffs);
+	app.footer(status_examples);
+}
+
+void add_detach(CLI::App &app, DetachOptions &options)
+{
+	app.add_option("IFACE", options.interfaces, "Only these interfaces (default: all)")->check(not_empty);
+	add_flow_output(app, options);
+	add_bpffs(app, options.bpffs);
+	add_verbosity(app, options.verbosity);
+	options.append = true;
+	app.footer(detach_examples);
+}
+
 } // namespace
 
 Result<Command> parse_options(int argc, const char *const *argv)
@@ -234,6 +293,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	AttachOptions attach_options;
 	ReplayOptions replay_options;
 	CheckOptions check_options;
+	StatusOptions status_options;
+	DetachOptions detach_options;
 	CLI::App app(description, "tcpwin-agent");
 	const std::string version = "tcpwin-agent " TCPWIN_VERSION;
 	app.set_version_flag("--version", version);
@@ -244,11 +305,15 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
 	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
 	CLI::App *check = app.add_subcommand("check", "Say what kernel, user and interface allow");
-	for (CLI::App *command : {attach, replay, check})
+	CLI::App *status = app.add_subcommand("status", "Show what is attached, and what it has counted");
+	CLI::App *detach = app.add_subcommand("detach", "Detach what persistent agents left, and write its flows");
+	for (CLI::App *command : {attach, replay, check, status, detach})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
 	add_check(*check, check_options);
+	add_status(*status, status_options);
+	add_detach(*detach, detach_options);
 
 	try {
 		app.parse(argc, argv);
@@ -258,7 +323,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay, check})
+		for (const CLI::App *command : {attach, replay, check, status, detach})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -270,6 +335,11 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		return replay_options;
 	if (check->parsed())
 		return check_options;
+	if (status->parsed())
+		return status_options;
+	if (detach->parsed())
+		return detach_options;
+	attach_options.append = attach_options.persistent;
 	remove_repeated(attach_options.interfaces);
 	if (attach_options.any() && attach_options.interfaces.size() > 1)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",

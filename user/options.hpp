@@ -13,6 +13,7 @@
 #include <tcpwin/types.h>
 
 #include "bpf/hook.hpp"
+#include "bpf/pins.hpp"
 #include "check.hpp"
 #include "error.hpp"
 #include "sinks/format.hpp"
@@ -25,6 +26,7 @@ enum class Verbosity { quiet, normal, verbose };
 struct CommonOptions {
 	std::string output = "-";
 	std::string packets; // file for packet records, or empty
+	bool append = false; // go on with files that exist
 	Format format = Format::json;
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -37,6 +39,8 @@ struct AttachOptions : CommonOptions {
 	std::vector<std::string> interfaces;
 	Directions directions = Directions::both;
 	bool per_interface = false; // flows of each interface apart
+	bool persistent = false;    // what is attached outlives the agent
+	std::string bpffs = default_bpffs;
 	IngressMode mode = IngressMode::automatic;
 	TcHook tc_hook = TcHook::automatic;
 	std::optional<std::chrono::nanoseconds> duration;
@@ -44,6 +48,17 @@ struct AttachOptions : CommonOptions {
 
 	// All that are up, as they come and go.
 	bool any() const { return std::find(interfaces.begin(), interfaces.end(), "any") != interfaces.end(); }
+};
+
+struct StatusOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
+	bool json = false;
+};
+
+struct DetachOptions : CommonOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
 };
 
 enum class EngineKind { portable, kernel };
@@ -59,7 +74,7 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, ReplayOptions, CheckOptions, Information>;
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, CheckOptions, Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "privileges.hpp"
+
 namespace tcpwin {
 namespace {
 
@@ -18,15 +20,24 @@ struct Address {
 	sockaddr_un socket{};
 	socklen_t size;
 
-	explicit Address(unsigned ifindex)
+	explicit Address(const std::string &name)
 	{
-		const std::string name = fmt::format("tcpwin-agent/{}", ifindex);
 		socket.sun_family = AF_UNIX;
 		std::copy(name.begin(), name.end(), socket.sun_path + 1); // a null byte first: abstract
 		size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
 	}
 	const sockaddr *get() const { return reinterpret_cast<const sockaddr *>(&socket); }
 };
+
+Address address_of(unsigned ifindex)
+{
+	return Address(fmt::format("tcpwin-agent/{}", ifindex));
+}
+
+Address address_of_process(pid_t process)
+{
+	return Address(fmt::format("tcpwin-agent/process/{}", process));
+}
 
 UniqueFd make_socket()
 {
@@ -45,22 +56,48 @@ std::optional<ucred> find_holder(const Address &address)
 	return holder;
 }
 
+bool listen_at(const UniqueFd &socket, const Address &address)
+{
+	return bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0;
+}
+
+// Anybody can take a name: who could not have attached must not keep us from it. Of nobody's processes, those could
+// that were root's.
+bool could_have_attached(const ucred &holder)
+{
+	if (holder.uid == 0 || (holder.uid == geteuid() && holder.uid != nobody))
+		return true;
+	const auto process = find_holder(address_of_process(holder.pid));
+	return process && process->pid == holder.pid && process->uid == 0;
+}
+
 } // namespace
+
+std::optional<pid_t> Presence::holder(unsigned ifindex)
+{
+	const auto found = find_holder(address_of(ifindex));
+	return found && could_have_attached(*found) ? std::optional(found->pid) : std::nullopt;
+}
+
+Presence Presence::of_process()
+{
+	UniqueFd socket = make_socket();
+	return Presence(listen_at(socket, address_of_process(getpid())) ? std::move(socket) : UniqueFd());
+}
 
 Result<Presence> Presence::claim(const Interface &interface)
 {
-	const Address address(interface.index);
+	const Address address = address_of(interface.index);
 	UniqueFd socket = make_socket();
 	if (!socket)
 		return fail("cannot attach to " + interface.name, describe_errno(errno));
-	if (bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0)
+	if (listen_at(socket, address))
 		return Presence(std::move(socket));
 	if (errno != EADDRINUSE)
 		return fail("cannot attach to " + interface.name, describe_errno(errno));
 
 	const auto holder = find_holder(address);
-	// Anybody can take a name: who could not have attached must not keep us from it.
-	if (holder && holder->uid != 0 && holder->uid != geteuid()) {
+	if (holder && !could_have_attached(*holder)) {
 		spdlog::warn("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
 			     interface.name);
 		return Presence(UniqueFd());

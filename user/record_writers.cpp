@@ -7,8 +7,9 @@ RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, Format
 	: flows_(std::move(flows)), packets_(std::move(packets)), flow_format_(make_flow_format(format)),
 	  packet_format_(make_packet_format(format))
 {
-	flow_format_->begin(flows_.text());
-	if (packets_)
+	if (!flows_.output().is_continued())
+		flow_format_->begin(flows_.text());
+	if (packets_ && !packets_->output().is_continued())
 		packet_format_->begin(packets_->text());
 }
 
@@ -17,12 +18,12 @@ Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
 	if (options.packets == options.output)
 		return fail("wrong usage", "--packets and --output are the same (" + options.output + ")",
 			    "send one of them to another file", Exit::usage);
-	auto flows = Output::open(options.output);
+	auto flows = Output::open(options.output, options.append);
 	if (!flows)
 		return tl::unexpected(flows.error());
 	std::optional<Writer> packet_writer;
 	if (!options.packets.empty()) {
-		auto packets = Output::open(options.packets);
+		auto packets = Output::open(options.packets, options.append);
 		if (!packets)
 			return tl::unexpected(packets.error());
 		packet_writer.emplace(std::move(*packets));

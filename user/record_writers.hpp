@@ -24,6 +24,8 @@ public:
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 
 	Result<void> flush(StopSignal &stop);
+	// Worth a flush, which bounds the memory.
+	bool is_large() const { return flows_.is_large() || (packets_ && packets_->is_large()); }
 	Result<void> flush_if_large(StopSignal &stop);
 
 	const Output &flow_output() const { return flows_.output(); }

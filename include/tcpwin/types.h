@@ -18,6 +18,13 @@
 #define TCPWIN_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
+/*
+ * Of everything below and of the maps that outlive an agent (attach --persistent).
+ * Whoever changes what they mean or how they are laid out adds one: an agent takes
+ * over the maps of its own layout, and writes out and removes those of another.
+ */
+#define TCPWIN_LAYOUT_VERSION 1
+
 #define TCPWIN_INLINE static inline __attribute__((always_inline))
 
 /* TCP flags as in octet 13 of the TCP header (RFC 9293, 3.1), in bit order. */
@@ -162,6 +169,13 @@ enum tcpwin_counter {
 struct tcpwin_counters {
 	__u64 value[TCPWIN_COUNTER_COUNT];
 	__u64 peak_flows; /* largest number of live flows that this CPU brought about */
+};
+
+/* Entries of the map of counters: those that packets write, and what an agent of another layout left. */
+enum tcpwin_counters_entry {
+	TCPWIN_COUNTERS_LIVE,
+	TCPWIN_COUNTERS_CARRIED,
+	TCPWIN_COUNTERS_ENTRIES,
 };
 
 /* An address in network order; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
@@ -318,13 +332,19 @@ struct tcpwin_sweep {
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
 
+#define TCPWIN_INTERFACE_NAME 16 /* IFNAMSIZ */
+
 /* An interface that is watched, by its index. */
 struct tcpwin_interface {
+	__u64 since_ns;   /* CLOCK_BOOTTIME when it was attached */
 	__u16 scope;      /* of the keys of its flows */
 	__u8 link_header; /* bytes before the IP header: 14 (Ethernet), or 0 */
 	__u8 ingress;     /* 1: what comes in is counted */
+	__u8 zero[4];
+	char name[TCPWIN_INTERFACE_NAME]; /* ends with a null byte */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_interface) == 2 + 2 * 1, "tcpwin_interface has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_interface) == 8 + 2 + 2 * 1 + 4 + TCPWIN_INTERFACE_NAME,
+		     "tcpwin_interface has padding");
 
 #define TCPWIN_MAX_INTERFACES 16384
 

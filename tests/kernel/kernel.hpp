@@ -15,10 +15,14 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -43,6 +47,7 @@ struct KernelSetup {
 	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
 	bool per_interface = false;
 	Clock clock = Clock::test;  // one of them, for the kernel takes time to verify each
+	std::string object = {};    // file of a BPF object to be loaded instead of ours; with the same maps and globals
 };
 
 inline uint64_t boottime_ns()
@@ -61,7 +66,8 @@ struct Drained {
 
 class Kernel {
 public:
-	explicit Kernel(const KernelSetup &setup = {}) : skeleton_(tcpwin_bpf::open())
+	explicit Kernel(const KernelSetup &setup = {})
+		: object_(read_file(setup.object)), skeleton_(open(object_))
 	{
 		if (!skeleton_)
 			fail("open the skeleton", errno);
@@ -212,6 +218,7 @@ public:
 		return sum;
 	}
 
+	const bpf_program *xdp_program() const { return skeleton_->progs.tcpwin_xdp; }
 	uint64_t counter(tcpwin_counter which) const { return counters().value[which]; }
 	tcpwin_config &config() { return skeleton_->data->config; }
 	uint64_t flows_numbered() const { return skeleton_->bss->flows_numbered; }
@@ -223,6 +230,30 @@ private:
 		void operator()(tcpwin_bpf *skeleton) const { tcpwin_bpf::destroy(skeleton); }
 		void operator()(ring_buffer *ring) const { ring_buffer__free(ring); }
 	};
+
+	static std::string read_file(const std::string &path)
+	{
+		if (path.empty())
+			return {};
+		std::ostringstream content;
+		content << std::ifstream(path, std::ios::binary).rdbuf();
+		if (content.view().empty())
+			fail(path.c_str(), ENOENT);
+		return content.str();
+	}
+
+	// Of the object's bytes, or of ours.
+	static tcpwin_bpf *open(const std::string &object)
+	{
+		if (object.empty())
+			return tcpwin_bpf::open();
+		auto *skeleton = static_cast<tcpwin_bpf *>(calloc(1, sizeof(tcpwin_bpf)));
+		if (!skeleton || tcpwin_bpf__create_skeleton(skeleton) != 0)
+			return nullptr;
+		skeleton->skeleton->data = const_cast<char *>(object.data());
+		skeleton->skeleton->data_sz = object.size();
+		return bpf_object__open_skeleton(skeleton->skeleton, nullptr) == 0 ? skeleton : nullptr;
+	}
 
 	[[noreturn]] static void fail(const char *what, int error)
 	{
@@ -257,6 +288,7 @@ private:
 		return 0;
 	}
 
+	std::string object_;
 	std::unique_ptr<tcpwin_bpf, Destroy> skeleton_;
 	std::unique_ptr<ring_buffer, Destroy> ring_;
 	Drained drained_;

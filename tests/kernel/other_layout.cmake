@@ -1,16 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-# The BPF object as another version of the agent would have it: tests/kernel/leftovers_test.cpp.
+# The BPF object as another version of the agent would have it, for tests/kernel/leftovers_test.cpp, and that agent,
+# for tests/net/test_upgrade.py.
 set(OTHER_DIR ${CMAKE_CURRENT_BINARY_DIR}/other)
 find_program(SED sed REQUIRED)
 add_custom_command(
-  OUTPUT ${OTHER_DIR}/tcpwin.bpf.o
+  OUTPUT ${OTHER_DIR}/tcpwin.bpf.o ${OTHER_DIR}/tcpwin.skel.h
   COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/include ${OTHER_DIR}/include
   COMMAND ${SED} -i -f ${CMAKE_CURRENT_LIST_DIR}/other_layout.sed ${OTHER_DIR}/include/tcpwin/types.h
   COMMAND ${CLANG} -I${OTHER_DIR}/include ${BPF_FLAGS} -c ${PROJECT_SOURCE_DIR}/bpf/tcpwin.bpf.c
           -o ${OTHER_DIR}/tcpwin.bpf.o
+  COMMAND ${BPFTOOL} gen skeleton ${OTHER_DIR}/tcpwin.bpf.o name tcpwin_bpf > ${OTHER_DIR}/tcpwin.skel.h
   DEPENDS ${BPF_SOURCES} ${CMAKE_CURRENT_LIST_DIR}/other_layout.sed
   COMMENT "Building the BPF object in another layout"
   VERBATIM)
-target_sources(kernel_tests PRIVATE ${OTHER_DIR}/tcpwin.bpf.o)
-set_source_files_properties(${OTHER_DIR}/tcpwin.bpf.o PROPERTIES EXTERNAL_OBJECT FALSE HEADER_FILE_ONLY TRUE)
+add_custom_target(other_object DEPENDS ${OTHER_DIR}/tcpwin.bpf.o ${OTHER_DIR}/tcpwin.skel.h)
+add_dependencies(kernel_tests other_object)
 target_compile_definitions(kernel_tests PRIVATE TCPWIN_OTHER_OBJECT="${OTHER_DIR}/tcpwin.bpf.o")
+
+# Everything is compiled again over the other types; speed does not matter.
+add_executable(other_agent ${LIB_SOURCES} ${PROJECT_SOURCE_DIR}/user/main.cpp)
+add_dependencies(other_agent other_object)
+target_include_directories(other_agent PRIVATE ${OTHER_DIR}/include ${PROJECT_SOURCE_DIR}/user)
+target_include_directories(other_agent SYSTEM PRIVATE ${OTHER_DIR})
+target_compile_options(other_agent PRIVATE -O0 -g0 -Wno-error)
+get_target_property(TCPWIN_DEFINITIONS tcpwin COMPILE_DEFINITIONS)
+get_target_property(TCPWIN_LIBRARIES tcpwin LINK_LIBRARIES)
+target_compile_definitions(other_agent PRIVATE ${TCPWIN_DEFINITIONS})
+target_include_directories(other_agent SYSTEM PRIVATE ${EXPECTED_INCLUDE_DIR})
+target_link_libraries(other_agent PRIVATE ${TCPWIN_LIBRARIES})

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes include/tcpwin/types.h of another version: members and counters that are
 # new, in another order, of another width.
-s/_Static_assert(condition, text)/_Static_assert(1, text)/
+s/_assert(condition, text)$/_assert(1, text)/
+s/^#define TCPWIN_LAYOUT_VERSION .*/#define TCPWIN_LAYOUT_VERSION 999/
 s/^\tX(FLOWS_CREATED,/\tX(NOVELTY, "novelty", "what we do not know") \\\n&/
 /^struct tcpwin_key {/,/^}/ {
 	/^\t__u16 vlan;/d

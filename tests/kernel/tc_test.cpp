@@ -11,7 +11,16 @@ namespace tcpwin::test {
 namespace {
 
 constexpr bool ingress = false, egress = true;
-constexpr tcpwin_interface both_ways = {.scope = 0, .link_header = TCPWIN_ETHERNET_HEADER, .ingress = 1};
+tcpwin_interface make_interface(uint16_t scope, uint8_t ingress)
+{
+	tcpwin_interface interface = {};
+	interface.scope = scope;
+	interface.link_header = TCPWIN_ETHERNET_HEADER;
+	interface.ingress = ingress;
+	return interface;
+}
+
+const tcpwin_interface both_ways = make_interface(0, 1);
 
 Bytes from_client(size_t payload = 0)
 {
@@ -84,7 +93,7 @@ TEST_F(TcTest, ForwardedFrameIsCountedWhereItCameIn)
 
 TEST_F(TcTest, ForwardedFrameCountsIfItCameInUnwatched)
 {
-	load({.scope = 0, .link_header = TCPWIN_ETHERNET_HEADER, .ingress = 0});
+	load(make_interface(0, 0));
 	context_.ingress_ifindex = loopback;
 	kernel_->run_tc(egress, from_client(), context_);
 	EXPECT_EQ(only_flow().direction[0].packets, 1u);
@@ -93,7 +102,7 @@ TEST_F(TcTest, ForwardedFrameCountsIfItCameInUnwatched)
 
 TEST_F(TcTest, ForwardedFrameCountsAgainIfInterfacesAreApart)
 {
-	load({.scope = 4, .link_header = TCPWIN_ETHERNET_HEADER, .ingress = 1}, true);
+	load(make_interface(4, 1), true);
 	context_.ingress_ifindex = loopback;
 	kernel_->run_tc(egress, from_client(), context_);
 	EXPECT_EQ(kernel_->flows().begin()->first.scope, 4);

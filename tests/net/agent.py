@@ -72,9 +72,9 @@ class Outcome:
 class Agent:
     """`tcpwin-agent attach`, running. Standard output and error go to files of `directory`."""
 
-    def __init__(self, namespace, *arguments, directory, stdout=None, prefix=()):
+    def __init__(self, namespace, *arguments, directory, stdout=None, prefix=(), binary=BINARY):
         self.out, self.err = directory / "stdout", directory / "stderr"
-        command = namespace.inside(*prefix, BINARY, "attach", *arguments)
+        command = namespace.inside(*prefix, binary, "attach", *arguments)
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=err)
 

@@ -16,6 +16,7 @@
 #include "bpf/features.hpp"
 #include "bpf/program_name.hpp"
 #include "net/netlink.hpp"
+#include "net/tc_programs.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
@@ -126,7 +127,8 @@ int Filter::attach(unsigned ifindex, Direction direction, int program_fd, __u32 
 	if (int error = bpf_tc_hook_create(&hook); error && error != -EEXIST)
 		return error;
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_query(&hook, &query) == 0 && !program_name(query.prog_id).starts_with(our_prefix)) {
+	if (bpf_tc_query(&hook, &query) == 0 &&
+	    !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix)) {
 		*present = query.prog_id;
 		return -EEXIST;
 	}
@@ -171,10 +173,11 @@ struct Hook::Attached {
 	UniqueFd link;
 	unsigned ifindex;
 	Direction direction;
+	bool stays = false;
 
 	~Attached()
 	{
-		if (!link)
+		if (!link && !stays)
 			Filter::detach(ifindex, direction);
 	}
 };
@@ -187,6 +190,34 @@ Hook::Hook(Attachment attachment, std::unique_ptr<Attached> attached, std::strin
 Hook::Hook(Hook &&) noexcept = default;
 Hook &Hook::operator=(Hook &&) noexcept = default;
 Hook::~Hook() = default;
+
+void Hook::persist(bool stays)
+{
+	attached_->stays = stays;
+}
+
+int Hook::link_fd() const
+{
+	return attached_->link.get();
+}
+
+Result<Hook> Hook::adopt(const Interface &interface, Attachment attachment, UniqueFd link, int program_fd)
+{
+	if (int error = bpf_link_update(link.get(), program_fd, nullptr))
+		return explain(interface, attachment, error);
+	return Hook(attachment,
+		    std::unique_ptr<Attached>(new Attached{std::move(link), interface.index, Direction::ingress}));
+}
+
+bool remove_stale_filter(unsigned ifindex, Direction direction)
+{
+	bpf_tc_hook hook = make_hook(ifindex, attach_point(direction));
+	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
+	if (bpf_tc_query(&hook, &query) != 0 || !program_name(query.prog_id).starts_with(our_prefix))
+		return false;
+	Filter::detach(ifindex, direction);
+	return true;
+}
 
 Result<Hook> Hook::attach_xdp(const Interface &interface, Attachment attachment, int program_fd)
 {

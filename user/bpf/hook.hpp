@@ -7,6 +7,7 @@
 
 #include "error.hpp"
 #include "net/interface.hpp"
+#include "unique_fd.hpp"
 
 namespace tcpwin {
 
@@ -29,6 +30,9 @@ struct ProgramFds {
 	int tc_egress;
 };
 
+// Those that are links.
+constexpr Attachment link_attachments[] = {Attachment::xdp_native, Attachment::xdp_generic, Attachment::tcx};
+
 class Hook {
 public:
 	// Errors of both: a program of somebody else (by name and id), no permission, what the kernel or driver refuses.
@@ -36,11 +40,18 @@ public:
 					   const ProgramFds &programs);
 	static Result<Hook> attach_egress(const Interface &interface, TcHook tc_hook, const ProgramFds &programs);
 
+	// Goes on with the link of an earlier agent, which from then on runs this program. No packet goes uncounted.
+	static Result<Hook> adopt(const Interface &interface, Attachment attachment, UniqueFd link, int program_fd);
+
+	// Whether what it is attached to stays so when the object goes; a link has to be pinned for that.
+	void persist(bool stays);
+
 	Hook(Hook &&) noexcept;
 	Hook &operator=(Hook &&) noexcept;
 	~Hook();
 
 	Attachment attachment() const { return attachment_; }
+	int link_fd() const; // -1: clsact has none
 	const std::string &fallback() const { return fallback_; } // why nothing better, or empty
 
 private:
@@ -55,5 +66,8 @@ private:
 	std::unique_ptr<Attached> attached_;
 	std::string fallback_;
 };
+
+// Removes the clsact filter that an agent left behind; false: there is none.
+bool remove_stale_filter(unsigned ifindex, Direction direction);
 
 } // namespace tcpwin

@@ -138,6 +138,20 @@ Result<BtfPtr> own_btf()
 	return fail("cannot read the agent's own types", describe_errno(errno));
 }
 
+Result<std::size_t> variable_offset(const btf *types, const std::string &name)
+{
+	const int variable = btf__find_by_name_kind(types, name.c_str(), BTF_KIND_VAR);
+	for (__u32 id = 1; variable > 0 && id < btf__type_cnt(types); id++) {
+		const btf_type *section = btf__type_by_id(types, id);
+		if (!btf_is_datasec(section))
+			continue;
+		for (__u32 i = 0; i < btf_vlen(section); i++)
+			if (btf_var_secinfos(section)[i].type == static_cast<__u32>(variable))
+				return btf_var_secinfos(section)[i].offset;
+	}
+	return missing("variable", name, true);
+}
+
 // Collects the steps.
 class StructReader::Matcher {
 public:

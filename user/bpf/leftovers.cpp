@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <tcpwin/flow.h>
 
+#include "bpf/counters.hpp"
 #include "bpf/layout.hpp"
 #include "bpf/ring.hpp"
 
@@ -29,9 +32,9 @@ struct Types {
 	BtfPtr theirs;
 	BtfPtr ours;
 
-	static Result<Types> of_map(int map_fd)
+	static Result<Types> of_map(int map_fd, bool own_layout)
 	{
-		auto theirs = map_btf(map_fd);
+		auto theirs = own_layout ? own_btf() : map_btf(map_fd);
 		if (!theirs)
 			return tl::unexpected(theirs.error());
 		auto ours = own_btf();
@@ -46,7 +49,8 @@ struct Types {
 	}
 };
 
-Result<void> check_size(int map_fd, std::size_t key_size, std::size_t value_size)
+// Error: its entries are of other sizes.
+Result<bpf_map_info> map_info(int map_fd, std::size_t key_size, std::size_t value_size)
 {
 	bpf_map_info info{};
 	__u32 info_size = sizeof(info);
@@ -55,7 +59,7 @@ Result<void> check_size(int map_fd, std::size_t key_size, std::size_t value_size
 	if (info.key_size != key_size || info.value_size != value_size)
 		return fail("cannot read the maps of the last agent",
 			    "their types are of another size than their entries");
-	return {};
+	return info;
 }
 
 Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_size, const auto &take)
@@ -92,14 +96,20 @@ Result<void> drain_ring(int records_fd, const Types &types, const TakeRecord &ta
 	return {};
 }
 
-Result<void> drain_table(int flows_fd, const Types &types, std::uint64_t now_ns, const TakeRecord &take)
+tcpwin_end_reason end_reason(const tcpwin_flow &flow, const tcpwin_config &config, std::uint64_t now_ns)
+{
+	return tcpwin_is_expired(&flow, &config, now_ns) ? tcpwin_expiry_reason(&flow, &config) : TCPWIN_END_SHUTDOWN;
+}
+
+Result<void> drain_table(int flows_fd, const Types &types, const tcpwin_config &config, std::uint64_t now_ns,
+			 const TakeRecord &take)
 {
 	auto key_reader = types.reader("tcpwin_key");
 	auto flow_reader = types.reader("tcpwin_flow");
 	if (!key_reader || !flow_reader)
 		return tl::unexpected(key_reader ? flow_reader.error() : key_reader.error());
-	if (auto checked = check_size(flows_fd, key_reader->size(), flow_reader->size()); !checked)
-		return checked;
+	if (auto info = map_info(flows_fd, key_reader->size(), flow_reader->size()); !info)
+		return tl::unexpected(info.error());
 
 	return for_each_entry(flows_fd, key_reader->size(), flow_reader->size(), [&](Bytes key, Bytes flow) {
 		tcpwin_record record{};
@@ -108,51 +118,127 @@ Result<void> drain_table(int flows_fd, const Types &types, std::uint64_t now_ns,
 			return;
 		key_reader->read(key, &record.key);
 		record.now_ns = now_ns;
-		record.reason = TCPWIN_END_SHUTDOWN;
+		record.reason = end_reason(record.flow, config, now_ns);
 		take(record);
 	});
 }
 
+// The bytes of a global variable, and what follows it in its map.
+Result<std::vector<std::uint8_t>> read_variable(int map_fd, const Types &types, const std::string &name,
+						std::size_t size)
+{
+	constexpr auto what = "cannot read the variables of the last agent";
+	auto offset = variable_offset(types.theirs.get(), name);
+	if (!offset)
+		return tl::unexpected(offset.error());
+	bpf_map_info info{};
+	__u32 info_size = sizeof(info);
+	if (bpf_obj_get_info_by_fd(map_fd, &info, &info_size) != 0)
+		return fail(what, describe_errno(errno));
+	if (*offset + size > info.value_size)
+		return fail(what, "their map is too small");
+	std::vector<std::uint8_t> value(info.value_size);
+	const std::uint32_t only = 0;
+	if (int error = bpf_map_lookup_elem(map_fd, &only, value.data()))
+		return fail(what, describe_errno(error));
+	value.erase(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(*offset));
+	return value;
+}
+
 } // namespace
 
-Result<void> drain_leftovers(const Leftovers &leftovers, std::uint64_t now_ns, const TakeRecord &take)
+Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
+			     const TakeRecord &take)
 {
-	auto types = Types::of_map(leftovers.flows_fd);
+	auto types = Types::of_map(leftovers.flows_fd, leftovers.own_layout);
 	if (!types)
 		return tl::unexpected(types.error());
 	if (auto drained = drain_ring(leftovers.records_fd, *types, take); !drained)
 		return drained;
-	return drain_table(leftovers.flows_fd, *types, now_ns, take);
+	return drain_table(leftovers.flows_fd, *types, config, now_ns, take);
 }
 
-Result<tcpwin_counters> read_counters(int counters_fd)
+Result<tcpwin_counters> read_counters(const Leftovers &leftovers)
 {
-	auto types = Types::of_map(counters_fd);
+	constexpr auto what = "cannot read the counters of the last agent";
+	auto types = Types::of_map(leftovers.counters_fd, leftovers.own_layout);
 	if (!types)
 		return tl::unexpected(types.error());
 	auto reader = types->reader("tcpwin_counters", "tcpwin_counter");
 	if (!reader)
 		return tl::unexpected(reader.error());
-	const std::uint32_t only = 0;
-	if (auto checked = check_size(counters_fd, sizeof(only), reader->size()); !checked)
-		return tl::unexpected(checked.error());
+	auto info = map_info(leftovers.counters_fd, sizeof(std::uint32_t), reader->size());
+	if (!info)
+		return tl::unexpected(info.error());
 	const int cpus = libbpf_num_possible_cpus();
 	if (cpus < 0)
-		return fail("cannot read the counters of the last agent", describe_errno(cpus));
+		return fail(what, describe_errno(cpus));
 
 	const std::size_t stride = (reader->size() + 7) / 8 * 8;
 	std::vector<std::uint8_t> each(static_cast<std::size_t>(cpus) * stride);
-	if (int error = bpf_map_lookup_elem(counters_fd, &only, each.data()))
-		return fail("cannot read the counters of the last agent", describe_errno(error));
 	tcpwin_counters sum{};
-	for (std::size_t i = 0; i < each.size(); i += stride) {
-		tcpwin_counters cpu;
-		reader->read(Bytes(&each[i], reader->size()), &cpu);
-		for (int counter = 0; counter < TCPWIN_COUNTER_COUNT; counter++)
-			sum.value[counter] += cpu.value[counter];
-		sum.peak_flows = std::max(sum.peak_flows, cpu.peak_flows);
+	for (std::uint32_t entry = 0; entry < info->max_entries; entry++) {
+		if (int error = bpf_map_lookup_elem(leftovers.counters_fd, &entry, each.data()))
+			return fail(what, describe_errno(error));
+		for (std::size_t i = 0; i < each.size(); i += stride) {
+			tcpwin_counters cpu;
+			reader->read(Bytes(&each[i], reader->size()), &cpu);
+			add_counters(sum, cpu);
+		}
 	}
 	return sum;
+}
+
+Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &leftovers)
+{
+	auto types = Types::of_map(leftovers.interfaces_fd, leftovers.own_layout);
+	if (!types)
+		return tl::unexpected(types.error());
+	auto reader = types->reader("tcpwin_interface");
+	if (!reader)
+		return tl::unexpected(reader.error());
+	if (auto info = map_info(leftovers.interfaces_fd, sizeof(unsigned), reader->size()); !info)
+		return tl::unexpected(info.error());
+	std::map<unsigned, tcpwin_interface> all;
+	auto read = for_each_entry(leftovers.interfaces_fd, sizeof(unsigned), reader->size(), [&](Bytes key, Bytes value) {
+		unsigned ifindex = 0;
+		std::memcpy(&ifindex, key.data(), sizeof(ifindex));
+		tcpwin_interface &interface = all[ifindex];
+		reader->read(value, &interface);
+		interface.name[sizeof(interface.name) - 1] = '\0';
+	});
+	if (!read)
+		return tl::unexpected(read.error());
+	return all;
+}
+
+Result<tcpwin_config> read_config(const Leftovers &leftovers)
+{
+	auto types = Types::of_map(leftovers.data_fd, leftovers.own_layout);
+	if (!types)
+		return tl::unexpected(types.error());
+	auto reader = types->reader("tcpwin_config");
+	if (!reader)
+		return tl::unexpected(reader.error());
+	auto bytes = read_variable(leftovers.data_fd, *types, "config", reader->size());
+	if (!bytes)
+		return tl::unexpected(bytes.error());
+	tcpwin_config config;
+	reader->read(*bytes, &config);
+	return config;
+}
+
+Result<std::uint64_t> read_live_flows(const Leftovers &leftovers)
+{
+	auto types = Types::of_map(leftovers.bss_fd, leftovers.own_layout);
+	if (!types)
+		return tl::unexpected(types.error());
+	std::uint64_t flows = 0;
+	auto bytes = read_variable(leftovers.bss_fd, *types, "live_flows", sizeof(flows));
+	if (!bytes)
+		return tl::unexpected(bytes.error());
+	std::memcpy(&flows, bytes->data(), sizeof(flows));
+	return flows;
 }
 
 } // namespace tcpwin

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent of any layout left behind in its pinned maps, when no program writes them any more.
+// What an agent of any layout has in its maps: to be drained when no program writes them any more, else to be looked at.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 
 #include "error.hpp"
 
@@ -16,15 +17,24 @@ struct Leftovers {
 	int flows_fd;
 	int records_fd;
 	int counters_fd;
+	int interfaces_fd = -1;
+	int data_fd = -1;
+	int bss_fd = -1;
+	bool own_layout = false; // then the maps are read without asking for their types
 };
 
 // Hands over the records of the ring buffer, then one of each flow that has none yet, as of an agent that shuts down.
-// Takes nothing away: until the caller has written them and removed the maps, they are all there again. Needs
-// CAP_SYS_ADMIN, see map_btf.
-Result<void> drain_leftovers(const Leftovers &leftovers, std::uint64_t now_ns,
+// Takes nothing away: until the caller has written them and removed the maps, they are all there again. Maps of another
+// layout need CAP_SYS_ADMIN, see map_btf.
+Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
 			     const std::function<void(const tcpwin_record &)> &take);
 
 // Sum over the CPUs, of the counters that we know; as Program::counters.
-Result<tcpwin_counters> read_counters(int counters_fd);
+Result<tcpwin_counters> read_counters(const Leftovers &leftovers);
+// By interface index.
+Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &leftovers);
+Result<tcpwin_config> read_config(const Leftovers &leftovers);
+// Flows in the table that have no record yet.
+Result<std::uint64_t> read_live_flows(const Leftovers &leftovers);
 
 } // namespace tcpwin

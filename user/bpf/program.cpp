@@ -10,9 +10,9 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 #include <tcpwin.skel.h>
 
+#include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "unique_fd.hpp"
 
@@ -22,27 +22,18 @@ namespace {
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
-// The verifier's log comes as one text, which can be long.
-int log_libbpf(libbpf_print_level, const char *format, va_list arguments)
-{
-	if (!spdlog::should_log(spdlog::level::debug))
-		return 0;
-	va_list again;
-	va_copy(again, arguments);
-	std::string text(static_cast<std::size_t>(std::max(0, vsnprintf(nullptr, 0, format, again))), '\0');
-	va_end(again);
-	vsnprintf(text.data(), text.size() + 1, format, arguments);
-	while (!text.empty() && text.back() == '\n')
-		text.pop_back();
-	spdlog::debug("{}", text);
-	return 0;
-}
-
 std::uint64_t boottime_ns()
 {
 	timespec now{};
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// In the order of pinned_maps.
+std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
+{
+	const auto &maps = skeleton->maps;
+	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.data, maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -63,54 +54,32 @@ tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 
 } // namespace
 
-// Two buffers, each with a reader of its own, so that packets never stand in the way of records.
-struct Program::Ring {
-	ring_buffer *records = nullptr;
-	ring_buffer *packets = nullptr;
-	UniqueFd poll; // both
-	const TakeRecord *take_record = nullptr;
-	const TakePacket *take_packet = nullptr;
-	bool table_full = false;
-
-	static int on_record(void *context, void *data, std::size_t size)
-	{
-		auto *ring = static_cast<Ring *>(context);
-		if (size == sizeof(tcpwin_record))
-			(*ring->take_record)(*static_cast<const tcpwin_record *>(data));
-		else if (size == sizeof(tcpwin_table_full))
-			ring->table_full = true;
-		return 0;
-	}
-
-	static int on_packet(void *context, void *data, std::size_t)
-	{
-		(*static_cast<Ring *>(context)->take_packet)(*static_cast<const tcpwin_packet_event *>(data));
-		return 0;
-	}
-};
-
 void Program::Skeleton::operator()(tcpwin_bpf *skeleton) const
 {
 	tcpwin_bpf__destroy(skeleton);
 }
 
-void Program::RingDeleter::operator()(Ring *ring) const
-{
-	ring_buffer__free(ring->records);
-	ring_buffer__free(ring->packets);
-	delete ring;
-}
-
 Result<Program> Program::load(const ProgramOptions &options)
 {
-	libbpf_set_print(log_libbpf);
-
 	Program program;
-	program.max_flows_ = options.max_flows;
 	program.skeleton_.reset(tcpwin_bpf__open());
-	tcpwin_bpf *skeleton = program.skeleton_.get();
-	if (!skeleton)
+	if (!program.skeleton_)
 		return explain_load_error(-errno, options.max_flows);
+	program.configure(options);
+	if (options.adopted)
+		if (auto adopted = program.adopt(*options.adopted); !adopted)
+			return tl::unexpected(adopted.error());
+	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
+		return explain_load_error(error, options.max_flows);
+	program.skeleton_->data->config = options.config; // again: .data may be an adopted map
+	if (auto opened = program.open_rings(); !opened)
+		return tl::unexpected(opened.error());
+	return program;
+}
+
+void Program::configure(const ProgramOptions &options)
+{
+	tcpwin_bpf *skeleton = skeleton_.get();
 	bpf_map__set_max_entries(skeleton->maps.flows, options.max_flows);
 	if (options.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
@@ -121,29 +90,61 @@ Result<Program> Program::load(const ProgramOptions &options)
 	skeleton->data->config = options.config;
 	skeleton->rodata->report_packets = options.report_packets;
 	skeleton->rodata->per_interface = options.per_interface;
-	if (int error = tcpwin_bpf__load(skeleton))
-		return explain_load_error(error, options.max_flows);
-	if (auto opened = program.open_rings(); !opened)
-		return tl::unexpected(opened.error());
-	return program;
+}
+
+// Equal layout numbers promise equal types; equal sizes are what can be seen of that.
+Result<void> Program::adopt(const PinnedInterface &place)
+{
+	const auto maps = maps_to_pin(skeleton_.get());
+	for (std::size_t i = 0; i < maps.size(); i++) {
+		const UniqueFd fd = place.open(pinned_maps[i]);
+		bpf_map_info info{};
+		__u32 size = sizeof(info);
+		const std::string what = fmt::format("cannot take over {}", (place.directory() / pinned_maps[i]).string());
+		if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
+			return fail(what, describe_errno(errno));
+		if (info.key_size != bpf_map__key_size(maps[i]) || info.value_size != bpf_map__value_size(maps[i]))
+			return fail(what, "an agent of another build made it", "tcpwin-agent detach writes and removes it");
+		if (int error = bpf_map__reuse_fd(maps[i], fd.get()))
+			return fail(what, describe_errno(error));
+	}
+	return {};
+}
+
+Result<void> Program::pin_to(const PinnedInterface &place) const
+{
+	const auto maps = maps_to_pin(skeleton_.get());
+	for (std::size_t i = 0; i < maps.size(); i++)
+		if (auto pinned = place.pin(pinned_maps[i], bpf_map__fd(maps[i])); !pinned)
+			return pinned;
+	for (const bpf_program *program :
+	     {skeleton_->progs.tcpwin_xdp, skeleton_->progs.tcpwin_ingress, skeleton_->progs.tcpwin_egress})
+		if (auto pinned = place.pin(bpf_program__name(program), bpf_program__fd(program)); !pinned)
+			return pinned;
+	return {};
 }
 
 Result<void> Program::open_rings()
 {
-	ring_.reset(new Ring);
-	ring_->records =
-		ring_buffer__new(bpf_map__fd(skeleton_->maps.records), Ring::on_record, ring_.get(), nullptr);
-	ring_->packets =
-		ring_buffer__new(bpf_map__fd(skeleton_->maps.packets), Ring::on_packet, ring_.get(), nullptr);
-	ring_->poll = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
-	if (!ring_->records || !ring_->packets || !ring_->poll)
-		return fail("cannot read the ring buffers", describe_errno(errno));
-	epoll_event event{};
-	event.events = EPOLLIN;
-	for (ring_buffer *ring : {ring_->records, ring_->packets})
-		if (epoll_ctl(ring_->poll.get(), EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring), &event) != 0)
-			return fail("cannot poll the ring buffers", describe_errno(errno));
+	auto records = RingReader::open(bpf_map__fd(skeleton_->maps.records));
+	if (!records)
+		return tl::unexpected(records.error());
+	auto packets = RingReader::open(bpf_map__fd(skeleton_->maps.packets));
+	if (!packets)
+		return tl::unexpected(packets.error());
+	records_ = std::move(*records);
+	packets_ = std::move(*packets);
 	return {};
+}
+
+std::uint32_t Program::max_flows() const
+{
+	return bpf_map__max_entries(skeleton_->maps.flows);
+}
+
+std::uint64_t Program::live_flows() const
+{
+	return *static_cast<const volatile __u64 *>(&skeleton_->bss->live_flows);
 }
 
 ProgramFds Program::fds() const
@@ -163,14 +164,17 @@ Result<void> Program::add_interface(unsigned ifindex, const tcpwin_interface &in
 	return {};
 }
 
+std::optional<tcpwin_interface> Program::interface(unsigned ifindex) const
+{
+	tcpwin_interface interface;
+	if (bpf_map__lookup_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), &interface, sizeof(interface), 0))
+		return std::nullopt;
+	return interface;
+}
+
 void Program::remove_interface(unsigned ifindex)
 {
 	bpf_map__delete_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), 0);
-}
-
-int Program::ring_fd() const
-{
-	return ring_->poll.get();
 }
 
 Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
@@ -208,44 +212,63 @@ Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t 
 
 void Program::drain(const TakeRecord &take)
 {
-	ring_->take_record = &take;
-	ring_buffer__consume(ring_->records);
-	ring_->take_record = nullptr;
+	records_->read([&](std::span<const std::uint8_t> bytes) {
+		if (bytes.size() == sizeof(tcpwin_record))
+			take(*reinterpret_cast<const tcpwin_record *>(bytes.data()));
+		else if (bytes.size() == sizeof(tcpwin_table_full))
+			table_full_ = true;
+	});
 }
 
 void Program::drain_packets(const TakePacket &take)
 {
-	ring_->take_packet = &take;
-	ring_buffer__consume(ring_->packets);
-	ring_->take_packet = nullptr;
+	packets_->read([&](std::span<const std::uint8_t> bytes) {
+		take(*reinterpret_cast<const tcpwin_packet_event *>(bytes.data()));
+	});
 }
 
-bool Program::table_full() const
+void Program::commit()
 {
-	return ring_->table_full;
+	records_->commit();
+	packets_->commit();
 }
 
-bool Program::take_table_full()
-{
-	return std::exchange(ring_->table_full, false);
-}
-
-Result<tcpwin_counters> Program::counters() const
+// One of each CPU.
+Result<std::vector<tcpwin_counters>> Program::counters_of(std::uint32_t entry) const
 {
 	const int cpus = libbpf_num_possible_cpus();
 	if (cpus < 0)
 		return fail("cannot read the counters", describe_errno(cpus));
-
 	std::vector<tcpwin_counters> each(static_cast<std::size_t>(cpus));
-	const std::uint32_t only = 0;
-	if (int error = bpf_map__lookup_elem(skeleton_->maps.counters, &only, sizeof(only), each.data(),
+	if (int error = bpf_map__lookup_elem(skeleton_->maps.counters, &entry, sizeof(entry), each.data(),
 					     each.size() * sizeof(each[0]), 0))
 		return fail("cannot read the counters", describe_errno(error));
+	return each;
+}
+
+// To those of the first CPU; no program writes this entry.
+Result<void> Program::carry(const tcpwin_counters &counters)
+{
+	const std::uint32_t entry = TCPWIN_COUNTERS_CARRIED;
+	auto each = counters_of(entry);
+	if (!each)
+		return tl::unexpected(each.error());
+	add_counters(each->at(0), counters);
+	if (int error = bpf_map__update_elem(skeleton_->maps.counters, &entry, sizeof(entry), each->data(),
+					     each->size() * sizeof(each->at(0)), BPF_ANY))
+		return fail("cannot carry the counters over", describe_errno(error));
+	return {};
+}
+
+Result<tcpwin_counters> Program::counters() const
+{
 	tcpwin_counters sum{};
-	for (const tcpwin_counters &cpu : each) {
-		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
-			sum.value[i] += cpu.value[i];
-		sum.peak_flows = std::max(sum.peak_flows, cpu.peak_flows);
+	for (std::uint32_t entry = 0; entry < TCPWIN_COUNTERS_ENTRIES; entry++) {
+		auto each = counters_of(entry);
+		if (!each)
+			return tl::unexpected(each.error());
+		for (const tcpwin_counters &cpu : *each)
+			add_counters(sum, cpu);
 	}
 	return sum;
 }

@@ -174,7 +174,7 @@ void check_bpffs(Checklist &list)
 	if (statfs(path, &filesystem) != 0 || filesystem.f_type != BPF_FS_MAGIC)
 		list.add("bpffs", Answer::no, fmt::format("for --persistent: mount -t bpf bpf {}", path));
 	else if (access(path, W_OK | X_OK) != 0)
-		list.add("bpffs", Answer::no, fmt::format("for --persistent: this user may not write {}", path));
+		list.add("bpffs", Answer::no, fmt::format("for --persistent: no right to write {}", path));
 	else
 		list.add("bpffs", Answer::yes, fmt::format("{} (for --persistent only)", path));
 }

@@ -48,10 +48,12 @@ public:
 		const std::size_t linear = std::min<std::size_t>(bytes_.size(), linear_bytes);
 		if (auto run = program_.run_at({bytes_.data(), linear}, wire_length_, now_); !run)
 			return run;
-		if (report_packets_)
+		if (report_packets_) {
 			program_.drain_packets([&](const tcpwin_packet_event &event) {
 				observer_.on_packet(event, frame.number);
 			});
+			program_.commit();
+		}
 		if (since_sweep_ % drain_at == 0)
 			drain();
 		return {};
@@ -93,6 +95,7 @@ private:
 	void drain()
 	{
 		program_.drain([&](const tcpwin_record &record) { ended_.push_back(record); });
+		program_.commit();
 	}
 
 	// Ends what has expired by now_, all with shutdown, and hands on what has ended.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tc_programs.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -61,6 +62,15 @@ Result<std::vector<TcProgram>> clsact_programs(unsigned ifindex)
 		if (int error = list_filters(socket->get(), ifindex, ingress, programs))
 			return netlink_failure(what, error);
 	return programs;
+}
+
+std::string clsact_program_name(unsigned ifindex, unsigned id)
+{
+	const auto programs = clsact_programs(ifindex);
+	if (!programs)
+		return {};
+	const auto found = std::ranges::find(*programs, id, &TcProgram::id);
+	return found == programs->end() ? std::string() : found->name;
 }
 
 Result<std::vector<TcProgram>> tcx_programs(unsigned ifindex)

@@ -17,6 +17,8 @@ struct TcProgram {
 
 // By clsact; everybody may ask.
 Result<std::vector<TcProgram>> clsact_programs(unsigned ifindex);
+// Empty: no filter has it.
+std::string clsact_program_name(unsigned ifindex, unsigned id);
 // By TCX; needs CAP_NET_ADMIN. Empty where the kernel has no TCX.
 Result<std::vector<TcProgram>> tcx_programs(unsigned ifindex);
 

@@ -10,20 +10,48 @@
 
 namespace tcpwin {
 
-Result<Output> Output::open(const std::string &path)
+namespace {
+
+// Where the last whole line of a file ends: who was killed while it wrote may have left a part of one.
+off_t end_of_last_line(const std::string &path, off_t size)
+{
+	const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+	char block[4096];
+	while (size > 0) {
+		const auto length = static_cast<std::size_t>(std::min<off_t>(size, sizeof(block)));
+		const off_t start = size - static_cast<off_t>(length);
+		if (pread(file.get(), block, length, start) != static_cast<ssize_t>(length))
+			return size;
+		for (std::size_t i = length; i > 0; i--)
+			if (block[i - 1] == '\n')
+				return start + static_cast<off_t>(i);
+		size = start;
+	}
+	return 0;
+}
+
+} // namespace
+
+Result<Output> Output::open(const std::string &path, bool append)
 {
 	const bool standard = path == "-";
 	const std::string name = standard ? "standard output" : path;
 	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) :
-			       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+			       ::open(path.c_str(), O_WRONLY | (append ? O_APPEND : O_TRUNC) | O_CREAT | O_CLOEXEC, 0644));
 	struct stat status {};
 	if (fd && (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return fail("cannot write to " + name, "it is closed", "choose a file with --output");
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return fail("cannot open " + name + " for writing", describe_errno(errno),
 			    standard ? "" : "choose another file with --output");
+	off_t size = 0;
+	if (append && !standard && S_ISREG(status.st_mode)) {
+		size = end_of_last_line(path, status.st_size);
+		if (size != status.st_size && ftruncate(fd.get(), size) != 0)
+			return fail("cannot go on writing to " + name, describe_errno(errno));
+	}
 	const bool has_reader = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || isatty(fd.get());
-	return Output(std::move(fd), name, has_reader);
+	return Output(std::move(fd), name, has_reader, size > 0);
 }
 
 // For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.

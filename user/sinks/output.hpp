@@ -13,8 +13,8 @@ namespace tcpwin {
 // Where records go: a file, or standard output. Nothing is buffered here.
 class Output {
 public:
-	// path "-": standard output. An existing file is emptied.
-	static Result<Output> open(const std::string &path);
+	// path "-": standard output. An existing file is emptied, or gone on with after its last whole line.
+	static Result<Output> open(const std::string &path, bool append = false);
 
 	// Writes all of text. Where the reader of a pipe or terminal does not read,
 	// it waits, until a second stop signal.
@@ -24,10 +24,12 @@ public:
 	// A reader can go away: worth polling for.
 	bool has_reader() const { return has_reader_; }
 	const std::string &name() const { return name_; }
+	// A file that has lines already.
+	bool is_continued() const { return continued_; }
 
 private:
-	Output(UniqueFd fd, std::string name, bool has_reader)
-		: fd_(std::move(fd)), name_(std::move(name)), has_reader_(has_reader)
+	Output(UniqueFd fd, std::string name, bool has_reader, bool continued)
+		: fd_(std::move(fd)), name_(std::move(name)), has_reader_(has_reader), continued_(continued)
 	{
 	}
 	Result<void> wait_for_reader(StopSignal &stop);
@@ -35,6 +37,7 @@ private:
 	UniqueFd fd_;
 	std::string name_;
 	bool has_reader_;
+	bool continued_;
 };
 
 } // namespace tcpwin

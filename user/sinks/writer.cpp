@@ -18,7 +18,7 @@ Result<void> Writer::flush(StopSignal &stop)
 
 Result<void> Writer::flush_if_large(StopSignal &stop)
 {
-	return buffer_.size() < large ? Result<void>{} : flush(stop);
+	return is_large() ? flush(stop) : Result<void>{};
 }
 
 } // namespace tcpwin

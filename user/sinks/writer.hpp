@@ -26,6 +26,7 @@ public:
 	// Records that could not be written: after the first failure nothing more is.
 	std::uint64_t unwritten() const { return unwritten_; }
 
+	bool is_large() const { return buffer_.size() >= large; }
 	// Writes what is there.
 	Result<void> flush(StopSignal &stop);
 	// The same, once it is worth it: bounds the memory between two calls of flush.

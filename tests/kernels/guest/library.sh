@@ -9,6 +9,7 @@ SCENARIO=$(basename "$0" .sh)
 WORK=/tmp
 CLIENT=10.0.0.1 SERVER=10.0.0.2 PORT=9000
 DEVICE=server0
+NO_CAPABILITY=0000000000000000 NET_ADMIN=0000000000001000
 # Flows outlive every pause of a slow machine.
 # What came in is what the device's counter says.
 LONG='--direction ingress --timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
@@ -117,6 +118,19 @@ start_agent() { # NAMESPACE ARGUMENTS...
 	AGENT=$!
 	wait_until 15 attached_or_ended || fail 'the agent does not attach'
 	grep -q "attached to" "$REPORT" || fail 'the agent ended instead of attaching'
+}
+
+of_agent() { # FIELD: of its /proc/PID/status
+	sed -n "s/^$1:\t//p" "/proc/$AGENT/status"
+}
+
+has_filter() { [ "$(of_agent Seccomp)" = 2 ]; }
+
+expect_capabilities() { # HEXADECIMAL: what the agent keeps while it watches
+	wait_until 10 has_filter || fail 'no seccomp filter'
+	expect 'effective capabilities' "$(of_agent CapEff)" "$1"
+	expect 'permitted capabilities' "$(of_agent CapPrm)" "$1"
+	expect 'user' "$(of_agent Uid | cut -f 2)" 65534
 }
 
 stop_agent() { # [SIGNAL]

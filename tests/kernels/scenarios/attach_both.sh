@@ -6,6 +6,7 @@ WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60
 
 both_directions() { # ARGUMENTS...
 	start_agent server $DEVICE "$@" $WAITING
+	expect_capabilities "$(tc -n server qdisc show dev $DEVICE | grep -q clsact && echo $NET_ADMIN || echo $NO_CAPABILITY)"
 	transfer 100000
 	stop_agent INT
 	expect "records with $*" "$(in_records length)" 1

@@ -4,6 +4,7 @@
 
 make_network
 start_agent server $DEVICE --mode native $LONG
+expect_capabilities $NO_CAPABILITY
 expect 'XDP mode (1: native)' "$(link server $DEVICE .xdp.mode)" 1
 transfer 1000000
 stop_agent INT

@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: Apache-2.0
+"""attach --persistent: programs, links and maps that outlive the agent, and what the next one makes of them."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from agent import BINARY, run_agent
+from frames import from_client, from_server, send
+from network import run, wait_until
+from topology import Topology
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
+
+LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
+        "--abort-count", "1000000")
+QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
+OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
+HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
+         "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
+
+
+@pytest.fixture
+def bpffs(tmp_path):
+    """A bpffs of the test's own: what is pinned goes with it."""
+    directory = tmp_path / "bpffs"
+    directory.mkdir()
+    run("mount", "-t", "bpf", "bpf", directory)
+    yield directory
+    run("umount", directory)
+
+
+@pytest.fixture
+def topology():
+    made = Topology()
+    yield made
+    made.delete()
+
+
+class Persistent:
+    """Agents of one bpffs, and one file of records that they go on with."""
+
+    def __init__(self, start_agent, bpffs, file):
+        self.start_agent, self.bpffs, self.file = start_agent, bpffs, file
+
+    def attach(self, namespace, *devices, options=(), output=None, **more):
+        agent = self.start_agent(namespace, *devices, "--persistent", "--bpffs", self.bpffs, "--output",
+                                 output or self.file, *(options or LONG), **more)
+        return agent.wait_attached(*devices)
+
+    def run(self, namespace, command, *arguments):
+        return run_agent(command, "--bpffs", self.bpffs, *arguments, prefix=namespace.inside())
+
+    def detach(self, namespace, *devices, output=None):
+        return self.run(namespace, "detach", *devices, "--output", output or self.file)
+
+    def status(self, namespace):
+        outcome = self.run(namespace, "status", "--json")
+        assert outcome.exit_code == 0, outcome.stderr
+        return outcome.records
+
+    def records(self):
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    def packets(self):
+        return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
+
+    def pinned(self):
+        return [path for path in (self.bpffs / "tcpwin-agent").rglob("*") if not path.is_dir()]
+
+
+@pytest.fixture
+def persistent(start_agent, bpffs, tmp_path):
+    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
+
+
+def attached_programs(namespace, device):
+    """Names of all programs on the device: XDP, TCX and clsact."""
+    tcx = run(*namespace.inside(sys.executable, QUERY_TCX, device)).stdout.split()
+    filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
+                          or "[]") for way in ("ingress", "egress")]
+    clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
+    return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
+                  for number in [*namespace.xdp_programs(device), *tcx, *clsact])
+
+
+@contextlib.contextmanager
+def busy(connection):
+    """Both sides send and read while the block runs; at its end nothing is under way."""
+    enough = threading.Event()
+
+    def talk():
+        while not enough.is_set():
+            connection.transfer(200_001, 150_003)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        time.sleep(0.05)
+        yield
+        time.sleep(0.05)
+    finally:
+        enough.set()
+        thread.join()
+
+
+# ---- an agent that dies ----
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("version", [4, 6])
+def test_killed_in_the_middle_of_a_transfer(hook, version, topology, persistent):
+    """Packets in records = packets seen = what the sockets counted; the connection is one flow all the while."""
+    topology.pair()
+    agent = persistent.attach(topology.server, "s0", options=(*LONG, *HOOKS[hook]))
+    connection = topology.connect(version)
+    with busy(connection):
+        agent.kill()
+        time.sleep(0.05)
+        second = persistent.attach(topology.server, "s0", options=(*LONG, *HOOKS[hook]))
+    assert "taken over" in second.stderr()
+    outcome = second.stop()
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    last = persistent.detach(topology.server)
+
+    assert (last.exit_code, last.errors) == (0, [])
+    record, = persistent.records()
+    counted = [(side["packets"], side["bytes"]) for side in (record["a"], record["b"])]
+    if hook != "generic":  # which takes merged frames for one packet
+        assert counted == [connection.on_the_wire("client"), connection.on_the_wire("server")]
+    assert last.report["tcp packets"] == persistent.packets()
+    assert not any(name.startswith("lost ") for name in last.report)
+    assert attached_programs(topology.server, "s0") == [] and persistent.pinned() == []
+
+
+def test_killed_again_and_again(topology, persistent):
+    """Short timeouts, so that flows end all the time: each packet is in one record, whoever wrote it."""
+    options = ("--timeout-est", "20ms", "--timeout-bgn", "20ms", "--timeout-abrt", "1ms", "--poll-interval", "5ms")
+    topology.pair()
+    connections, stop = [topology.connect(4) for _ in range(8)], threading.Event()
+
+    def talk(connection, pause):
+        while not stop.is_set():
+            connection.client.sendall(b"x" * 5000)
+            connection.server.recv(65536)
+            time.sleep(pause)
+
+    agent = persistent.attach(topology.server, "s0", options=options)
+    threads = [threading.Thread(target=talk, args=(connection, 0.005 * (1 + number)))
+               for number, connection in enumerate(connections)]
+    for thread in threads:
+        thread.start()
+    for _ in range(6):
+        time.sleep(0.2)
+        agent.kill()
+        agent = persistent.attach(topology.server, "s0", options=options)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert agent.stop().exit_code == 0
+    last = persistent.detach(topology.server)
+
+    ids = [record["flow_id"] for record in persistent.records()]
+    assert last.report["tcp packets"] == persistent.packets() > 1000
+    assert len(ids) == len(set(ids)) > 50
+    assert not any(name.startswith("lost ") for name in last.report)
+
+
+def test_counts_go_on_without_an_agent(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    send(wire, from_client(), from_server(), from_client())
+    before, = persistent.status(wire.right)
+    assert (before["iface"], before["persistent"], before["agent_pid"]) == (wire.RIGHT, True, None)
+    assert (before["flows"], before["counters"]["tracked"]) == (1, 3)
+
+    agent = persistent.attach(wire.right, wire.RIGHT)
+    after, = persistent.status(wire.right)
+    assert after["agent_pid"] == agent.process.pid
+    assert after["flow_table_id"] == before["flow_table_id"]
+    assert after["since"][:-5] == before["since"][:-5], "the clocks are read apart, so some of the last digits differ"
+    send(wire, from_client())
+    agent.stop()
+    persistent.detach(wire.right)
+    record, = persistent.records()
+    assert (record["end_reason"], record["a"]["packets"], record["b"]["packets"]) == ("shutdown", 3, 1)
+
+
+def test_idle_flows_wait_for_an_agent(wire, persistent):
+    options = ("--timeout-est", "10ms")
+    persistent.attach(wire.right, wire.RIGHT, options=options).kill()
+    send(wire, from_client(), 0.1, from_client())  # the second packet cuts: a record in the ring buffer
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    assert wait_until(lambda: len(persistent.records()) == 2)
+    agent.stop()
+    assert {record["end_reason"] for record in persistent.records()} == {"idle_timeout"}
+
+
+# ---- an agent that ends ----
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_leaves_everything_attached(number, wire, persistent):
+    agent = persistent.attach(wire.right, wire.RIGHT)
+    programs = attached_programs(wire.right, wire.RIGHT)
+    assert programs == ["tcpwin_egress", "tcpwin_xdp"]
+    send(wire, from_client())
+    outcome = agent.stop(number)
+    assert outcome.exit_code == 0 and persistent.records() == []
+    assert f"{wire.RIGHT} stays attached" in outcome.stderr
+    assert outcome.report["flows still in the table"] == 1
+    assert attached_programs(wire.right, wire.RIGHT) == programs
+
+
+def test_directories_are_private(wire, persistent, bpffs):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    directories = [path for path in (bpffs / "tcpwin-agent").rglob("*") if path.is_dir()] + [bpffs / "tcpwin-agent"]
+    assert len(directories) == 3
+    assert {path.stat().st_mode & 0o777 for path in directories} == {0o700}
+
+
+def test_records_that_could_not_be_written_wait(wire, persistent):
+    options = ("--timeout-est", "10ms")
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options, output="/dev/full")
+    send(wire, from_client(), from_server())
+    outcome = agent.wait()
+    assert outcome.exit_code == 1 and "No space left on device" in outcome.errors[0]
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    assert wait_until(lambda: len(persistent.records()) == 1)
+    agent.stop()
+    assert persistent.packets() == 2
+
+
+def test_detach_to_a_full_disk_loses_nothing(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    send(wire, from_client())
+    failed = persistent.detach(wire.right, output="/dev/full")
+    assert failed.exit_code == 1 and "No space left on device" in failed.errors[0] and "pinned" in failed.errors[0]
+    assert persistent.detach(wire.right).exit_code == 0
+    assert persistent.packets() == 1 and persistent.pinned() == []
+
+
+def test_file_is_gone_on_with_after_its_last_whole_line(wire, persistent):
+    persistent.file.write_text('{"a":1}\n{"torn')
+    agent = persistent.attach(wire.right, wire.RIGHT, options=("--timeout-est", "10ms"))
+    send(wire, from_client())
+    assert wait_until(lambda: len(persistent.file.read_text().splitlines()) == 2)
+    agent.stop()
+    assert persistent.records()[0] == {"a": 1} and persistent.records()[1]["event"] == "flow"
+
+
+def test_columns_have_one_heading(wire, persistent):
+    options = ("--timeout-est", "10ms", "--format", "t2")
+    for count in 1, 2:
+        agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+        send(wire, from_client())
+        assert wait_until(lambda: len(persistent.file.read_text().splitlines()) == 1 + count)
+        agent.stop()
+    assert [line.startswith("%") for line in persistent.file.read_text().splitlines()] == [True, False, False]
+
+
+# ---- another agent ----
+
+def test_a_second_agent_is_refused_by_name(wire, persistent):
+    first = persistent.attach(wire.right, wire.RIGHT)
+    for command in ("attach", wire.RIGHT, "--persistent"), ("attach", wire.RIGHT), ("detach",), ("detach", wire.RIGHT):
+        outcome = persistent.run(wire.right, *command)
+        assert outcome.exit_code == 1
+        assert f"process {first.process.pid}" in outcome.errors[0], command
+    send(wire, from_client())
+    assert persistent.status(wire.right)[0]["counters"]["tracked"] == 1
+
+
+def test_plain_attach_says_what_was_left(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    outcome = persistent.run(wire.right, "attach", wire.RIGHT)
+    assert outcome.exit_code == 1
+    assert re.search(f"left its programs attached; 'attach --persistent {wire.RIGHT}' .*'detach {wire.RIGHT}'",
+                     outcome.errors[0])
+
+
+@pytest.mark.parametrize("first,then,programs", [
+    ("native", "tcx", ["tcpwin_egress", "tcpwin_ingress"]),
+    ("native", "clsact", ["tcpwin_egress", "tcpwin_ingress"]),
+    ("clsact", "native", ["tcpwin_egress", "tcpwin_xdp"]),
+    ("tcx", "generic", ["tcpwin_egress", "tcpwin_xdp"]),
+])
+def test_next_agent_wants_other_hooks(first, then, programs, wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT, options=(*LONG, *HOOKS[first])).kill()
+    send(wire, from_client())
+    agent = persistent.attach(wire.right, wire.RIGHT, options=(*LONG, *HOOKS[then]))
+    send(wire, from_client())
+    assert attached_programs(wire.right, wire.RIGHT) == programs
+    agent.stop()
+    persistent.detach(wire.right)
+    assert persistent.packets() == 2
+    assert attached_programs(wire.right, wire.RIGHT) == []
+
+
+def test_next_agent_wants_one_direction(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--direction", "ingress")).stop()
+    assert attached_programs(wire.right, wire.RIGHT) == ["tcpwin_xdp"]
+
+
+def test_new_configuration_applies_to_flows_that_are_alive(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    send(wire, from_client())
+    agent = persistent.attach(wire.right, wire.RIGHT, options=("--timeout-est", "1ms"))
+    assert wait_until(lambda: len(persistent.records()) == 1)
+    agent.stop()
+    assert persistent.records()[0]["a"]["timeout"] == 0.001
+
+
+def test_table_keeps_its_size(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "1000")).kill()
+    agent = persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "2000"))
+    assert "keeps its 1000 entries" in agent.stderr()
+    assert persistent.status(wire.right)[0]["max_flows"] == 1000
+
+
+# ---- several interfaces ----
+
+@pytest.fixture
+def ends(wire):
+    """Two veth pairs between the namespaces: names of the watched ends."""
+    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
+        "netns", wire.right.name)
+    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
+        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    return wire.RIGHT, "watched1"
+
+
+def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    refused = persistent.run(wire.right, "attach", ends[0], "--persistent")
+    assert refused.exit_code == 1 and f"name {ends[1]} as well" in refused.errors[0]
+    send(wire, from_client())
+    agent = persistent.attach(wire.right, *ends)
+    one, other = persistent.status(wire.right)
+    assert one["flow_table_id"] == other["flow_table_id"]
+    assert one["agent_pid"] == other["agent_pid"] == agent.process.pid
+    agent.stop()
+
+    first = persistent.detach(wire.right, ends[0])
+    assert first.exit_code == 0 and persistent.file.read_text() == "", "its flows stay with the other's"
+    assert attached_programs(wire.right, ends[0]) == []
+    assert attached_programs(wire.right, ends[1]) == ["tcpwin_egress", "tcpwin_xdp"]
+    assert persistent.detach(wire.right, ends[1]).exit_code == 0
+    record, = persistent.records()
+    assert (record["in_iface"], record["a"]["packets"]) == (ends[0], 1)
+    assert persistent.pinned() == []
+
+
+def test_another_interface_joins(wire, ends, persistent):
+    persistent.attach(wire.right, ends[0]).kill()
+    persistent.attach(wire.right, *ends).kill()
+    assert len({row["flow_table_id"] for row in persistent.status(wire.right)}) == 1
+
+
+def test_flows_of_two_agents_are_not_joined(wire, ends, persistent):
+    for end in ends:
+        persistent.attach(wire.right, end).kill()
+    outcome = persistent.run(wire.right, "attach", *ends, "--persistent")
+    assert outcome.exit_code == 1 and "no flow table in common" in outcome.errors[0]
+    assert len({row["flow_table_id"] for row in persistent.status(wire.right)}) == 2
+
+
+def test_interface_is_deleted_while_no_agent_runs(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    send(wire, from_client())
+    run("ip", "-n", wire.right.name, "link", "delete", "dev", ends[0])
+    gone, = [row for row in persistent.status(wire.right) if row["hooks"] == []]
+    assert (gone["iface"], gone["flows"]) == (ends[0], 1)
+    agent = persistent.attach(wire.right, ends[1])
+    assert wait_until(lambda: [record["end_reason"] for record in persistent.records()] == ["interface_gone"])
+    assert persistent.records()[0]["in_iface"] == ends[0]
+    assert [row["iface"] for row in persistent.status(wire.right)] == [ends[1]]
+    agent.stop()
+
+
+def test_only_interface_is_deleted(wire, persistent):
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    send(wire, from_client())
+    run("ip", "-n", wire.right.name, "link", "delete", "dev", wire.RIGHT)
+    assert persistent.detach(wire.right).exit_code == 0
+    assert [record["in_iface"] for record in persistent.records()] == [wire.RIGHT]
+    assert persistent.pinned() == []
+
+
+def test_flows_apart_stay_apart(wire, ends, persistent):
+    options = (*LONG, "--per-interface")
+    persistent.attach(wire.right, *ends, options=options).kill()
+    send(wire, from_client())
+    agent = persistent.attach(wire.right, *ends, options=options)
+    send(wire, from_client())
+    agent.stop()
+    persistent.detach(wire.right)
+    record, = persistent.records()
+    assert record["a"]["packets"] == 2
+
+
+def test_any(wire, ends, persistent):
+    agent = persistent.start_agent(wire.right, "any", "--persistent", "--bpffs", persistent.bpffs, "--output",
+                                   persistent.file, *LONG).wait_attached(*ends)
+    run("ip", "-n", wire.right.name, "link", "add", "name", "later0", "type", "veth", "peer", "name", "later1")
+    run("ip", "-n", wire.right.name, "link", "set", "dev", "later0", "up")
+    agent.wait_attached("later0")
+    agent.kill()
+    run("ip", "-n", wire.right.name, "link", "set", "dev", "later0", "down")
+    assert {row["iface"] for row in persistent.status(wire.right)} == {*ends, "later0"}
+    again = persistent.start_agent(wire.right, "any", "--persistent", "--bpffs", persistent.bpffs, "--output",
+                                   persistent.file, *LONG).wait_attached(*ends, "later0")
+    assert again.stop().exit_code == 0
+
+
+# ---- another version ----
+
+@pytest.fixture
+def other_version():
+    assert os.access(OTHER_LAYOUT, os.X_OK), "other_agent is not built, or not named in TCPWIN_OTHER_AGENT"
+    return OTHER_LAYOUT
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("way", ["upgrade", "downgrade"])
+def test_version_of_another_layout(way, hook, topology, persistent, other_version):
+    """The old table is written, the counters go on, and no packet is lost in between."""
+    versions = {"upgrade": (other_version, BINARY), "downgrade": (BINARY, other_version)}[way]
+    topology.pair()
+    options = (*LONG, *HOOKS[hook])
+    first = persistent.attach(topology.server, "s0", options=options, binary=versions[0])
+    connection = topology.connect(4)
+    with busy(connection):
+        first.kill()
+        second = persistent.attach(topology.server, "s0", options=options, binary=versions[1])
+    outcome = second.stop()
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    done = subprocess.run(topology.server.inside(versions[1], "detach", "--bpffs", persistent.bpffs, "--output",
+                                                 persistent.file), timeout=20, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    before, after = persistent.records()
+    assert before["end_reason"] == after["end_reason"] == "shutdown"
+    for number, side in enumerate(("client", "server")):
+        ours = [record["a" if record["a"]["port"] == connection.endpoint(side)[1] else "b"]
+                for record in (before, after)]
+        if hook != "generic":
+            assert sum(half["packets"] for half in ours) == connection.on_the_wire(side)[0]
+            assert sum(half["bytes"] for half in ours) == connection.on_the_wire(side)[1]
+    assert f"TCP packets: {persistent.packets()} " in done.stderr
+    assert persistent.pinned() == []
+
+
+def test_status_and_detach_of_another_layout(wire, persistent, other_version):
+    persistent.attach(wire.right, wire.RIGHT, binary=other_version).kill()
+    send(wire, from_client(), from_server())
+    row, = persistent.status(wire.right)
+    assert (row["flows"], row["counters"]["tracked"], row["since"] is not None) == (1, 2, True)
+    assert persistent.detach(wire.right).exit_code == 0
+    record, = persistent.records()
+    assert (record["in_iface"], record["a"]["packets"], record["b"]["packets"]) == (wire.RIGHT, 1, 1)
+
+
+# ---- status, and mistakes ----
+
+def test_status_in_words(wire, persistent):
+    agent = persistent.attach(wire.right, wire.RIGHT)
+    send(wire, from_client())
+    text = persistent.run(wire.right, "status").stdout
+    first, *rest = text.splitlines()
+    assert re.fullmatch(rf"{wire.RIGHT} \(index \d+\): native XDP, TCX egress; since \d{{4}}-.*Z; "
+                        rf"persistent, process {agent.process.pid}", first)
+    assert {"  flows in the table: 1 of 262144", "  tracked: 1"} <= set(rest)
+
+
+def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
+    agent = watch(wire, *LONG)
+    row, = persistent.status(wire.right)
+    assert (row["persistent"], row["agent_pid"]) == (False, agent.process.pid)
+    agent.stop()
+    assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
+
+
+def test_nothing_to_detach(wire, persistent):
+    assert persistent.run(wire.right, "detach").exit_code == 0
+    named = persistent.run(wire.right, "detach", wire.RIGHT)
+    assert named.exit_code == 1 and "no persistent agent has left anything there" in named.errors[0]
+    unknown = persistent.run(wire.right, "detach", "nosuch0")
+    assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
+
+
+def test_no_bpffs(wire, persistent, tmp_path):
+    for command in ("attach", wire.RIGHT, "--persistent"), ("detach",):
+        outcome = run_agent(*command, "--bpffs", tmp_path, prefix=wire.right.inside())
+        assert outcome.exit_code == 1 and f"mount -t bpf bpf {tmp_path}" in outcome.errors[0]
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+@pytest.mark.needs("setpriv")
+def test_status_without_permission(wire, persistent):
+    outcome = run_agent("status", prefix=wire.right.inside("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
+    assert outcome.exit_code == 77 and "run as root" in outcome.errors[0]
+
+
+def test_second_interface_cannot_be_attached(wire, ends, persistent, start_agent):
+    """Another agent watches it: nothing of the first is left either."""
+    start_agent(wire.right, ends[1]).wait_attached(ends[1])
+    refused = persistent.run(wire.right, "attach", "--persistent", *ends)
+    assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]
+    assert attached_programs(wire.right, ends[0]) == [] and persistent.pinned() == []

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent may still do once it watches: nothing but watch, write and detach."""
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import types
+
+import pytest
+
+from agent import BINARY, run_agent
+from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
+from network import run, wait_until
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs("setpriv", "setcap", "tc", "clang")]
+
+LONG = ("--timeout-est", "60s")
+NOBODY, USER = 65534, 1000
+NONE = "0" * 16
+NET_ADMIN = f"{1 << 12:016x}"
+THREE = "bpf,+net_admin,+perfmon"
+AS_USER = (f"setpriv --reuid {USER} --regid {USER} --clear-groups "
+           f"--bounding-set=-all,+{THREE} --inh-caps=-all,+{THREE} --ambient-caps=-all,+{THREE}")
+
+
+def status_of(pid):
+    """/proc/PID/status as {name: value}."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+def wait_confined(agent):
+    """Waits until the last privilege is gone, which is after the interface was attached."""
+    assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2"), "no seccomp filter"
+    return agent
+
+
+@pytest.fixture(params=["root", "user", "setcap"])
+def who(request):
+    """root, a user with the three capabilities, or a user who starts a file that has them."""
+    return request.param
+
+
+@pytest.fixture
+def start_as(who, start_agent, public_directory):
+    """start_as(namespace, words...): an Agent, not yet attached."""
+    prefix = ()
+    if who != "root":
+        binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
+        become = AS_USER if who == "user" else f"setpriv --reuid {USER} --regid {USER} --clear-groups"
+        prefix = ["sh", "-c", f'shift; exec {become} "$0" "$@"', binary]  # in the place of BINARY
+    if who == "setcap":
+        run("setcap", "cap_bpf,cap_net_admin,cap_perfmon=ep", binary)
+    return lambda namespace, *words, **more: start_agent(namespace, *words, prefix=prefix, **more)
+
+
+@pytest.fixture
+def start(wire, start_as):
+    """start(options...): an Agent attached to the wire's watched end, and confined."""
+    def start(*options, **more):
+        return wait_confined(start_as(wire.right, wire.RIGHT, *options, **more).wait_attached(wire.RIGHT))
+
+    return start
+
+
+def test_nothing_is_left(who, start):
+    agent = start()
+    status = status_of(agent.process.pid)
+    user = str(NOBODY if who == "root" else USER)
+
+    assert status["Uid"].split() == status["Gid"].split() == [user] * 4
+    assert status["Groups"] == ""
+    assert [status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [NONE] * 4
+    # Only root may empty it; without new privileges nothing comes of it.
+    assert who == "setcap" or status["CapBnd"] == (NONE if who == "root" else "000000c000001000")
+    assert (status["NoNewPrivs"], status["Threads"]) == ("1", "1")
+    assert agent.stop().exit_code == 0
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_every_flow_is_written_and_the_program_detached(mode, wire, start):
+    agent = start("--mode", mode, *LONG)
+    send(wire, from_client(), from_server())
+    outcome = agent.stop()
+
+    record, = outcome.records
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert record["end_reason"] == "shutdown"
+    assert outcome.packets_in_records() == outcome.report["packets seen"] == 2
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_idle_flow_is_written_while_watching(wire, start):
+    agent = start("--timeout-est", "50ms", "--poll-interval", "10ms")
+    send(wire, from_client())
+    assert wait_until(lambda: "idle_timeout" in agent.out.read_text()), "no record of an idle flow"
+    assert agent.stop().exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["json", "t2"])
+def test_files_that_only_root_may_open(form, wire, start_agent, tmp_path):
+    """They were opened before."""
+    tmp_path.chmod(0o700)
+    flows, packets = tmp_path / "flows", tmp_path / "packets"
+    agent = start_agent(wire.right, wire.RIGHT, "--format", form, "--output", flows, "--packets", packets, *LONG)
+    wait_confined(agent.wait_attached(wire.RIGHT))
+    send(wire, from_client(), from_client())
+    assert agent.stop().exit_code == 0
+    header = 1 if form == "t2" else 0
+    assert len(flows.read_text().splitlines()) == header + 1
+    assert len(packets.read_text().splitlines()) == header + 2
+
+
+def test_full_disk(wire, start):
+    agent = start("--output", "/dev/full", *LONG)
+    send(wire, from_client())
+    outcome = agent.stop()
+    sentence, = outcome.errors
+    assert outcome.exit_code == 1
+    assert "/dev/full" in sentence and "No space left on device" in sentence
+    assert outcome.report["records that could not be written"] == 1
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_reader_of_the_pipe_goes_away(wire, start):
+    reader, writer = os.pipe()
+    try:
+        agent = start(*LONG, stdout=writer)
+    finally:
+        os.close(writer)
+    send(wire, from_client())
+    os.close(reader)
+    outcome = agent.wait()
+    sentence, = outcome.errors
+    assert outcome.exit_code == 1
+    assert "standard output" in sentence and "reader" in sentence
+    assert outcome.report["packets seen"] == 1, "the end report is still there"
+    assert wire.right.xdp_programs(wire.RIGHT) == []
+
+
+def test_stopped_and_continued_while_its_reader_sleeps(wire, start):
+    """As by Ctrl-Z and fg: the kernel then restarts the wait by a system call of its own."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        os.write(writer, b"\n" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
+        os.set_blocking(writer, True)
+        agent = start(*LONG, stdout=writer)
+        send(wire, from_client())
+        agent.process.send_signal(signal.SIGINT)
+        assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT) == [])
+        for number, state in (None, "S"), (signal.SIGSTOP, "T"), (signal.SIGCONT, "S"):
+            if number:
+                agent.process.send_signal(number)
+            assert wait_until(lambda: status_of(agent.process.pid)["State"].startswith(state))
+        os.read(reader, 1 << 20)
+        outcome = agent.wait()
+        assert (outcome.exit_code, outcome.errors) == (0, [])
+        assert json.loads(os.read(reader, 65536))["a"]["packets"] == 1
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
+def test_records_on_a_terminal(wire, start):
+    master, terminal = os.openpty()
+    try:
+        agent = start(*LONG, stdout=terminal)
+        send(wire, from_client())
+        assert agent.stop().exit_code == 0
+        assert json.loads(os.read(master, 65536))["a"]["packets"] == 1
+    finally:
+        os.close(terminal)
+        os.close(master)
+
+
+# --- What is kept, when -------------------------------------------------------
+
+HOOKS = pytest.mark.parametrize("hook", ["tcx", "clsact"])
+FOREIGN = """
+__attribute__((section("xdp"), used)) int foreign_xdp(void *ctx) { return 2; }
+__attribute__((section("tc"), used)) int foreign_tc(void *ctx) { return -1; }
+char terms[] __attribute__((section("license"), used)) = "GPL";
+"""
+OUR_PLACE = ("prio", 0xc0de, "handle", "0x7463")
+HOLD_A_NAME = """
+import socket, sys, time
+holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+holder.bind("\\0tcpwin-agent/" + sys.argv[1])
+holder.listen()
+print("listening", flush=True)
+time.sleep(60)
+"""
+# As container runtimes do that allow no seccomp filter within theirs.
+WITHOUT_SECCOMP = """
+import ctypes, os, sys
+library = ctypes.CDLL("libseccomp.so.2")
+library.seccomp_init.restype = ctypes.c_void_p
+class Comparison(ctypes.Structure):
+    _fields_ = [("argument", ctypes.c_uint), ("operator", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+allow, refuse, equal, set_seccomp = 0x7fff0000, 0x00050001, 4, 22
+rules = ctypes.c_void_p(library.seccomp_init(allow))
+only = (Comparison * 1)(Comparison(0, equal, set_seccomp, 0))
+for name, conditions in (b"seccomp", 0), (b"prctl", 1):
+    assert not library.seccomp_rule_add_array(rules, refuse, library.seccomp_syscall_resolve_name(name), conditions, only)
+assert not library.seccomp_load(rules)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def ip(namespace, *words):
+    run("ip", "-n", namespace.name, *words)
+
+
+def add_pair(namespace, near, far, up=True):
+    ip(namespace, "link", "add", "name", near, "type", "veth", "peer", "name", far)
+    for device in near, far:
+        ip(namespace, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", *(["up"] if up else []))
+
+
+def send_from(namespace, device, *steps):
+    send(types.SimpleNamespace(left=namespace, LEFT=device), *steps)
+
+
+def has_clsact(wire, device):
+    return "clsact" in run("tc", "-n", wire.right.name, "qdisc", "show", "dev", device).stdout
+
+
+def effective(agent):
+    status = status_of(agent.process.pid)
+    assert status["CapPrm"] == status["CapEff"]
+    return status["CapEff"]
+
+
+def debug_lines(agent):
+    return [line for line in agent.stderr().splitlines() if "capabilities kept" in line]
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """An object file with an XDP and a tc program of somebody else."""
+    source, compiled = tmp_path / "foreign.c", tmp_path / "foreign.o"
+    source.write_text(FOREIGN)
+    run("clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o", compiled)
+    return compiled
+
+
+@HOOKS
+@pytest.mark.parametrize("mode", ["native", "tc"])
+def test_only_filters_take_a_capability(hook, mode, wire, start):
+    """Both directions; a filter has to be removed by netlink, a link goes with its descriptor."""
+    agent = start("--mode", mode, "--tc-hook", hook, "--verbose", *LONG)
+    assert effective(agent) == (NET_ADMIN if hook == "clsact" else NONE)
+    line, = debug_lines(agent)
+    assert f"debug: capabilities kept: {'CAP_NET_ADMIN' if hook == 'clsact' else 'none'}; user " in line
+    assert has_clsact(wire, wire.RIGHT) == (hook == "clsact")
+    send(wire, from_client())
+    send_from(wire.right, wire.RIGHT, from_server())
+    outcome = agent.stop(signal.SIGTERM)
+    record, = outcome.records
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert (record["a"]["packets"], record["b"]["packets"]) == (1, 1)
+    assert wire.right.xdp_programs(wire.RIGHT) == [] and not has_clsact(wire, wire.RIGHT)
+
+
+@pytest.mark.parametrize("options", [(), ("--mode", "tc"), ("--tc-hook", "clsact"), ("--mode", "tc", "--tc-hook", "clsact")],
+                         ids=lambda options: " ".join(options) or "auto")
+def test_any_attaches_to_what_comes_later(options, wire, start_as):
+    agent = wait_confined(start_as(wire.right, "any", *options, *LONG).wait_attached(wire.RIGHT))
+    assert effective(agent) == NET_ADMIN
+    add_pair(wire.right, "new0", "new1", up=False)
+    ip(wire.right, "link", "set", "dev", "new0", "name", "renamed0", "up")
+    agent.wait_attached("renamed0")
+    ip(wire.right, "link", "set", "dev", "new1", "up")
+    agent.wait_attached("new1")
+    send_from(wire.right, "new1", from_client(), from_server())
+    outcome = agent.stop()
+    record, = outcome.records
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert (record["in_iface"], record["a"]["packets"], record["b"]["packets"]) == ("renamed0", 1, 1)
+    for device in wire.RIGHT, "renamed0", "new1":
+        assert wire.right.xdp_programs(device) == [] and not has_clsact(wire, device)
+
+
+def test_any_says_what_it_cannot_attach_to_later(foreign, wire, start_as):
+    """By number: to ask for the name of a program takes more than it has."""
+    agent = wait_confined(start_as(wire.right, "any", "--tc-hook", "clsact", *LONG).wait_attached(wire.RIGHT))
+    add_pair(wire.right, "xdp0", "xdp1", up=False)
+    add_pair(wire.right, "tc0", "tc1", up=False)
+    ip(wire.right, "link", "set", "dev", "xdp0", "xdpdrv", "obj", foreign, "sec", "xdp")
+    program, = wire.right.xdp_programs("xdp0")
+    run("tc", "-n", wire.right.name, "qdisc", "add", "dev", "tc0", "clsact")
+    run("tc", "-n", wire.right.name, "filter", "add", "dev", "tc0", "ingress", *OUR_PLACE, "bpf", "direct-action",
+        "obj", foreign, "sec", "tc")
+    for device in "xdp0", "tc0", "tc1", "xdp1":
+        ip(wire.right, "link", "set", "dev", device, "up")
+    agent.wait_attached("tc1", "xdp1")
+    warnings = [line for line in agent.stderr().splitlines() if "warning" in line]
+    assert any(f"cannot attach to xdp0: it already has the XDP program with id {program} (native)" in line for line in warnings)
+    assert agent.stop().exit_code == 0
+    assert wire.right.xdp_programs("xdp0") == [program]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_filter_of_a_killed_agent_is_replaced(later, wire, start, start_as):
+    """Its program's name may not be asked for; the filter's may."""
+    options = ("--mode", "tc", "--tc-hook", "clsact", *LONG)
+    start(*options).kill()
+    assert has_clsact(wire, wire.RIGHT)
+    if later:
+        ip(wire.right, "link", "set", "dev", wire.RIGHT, "down")
+        agent = start_as(wire.right, "any", *options)
+        assert wait_until(lambda: "no interface is up" in agent.stderr(), 30), agent.stderr()
+        wait_confined(agent)
+        ip(wire.right, "link", "set", "dev", wire.RIGHT, "up")
+        agent.wait_attached(wire.RIGHT)
+    else:
+        agent = start(*options)
+    send(wire, from_client())
+    outcome = agent.stop()
+    assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
+    assert not has_clsact(wire, wire.RIGHT)
+
+
+def test_interface_with_filters_is_deleted(wire, start_as):
+    add_pair(wire.right, "gone0", "gone1")
+    agent = start_as(wire.right, "gone0", wire.RIGHT, "--mode", "tc", "--tc-hook", "clsact", *LONG)
+    wait_confined(agent.wait_attached("gone0", wire.RIGHT))
+    send_from(wire.right, "gone1", from_client())
+    ip(wire.right, "link", "delete", "dev", "gone0")
+    assert wait_until(lambda: "interface_gone" in agent.out.read_text())
+    outcome = agent.stop()
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert not has_clsact(wire, wire.RIGHT)
+
+
+def test_duration(wire, start):
+    agent = start("--duration", "1s", "--poll-interval", "1h", *LONG)
+    send(wire, from_client())
+    outcome = agent.wait()
+    assert (outcome.exit_code, len(outcome.records), outcome.report["packets seen"]) == (0, 1, 1)
+
+
+def test_second_signal_ends_it_though_nobody_reads(wire, start):
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        os.write(writer, b"\n" * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ))
+        agent = start("--tc-hook", "clsact", *LONG, stdout=writer)
+        send(wire, from_client())
+        agent.process.send_signal(signal.SIGTERM)
+        assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT) == [])
+        outcome = agent.stop(signal.SIGTERM)
+    finally:
+        os.close(writer)
+        os.close(reader)
+    sentence, = outcome.errors
+    assert outcome.exit_code == 1 and "a second signal came" in sentence
+    assert outcome.report["packets seen"] == 1
+    assert not has_clsact(wire, wire.RIGHT)
+
+
+def test_many_records(wire, start):
+    """Memory grows, large writes."""
+    flows = [tcp_frame(types.SimpleNamespace(ip=CLIENT.ip, port=1024 + i), SERVER) for i in range(20000)]
+    agent = start(*LONG)
+    send(wire, *flows)
+    outcome = agent.stop()
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert len(outcome.records) == outcome.packets_in_records() == outcome.report["packets seen"] == 20000
+
+
+# --- Other agents -------------------------------------------------------------
+
+
+def test_second_agent_is_refused_at_what_came_later(who, wire, start_as):
+    """Though the first is nobody's by then; in tc mode the kernel would take both."""
+    agent = wait_confined(start_as(wire.right, "any", "--mode", "tc", *LONG).wait_attached(wire.RIGHT))
+    add_pair(wire.right, "new0", "new1")
+    agent.wait_attached("new0", "new1")
+    second = start_as(wire.right, "new0", "--mode", "tc")
+    assert second.process.wait(30) == 1
+    assert f"another tcpwin-agent watches it (process {agent.process.pid})" in second.stderr()
+    send_from(wire.right, "new1", from_client())
+    assert agent.stop().packets_in_records() == 1
+
+
+def index_of(namespace, device):
+    return namespace.link(device)["ifindex"]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_nobody_cannot_keep_an_agent_away(later, wire, start_agent):
+    """Of nobody's processes, only those count that were root's."""
+    nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
+    index = index_of(wire.right, wire.RIGHT)
+    holder = subprocess.Popen(wire.right.inside(*nobody, "/usr/bin/python3", "-c", HOLD_A_NAME, index), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == "listening\n"
+        if later:
+            ip(wire.right, "link", "set", "dev", wire.RIGHT, "down")
+        agent = start_agent(wire.right, "any" if later else wire.RIGHT, *LONG)
+        wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2")
+        ip(wire.right, "link", "set", "dev", wire.RIGHT, "up")
+        agent.wait_attached(wire.RIGHT)
+        assert f"process {holder.pid} of user {NOBODY} claims to watch {wire.RIGHT}; ignored" in agent.stderr()
+        assert agent.stop().exit_code == 0
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+# --- Where it cannot be had ---------------------------------------------------
+
+
+def test_no_seccomp_is_one_sentence_and_no_obstacle(wire, start_agent):
+    agent = start_agent(wire.right, wire.RIGHT, *LONG, prefix=["/usr/bin/python3", "-c", WITHOUT_SECCOMP])
+    agent.wait_attached(wire.RIGHT)
+    assert wait_until(lambda: "warning" in agent.stderr())
+    assert status_of(agent.process.pid)["CapEff"] == NONE
+    send(wire, from_client())
+    outcome = agent.stop()
+    sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
+    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent goes on with them", sentence)
+    assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
+
+
+def test_root_that_may_not_change_its_user(wire, start_agent):
+    """As a unit's CapabilityBoundingSet leaves it: user 0, of no capability then."""
+    agent = start_agent(wire.right, wire.RIGHT, *LONG, prefix=["setpriv", f"--bounding-set=-all,+{THREE}"])
+    wait_confined(agent.wait_attached(wire.RIGHT))
+    status = status_of(agent.process.pid)
+    assert (status["CapEff"], status["CapPrm"], status["Uid"].split()[0]) == (NONE, NONE, "0")
+    send(wire, from_client())
+    outcome = agent.stop()
+    assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
+    assert "warning" not in outcome.stderr

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/log.hpp"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <string>
+
+#include <bpf/libbpf.h>
+#include <spdlog/spdlog.h>
+
+namespace tcpwin {
+namespace {
+
+// The verifier's log comes as one text, which can be long.
+int print(libbpf_print_level, const char *format, va_list arguments)
+{
+	if (!spdlog::should_log(spdlog::level::debug))
+		return 0;
+	va_list again;
+	va_copy(again, arguments);
+	std::string text(static_cast<std::size_t>(std::max(0, vsnprintf(nullptr, 0, format, again))), '\0');
+	va_end(again);
+	vsnprintf(text.data(), text.size() + 1, format, arguments);
+	while (!text.empty() && text.back() == '\n')
+		text.pop_back();
+	spdlog::debug("{}", text);
+	return 0;
+}
+
+} // namespace
+
+void log_libbpf()
+{
+	libbpf_set_print(print);
+}
+
+} // namespace tcpwin

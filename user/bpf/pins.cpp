@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/pins.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <tuple>
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <tcpwin/types.h>
+
+namespace tcpwin {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int netns_cookie = 71; // SO_NETNS_COOKIE, Linux 5.14: younger than Debian 12's C library
+
+Result<std::uint64_t> network_namespace()
+{
+	const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	std::uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+	if (!socket || getsockopt(socket.get(), SOL_SOCKET, netns_cookie, &cookie, &size) != 0)
+		return fail("cannot tell the network namespace", describe_errno(errno));
+	return cookie;
+}
+
+template <typename Number> std::optional<Number> parse(std::string_view text)
+{
+	Number number{};
+	const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+	if (error != std::errc() || end != text.data() + text.size())
+		return std::nullopt;
+	return number;
+}
+
+std::vector<fs::path> entries(const fs::path &directory)
+{
+	std::error_code ignored; // what is not there has no entries
+	std::vector<fs::path> paths;
+	for (fs::directory_iterator next(directory, ignored), end; next != end; next.increment(ignored)) {
+		paths.push_back(next->path());
+		if (ignored)
+			break;
+	}
+	return paths;
+}
+
+Result<void> make_directory(const fs::path &path)
+{
+	if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+		return fail(fmt::format("cannot pin in {}", path.string()), describe_errno(errno),
+			    errno == EPERM || errno == EACCES ? "run as root, or choose a bpffs of yours with --bpffs" : "",
+			    errno == EPERM || errno == EACCES ? Exit::no_permission : Exit::failure);
+	return {};
+}
+
+bpf_map_info map_info(int fd)
+{
+	bpf_map_info info{};
+	__u32 size = sizeof(info);
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info : bpf_map_info{};
+}
+
+} // namespace
+
+std::uint32_t map_id(int fd)
+{
+	return map_info(fd).id;
+}
+
+std::uint32_t max_entries(int fd)
+{
+	return map_info(fd).max_entries;
+}
+
+bool PinnedInterface::is_complete() const
+{
+	return std::ranges::all_of(pinned_maps,
+				   [&](std::string_view name) { return fs::exists(directory_ / name); });
+}
+
+UniqueFd PinnedInterface::open(std::string_view name) const
+{
+	return name.empty() ? UniqueFd() : UniqueFd(std::max(-1, bpf_obj_get((directory_ / name).c_str())));
+}
+
+// A rename, so that there is no time without.
+Result<void> PinnedInterface::pin(std::string_view name, int fd) const
+{
+	const fs::path path = directory_ / name, beside = directory_ / "next";
+	std::error_code error;
+	fs::remove(beside, error);
+	if (int failed = bpf_obj_pin(fd, beside.c_str()))
+		return fail(fmt::format("cannot pin {}", path.string()), describe_errno(failed));
+	fs::rename(beside, path, error);
+	if (error)
+		return fail(fmt::format("cannot pin {}", path.string()), error.message());
+	return {};
+}
+
+void PinnedInterface::unpin(std::string_view name) const
+{
+	std::error_code ignored;
+	fs::remove(directory_ / name, ignored);
+}
+
+std::uint32_t PinnedInterface::table_id() const
+{
+	const UniqueFd flows = open("flows");
+	return flows ? map_id(flows.get()) : 0;
+}
+
+Result<void> PinnedInterface::remove() const
+{
+	std::error_code error;
+	fs::remove_all(directory_, error);
+	if (error)
+		return fail(fmt::format("cannot remove {}", directory_.string()), error.message());
+	return {};
+}
+
+Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
+{
+	struct statfs filesystem {
+	};
+	if (statfs(bpffs.c_str(), &filesystem) != 0)
+		return fail("cannot use " + bpffs, describe_errno(errno), "choose a bpffs with --bpffs");
+	if (filesystem.f_type != BPF_FS_MAGIC)
+		return fail("cannot use " + bpffs, "it is no bpffs", "mount one: mount -t bpf bpf " + bpffs);
+	auto network = network_namespace();
+	if (!network)
+		return tl::unexpected(network.error());
+	return PinDirectory(fs::path(bpffs) / "tcpwin-agent", *network);
+}
+
+std::vector<PinnedInterface> PinDirectory::list() const
+{
+	std::vector<PinnedInterface> all;
+	const std::string prefix = fmt::format("{}-", network_);
+	for (const fs::path &layout : entries(root_)) {
+		const std::string name = layout.filename();
+		const auto version = parse<unsigned>(std::string_view(name).substr(std::min<std::size_t>(1, name.size())));
+		if (!name.starts_with('v') || !version)
+			continue;
+		for (const fs::path &path : entries(layout)) {
+			const std::string directory = path.filename();
+			if (!directory.starts_with(prefix))
+				continue;
+			if (auto ifindex = parse<unsigned>(std::string_view(directory).substr(prefix.size())))
+				all.emplace_back(path, *version, *ifindex);
+		}
+	}
+	std::ranges::sort(all, {}, [](const PinnedInterface &one) { return std::tuple(one.layout(), one.ifindex()); });
+	return all;
+}
+
+Result<PinnedInterface> PinDirectory::make(unsigned ifindex) const
+{
+	const fs::path layout = root_ / fmt::format("v{}", TCPWIN_LAYOUT_VERSION);
+	const fs::path path = layout / fmt::format("{}-{}", network_, ifindex);
+	for (const fs::path &each : {root_, layout, path})
+		if (auto made = make_directory(each); !made)
+			return tl::unexpected(made.error());
+	return PinnedInterface(path, TCPWIN_LAYOUT_VERSION, ifindex);
+}
+
+} // namespace tcpwin

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What outlives a persistent agent: maps, programs and links, pinned in a bpffs.
+//
+//     BPFFS/tcpwin-agent/vLAYOUT/NETNS-IFINDEX/NAME        directories of mode 0700
+//
+// One directory an interface. Those that one agent watches share their maps, which each directory has all the same,
+// so each is complete whatever becomes of the others. NETNS is the cookie of the network namespace.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "error.hpp"
+#include "unique_fd.hpp"
+
+namespace tcpwin {
+
+constexpr auto default_bpffs = "/sys/fs/bpf";
+
+// Without all of these a directory is the remainder of an agent that was killed before it attached.
+constexpr std::array<std::string_view, 7> pinned_maps{"flows",     "records", "counters", "fragments",
+						      "interfaces", "data",    "bss"};
+
+// Of one interface.
+class PinnedInterface {
+public:
+	PinnedInterface(std::filesystem::path directory, unsigned layout, unsigned ifindex)
+		: directory_(std::move(directory)), layout_(layout), ifindex_(ifindex)
+	{
+	}
+
+	unsigned ifindex() const { return ifindex_; }
+	// TCPWIN_LAYOUT_VERSION of the agent that made the maps.
+	unsigned layout() const { return layout_; }
+	const std::filesystem::path &directory() const { return directory_; }
+
+	bool is_complete() const;
+	// Empty if there is nothing of that name.
+	UniqueFd open(std::string_view name) const;
+	// In the place of what has the name.
+	Result<void> pin(std::string_view name, int fd) const;
+	void unpin(std::string_view name) const;
+	// Kernel id of the flow table, which the directories of one agent share; 0: none.
+	std::uint32_t table_id() const;
+	// With all that is in it.
+	Result<void> remove() const;
+
+private:
+	std::filesystem::path directory_;
+	unsigned layout_;
+	unsigned ifindex_;
+};
+
+// Those of this network namespace.
+class PinDirectory {
+public:
+	// Error: the path is no bpffs, or not ours to read. Makes nothing.
+	static Result<PinDirectory> open(const std::string &bpffs);
+
+	// Of every layout, in order of layout and interface.
+	std::vector<PinnedInterface> list() const;
+	// In our layout; made if it does not exist.
+	Result<PinnedInterface> make(unsigned ifindex) const;
+
+private:
+	PinDirectory(std::filesystem::path root, std::uint64_t network) : root_(std::move(root)), network_(network) {}
+
+	std::filesystem::path root_;
+	std::uint64_t network_;
+};
+
+// The kernel's id of a map, and its size; 0: it is none.
+std::uint32_t map_id(int fd);
+std::uint32_t max_entries(int fd);
+
+} // namespace tcpwin

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "persistence.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <set>
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include "bpf/counters.hpp"
+
+namespace tcpwin {
+namespace {
+
+const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
+{
+	const auto found = std::ranges::find(all, ifindex, &Interface::index);
+	return found == all.end() ? nullptr : &*found;
+}
+
+tl::unexpected<Error> shared_with(const Interface &other)
+{
+	return fail("cannot take over what was left attached",
+		    fmt::format("{} belongs to it and was not named", other.name),
+		    fmt::format("name {0} as well, or remove it: tcpwin-agent detach {0}", other.name));
+}
+
+} // namespace
+
+std::string pin_name(Attachment attachment, Direction direction)
+{
+	if (attachment == Attachment::tcx)
+		return direction == Direction::ingress ? "link_tcx_ingress" : "link_tcx_egress";
+	if (direction == Direction::egress || attachment == Attachment::clsact) // a filter stays by itself
+		return {};
+	return attachment == Attachment::xdp_native ? "link_xdp_native" : "link_xdp_generic";
+}
+
+std::uint64_t boot_clock_ns()
+{
+	timespec now{};
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+Result<Persistence> Persistence::open(const std::string &bpffs, const std::vector<Interface> &all,
+				      const IsWanted &is_wanted)
+{
+	auto directory = PinDirectory::open(bpffs);
+	if (!directory)
+		return tl::unexpected(directory.error());
+	Persistence persistence(std::move(*directory));
+	if (auto sorted = persistence.sort(all, is_wanted); !sorted)
+		return tl::unexpected(sorted.error());
+	return persistence;
+}
+
+// A flow table with an interface that is wanted is taken over as a whole.
+Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted &is_wanted)
+{
+	const std::vector<PinnedInterface> pinned = directory_.list();
+	const auto wanted = [&](const PinnedInterface &one) {
+		const Interface *interface = find(all, one.ifindex());
+		return interface && is_wanted(*interface);
+	};
+	std::set<std::uint32_t> tables;
+	for (const PinnedInterface &one : pinned)
+		if (one.is_complete() && wanted(one))
+			tables.insert(one.table_id());
+	for (const PinnedInterface &one : pinned) {
+		if (!one.is_complete() || !tables.contains(one.table_id()))
+			continue;
+		const Interface *interface = find(all, one.ifindex());
+		if (interface && !is_wanted(*interface))
+			return shared_with(*interface);
+		(one.layout() != TCPWIN_LAYOUT_VERSION ? others_ : interface ? own_ : gone_).push_back(one);
+	}
+	for (const PinnedInterface &one : own_)
+		if (one.table_id() != own_.front().table_id())
+			return fail("cannot take over what was left attached",
+				    fmt::format("{} and {} have no flow table in common",
+						find(all, own_.front().ifindex())->name, find(all, one.ifindex())->name),
+				    "remove one of them: tcpwin-agent detach IFACE");
+	return {};
+}
+
+bool Persistence::is_pinned(unsigned ifindex) const
+{
+	return std::ranges::count(own_, ifindex, &PinnedInterface::ifindex) +
+		       std::ranges::count(others_, ifindex, &PinnedInterface::ifindex) >
+	       0;
+}
+
+Result<PinnedInterface> Persistence::prepare(const Program &program, unsigned ifindex) const
+{
+	auto made = directory_.make(ifindex);
+	if (!made)
+		return made;
+	if (auto pinned = program.pin_to(*made); !pinned)
+		return tl::unexpected(pinned.error());
+	return made;
+}
+
+UniqueFd Persistence::find_link(unsigned ifindex, Attachment attachment, Direction direction) const
+{
+	const std::string name = pin_name(attachment, direction);
+	for (const auto *some : {&own_, &others_})
+		for (const PinnedInterface &one : *some)
+			if (one.ifindex() == ifindex)
+				if (UniqueFd link = one.open(name))
+					return link;
+	return {};
+}
+
+void Persistence::drop_link(unsigned ifindex, Attachment attachment, Direction direction) const
+{
+	const std::string name = pin_name(attachment, direction);
+	for (const auto *some : {&own_, &others_})
+		for (const PinnedInterface &one : *some)
+			if (one.ifindex() == ifindex)
+				if (const UniqueFd link = one.open(name)) {
+					bpf_link_detach(link.get());
+					one.unpin(name);
+				}
+}
+
+Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interface)
+{
+	const auto directory = PinDirectory::open(bpffs);
+	if (!directory)
+		return {};
+	const auto pinned = directory->list();
+	if (std::ranges::none_of(pinned, [&](const PinnedInterface &one) {
+		    return one.ifindex() == interface.index && one.is_complete();
+	    }))
+		return {};
+	return fail("cannot attach to " + interface.name, "an agent that is gone has left its programs attached",
+		    fmt::format("'attach --persistent {0}' goes on with them, 'detach {0}' ends them", interface.name));
+}
+
+std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface> &pinned)
+{
+	std::vector<PinnedInterface> firsts;
+	std::set<std::uint32_t> tables;
+	for (const PinnedInterface &one : pinned)
+		if (one.is_complete() && tables.insert(one.table_id()).second)
+			firsts.push_back(one);
+	return firsts;
+}
+
+Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)
+{
+	PinnedLeftovers leftovers;
+	leftovers.own_layout_ = pinned.layout() == TCPWIN_LAYOUT_VERSION;
+	for (auto [name, fd] : {std::pair("flows", &leftovers.flows_), std::pair("records", &leftovers.records_),
+				std::pair("counters", &leftovers.counters_), std::pair("interfaces", &leftovers.interfaces_),
+				std::pair("data", &leftovers.data_), std::pair("bss", &leftovers.bss_)}) {
+		*fd = pinned.open(name);
+		if (!*fd)
+			return fail("cannot open " + (pinned.directory() / name).string(), describe_errno(errno));
+	}
+	return leftovers;
+}
+
+Result<void> Persistence::drain_others(Program &program, const tcpwin_config &config,
+				       const std::function<void(const tcpwin_record &)> &take) const
+{
+	tcpwin_counters carried{};
+	const auto tables = one_of_each_table(others_);
+	for (const PinnedInterface &one : tables) {
+		auto leftovers = PinnedLeftovers::open(one);
+		if (!leftovers)
+			return tl::unexpected(leftovers.error());
+		if (auto drained = drain_leftovers(leftovers->get(), config, boot_clock_ns(), take); !drained)
+			return drained;
+		auto counters = read_counters(leftovers->get());
+		if (!counters)
+			return tl::unexpected(counters.error());
+		add_counters(carried, *counters);
+	}
+	return tables.empty() ? Result<void>{} : program.carry(carried);
+}
+
+void Persistence::remove_others() const
+{
+	for (const PinnedInterface &one : others_)
+		static_cast<void>(one.remove()); // what stays is drained again by the next agent
+}
+
+} // namespace tcpwin

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "privileges.hpp"
+
+namespace tcpwin {
+
+// Of all threads, for good: every system call but those of watching and of what the needs say fails with EPERM.
+Result<void> drop_system_calls(const Needs &needs);
+
+} // namespace tcpwin

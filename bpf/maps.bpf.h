@@ -55,6 +55,14 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
+/* Which flows found the table full, by the fold of the key. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TCPWIN_UNTRACKED_BITS / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} untracked SEC(".maps");
+
 /* By interface index. Written by the agent before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

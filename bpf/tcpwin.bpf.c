@@ -95,14 +95,27 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 		count(TCPWIN_COUNTER_PACKETS_UNREPORTED);
 }
 
-/* Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then. */
+/*
+ * Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then.
+ * Another CPU may have read the clock later and told already: then told is ahead of now.
+ */
 static __always_inline void tell_full(__u64 now)
 {
 	struct tcpwin_table_full notice = { now };
 	__u64 told = full_told_ns;
 
-	if (now - told >= FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
+	if (now >= told + FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
 		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void note_untracked_flow(__u32 fold)
+{
+	__u32 bit = fold % TCPWIN_UNTRACKED_BITS, index = bit / 64;
+	__u64 mask = 1ULL << bit % 64;
+	__u64 *word = bpf_map_lookup_elem(&untracked, &index);
+
+	if (word && !(*word & mask) && !(__sync_fetch_and_or(word, mask) & mask))
+		count(TCPWIN_COUNTER_UNTRACKED_FLOWS);
 }
 
 /*
@@ -123,6 +136,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return LOOK_UP_AGAIN;
 	if (error) {
 		tell_full(arrival->now);
+		note_untracked_flow(arrival->fold);
 		return UNTRACKED_FULL;
 	}
 	struct tcpwin_packet_event *event = scratch_event();

@@ -47,6 +47,9 @@ Examples:
   # Two interfaces for ten minutes into a file
   tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
 
+  # So that nothing is lost when the agent ends, is killed or upgraded: the next one goes on with it
+  tcpwin-agent attach eth0 --persistent --output flows.json
+
   # Which sender's window was closed, as it happens
   tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
@@ -71,12 +74,13 @@ constexpr auto status_examples = R"(Examples:
   # What is attached in this network namespace, by agents that run or that left it
   sudo tcpwin-agent status
 
-  # For programs: one JSON object an interface
-  sudo tcpwin-agent status --json
+  # Of one interface, for programs: one JSON object an interface
+  sudo tcpwin-agent status --json eth0
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
-constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. A running agent is ended by a signal, first.
+constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
+then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
 
 Examples:
   # Detach from all interfaces, and write what was left
@@ -161,19 +165,30 @@ void add_choice(CLI::App &app, const std::string &name, T &target, const std::ma
 
 void add_bpffs(CLI::App &app, std::string &bpffs)
 {
-	app.add_option("--bpffs", bpffs, "Where what is persistent is pinned: a mounted bpffs")
+	app.add_option("--bpffs", bpffs, "A mounted bpffs: where --persistent keeps what outlives the agent")
 		->check(not_empty)
 		->type_name("DIR")
 		->capture_default_str();
 }
 
-void add_verbosity(CLI::App &app, Verbosity &verbosity)
+void add_verbosity(CLI::App &app, Verbosity &verbosity,
+		   const std::string &more = "More on stderr, the kernel verifier's log included")
 {
 	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { verbosity = Verbosity::quiet; },
 					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; },
-			      "More on stderr, the kernel verifier's log included")
+	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; }, more)
 		->excludes(quiet);
+}
+
+void add_community_id(CLI::App &app, std::optional<std::uint16_t> &seed)
+{
+	auto *without = app.add_flag_callback("--no-community-id", [&] { seed.reset(); },
+					      "JSON flow records without community_id");
+	app.add_option_function<std::uint16_t>("--community-id-seed", [&](std::uint16_t value) { seed = value; },
+					       "Seed of community_id, the same at all who compare it")
+		->check(CLI::Range(0, 65'535))
+		->default_str("0")
+		->excludes(without);
 }
 
 void add_flow_output(CLI::App &app, CommonOptions &options)
@@ -184,6 +199,7 @@ void add_flow_output(CLI::App &app, CommonOptions &options)
 		->capture_default_str();
 	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
 			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
+	add_community_id(app, options.community_id_seed);
 }
 
 void add_common(CLI::App &app, CommonOptions &options)
@@ -281,7 +297,7 @@ void add_detach(CLI::App &app, DetachOptions &options)
 	app.add_option("IFACE", options.interfaces, "Only these interfaces (default: all)")->check(not_empty);
 	add_flow_output(app, options);
 	add_bpffs(app, options.bpffs);
-	add_verbosity(app, options.verbosity);
+	add_verbosity(app, options.verbosity, "More on stderr");
 	options.append = true;
 	app.footer(detach_examples);
 }

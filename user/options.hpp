@@ -28,6 +28,7 @@ struct CommonOptions {
 	std::string packets; // file for packet records, or empty
 	bool append = false; // go on with files that exist
 	Format format = Format::json;
+	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	Verbosity verbosity = Verbosity::normal;

@@ -13,12 +13,6 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-bool is_mapped_ipv4(const tcpwin_address &address)
-{
-	static constexpr std::array<unsigned char, 12> prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return std::equal(prefix.begin(), prefix.end(), address.byte);
-}
-
 nanoseconds clock_now(clockid_t clock)
 {
 	timespec now{};
@@ -57,6 +51,12 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 
 } // namespace
 
+bool is_mapped_ipv4(const tcpwin_address &address)
+{
+	static constexpr std::array<unsigned char, 12> prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return std::equal(prefix.begin(), prefix.end(), address.byte);
+}
+
 std::string format_address(const tcpwin_address &address)
 {
 	const std::uint8_t *b = address.byte;
@@ -88,6 +88,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 
 	FlowRecord flow{
 		.id = record.flow.id,
+		.key = record.key,
 		.interface = interface,
 		.hooks = record.flow.hooks,
 		.vlan = record.key.vlan,

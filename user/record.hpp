@@ -31,6 +31,7 @@ struct Side {
 
 struct FlowRecord {
 	std::uint64_t id;
+	tcpwin_key key;
 	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
 	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture
 	std::uint16_t vlan;         // 0: none
@@ -71,6 +72,8 @@ std::string format_time(WallTime time);
 
 // The same as far as the point before the fraction. Valid until the thread asks again.
 std::string_view format_second(WallTime time);
+
+bool is_mapped_ipv4(const tcpwin_address &address);
 
 std::string format_address(const tcpwin_address &address);
 

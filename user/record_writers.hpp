@@ -35,7 +35,7 @@ public:
 	Totals totals() const;
 
 private:
-	RecordWriters(Writer flows, std::optional<Writer> packets, Format format);
+	RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options);
 
 	Writer flows_;
 	std::optional<Writer> packets_;

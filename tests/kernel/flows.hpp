@@ -79,7 +79,7 @@ inline const char *name_of(int counter)
 inline bool is_event(int counter)
 {
 	return counter == TCPWIN_COUNTER_FLOWS_CREATED || counter == TCPWIN_COUNTER_FLOWS_CUT ||
-	       counter == TCPWIN_COUNTER_DEFERRED_CUTS;
+	       counter == TCPWIN_COUNTER_UNTRACKED_FLOWS || counter == TCPWIN_COUNTER_DEFERRED_CUTS;
 }
 
 // A frame seen from user space.

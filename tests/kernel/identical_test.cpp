@@ -172,6 +172,7 @@ protected:
 	{
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
 			bool needs_stress = i == TCPWIN_COUNTER_UNTRACKED_FULL ||
+					    i == TCPWIN_COUNTER_UNTRACKED_FLOWS ||
 					    i == TCPWIN_COUNTER_UNTRACKED_CONTENDED ||
 					    i == TCPWIN_COUNTER_DEFERRED_CUTS ||
 					    i == TCPWIN_COUNTER_FORWARDED || // tc only

@@ -194,11 +194,21 @@ public:
 	// The whole table. Only while no packet arrives.
 	Flows flows() const
 	{
-		int table = bpf_map__fd(skeleton_->maps.flows);
+		constexpr uint32_t batch = 65536; // entries a system call; holds the longest list of a hash bucket
+		const int table = bpf_map__fd(skeleton_->maps.flows);
+		std::vector<tcpwin_key> keys(batch);
+		std::vector<tcpwin_flow> values(batch);
 		Flows all;
-		tcpwin_key key = {};
-		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table, last, &key) == 0; last = &key)
-			all.emplace(key, flow(key).value());
+		uint32_t place = 0;
+		for (bool first = true, last = false; !last; first = false) {
+			uint32_t count = batch;
+			last = bpf_map_lookup_batch(table, first ? nullptr : &place, &place, keys.data(), values.data(),
+						    &count, nullptr) != 0;
+			if (last && errno != ENOENT)
+				fail("read the table", errno);
+			for (uint32_t i = 0; i < count; i++)
+				all.emplace(keys[i], values[i]);
+		}
 		return all;
 	}
 

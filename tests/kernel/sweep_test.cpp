@@ -400,6 +400,7 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
 		kernel.run_at(from_client(i), start);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 2u);
 	EXPECT_THAT(kernel.flows(), SizeIs(4));
 
 	Drained drained = kernel.drain();
@@ -411,6 +412,10 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
 	EXPECT_THAT(kernel.drain().notices, IsEmpty());
 	kernel.run_at(from_client(7), start + 10 * millisecond);
 	EXPECT_THAT(kernel.drain().notices, SizeIs(1));
+	kernel.run_at(from_client(7), start + 10 * millisecond - 1); // of a CPU that read the clock before
+	EXPECT_THAT(kernel.drain().notices, IsEmpty());
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 5u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 3u) << "the third one came three times";
 }
 
 TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)

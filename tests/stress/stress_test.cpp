@@ -69,6 +69,8 @@ TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
 	settle();
 
 	EXPECT_GT(counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
+	EXPECT_GT(counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 90'000u); // of different flows
+	EXPECT_LE(counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 100'000u);
 	EXPECT_GT(early_sweeps_, 0u);
 	EXPECT_GT(counter(TCPWIN_COUNTER_FLOWS_CREATED), 1000u) << "the early sweep made no room";
 	EXPECT_LE(kernel_->counters().peak_flows, 1001u); // the sweep ends a flow before it counts that

@@ -204,9 +204,11 @@ uint64_t LiveSender::sent() const
 std::vector<uint64_t> LiveSender::sent_by_stream() const
 {
 	std::vector<uint64_t> sent(traffic_.count ? 2ULL * traffic_.flows : 0);
-	for (uint32_t i = 0; i < sent.size(); i++)
-		if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.streams), &i, &sent[i]) != 0)
-			fail("read what was sent");
+	std::vector<uint32_t> keys(sent.size());
+	uint32_t place = 0, count = static_cast<uint32_t>(sent.size());
+	if (count && bpf_map_lookup_batch(bpf_map__fd(skeleton_->maps.streams), nullptr, &place, keys.data(), sent.data(),
+					  &count, nullptr) != 0 && errno != ENOENT)
+		fail("read what was sent");
 	return sent;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <vector>
 
 #include <bpf/bpf.h>
@@ -12,6 +11,7 @@
 #include <spdlog/spdlog.h>
 #include <tcpwin.skel.h>
 
+#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "unique_fd.hpp"
@@ -21,13 +21,6 @@ namespace {
 
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
-
-std::uint64_t boottime_ns()
-{
-	timespec now{};
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // In the order of pinned_maps.
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
@@ -189,7 +182,7 @@ Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 bool Program::is_due() const
 {
 	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
-	return boottime_ns() >= std::min(due_ns_, noted);
+	return boot_clock_ns() >= std::min(due_ns_, noted);
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)

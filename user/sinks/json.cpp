@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "community_id.hpp"
 #include "names.hpp"
 #include "sinks/json.hpp"
 
@@ -126,10 +127,15 @@ void put_interface(Line &line, std::string_view name)
 
 class JsonFlowFormat final : public FlowFormat {
 public:
+	explicit JsonFlowFormat(std::optional<std::uint16_t> community_id_seed) : community_id_seed_(community_id_seed) {}
+
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
 		Line line(buffer);
-		line << "{\"schema\":1,\"event\":\"flow\",\"flow_id\":" << r.id << ",\"in_iface\":";
+		line << "{\"schema\":1,\"event\":\"flow\",\"flow_id\":" << r.id;
+		if (community_id_seed_)
+			line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed_).text() << "\"";
+		line << ",\"in_iface\":";
 		put_interface(line, r.interface);
 		line << ",\"hooks\":[";
 		put_names(line, r.hooks, hook_names);
@@ -146,6 +152,9 @@ public:
 			line << "null";
 		line << "}\n";
 	}
+
+private:
+	std::optional<std::uint16_t> community_id_seed_;
 };
 
 class JsonPacketFormat final : public PacketFormat {
@@ -174,9 +183,9 @@ public:
 
 } // namespace
 
-std::unique_ptr<FlowFormat> make_json_flow_format()
+std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed)
 {
-	return std::make_unique<JsonFlowFormat>();
+	return std::make_unique<JsonFlowFormat>(community_id_seed);
 }
 
 std::unique_ptr<PacketFormat> make_json_packet_format()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON lines of the agent, each validated against the published schema by an independent validator.
+
+As a program, it validates all files of a directory: what the C++ tests kept there (tests/support/emitted.hpp).
+"""
+import functools
+import json
+import pathlib
+import sys
+
+try:
+    import jsonschema
+except ImportError:
+    sys.exit("python3-jsonschema is not installed: make deps installs it")
+
+SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema" / "tcpwin-agent.schema.json"
+
+
+class BrokenLine(AssertionError):
+    """What was written is not what the schema promises."""
+
+
+@functools.cache
+def validator():
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+def no_repetition(pairs):
+    """An object's members; JSON lets a name stand twice, we do not."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name stands twice")
+    return members
+
+
+def no_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_line(line):
+    """The event of a line (text or bytes), with or without its end."""
+    try:
+        event = json.loads(line, object_pairs_hook=no_repetition, parse_constant=no_constant)
+    except ValueError as error:
+        raise BrokenLine(f"{error}: {line!r}") from None
+    error = jsonschema.exceptions.best_match(validator().iter_errors(event))
+    if error:
+        raise BrokenLine(f"{error.json_path}: {error.message}: {line!r}")
+    return event
+
+
+def parse_lines(text, whole=True):
+    """The events of some lines; whole: the last one is ended, too, as of an agent that was not killed."""
+    *lines, rest = text.split("\n" if isinstance(text, str) else b"\n")
+    if rest and whole:
+        raise BrokenLine(f"the last line has no end: {rest!r}")
+    return [parse_line(line) for line in lines]
+
+
+def main(directory):
+    counts = {}
+    for path in sorted(pathlib.Path(directory).iterdir()):
+        try:
+            for event in parse_lines(path.read_bytes()):
+                counts[event["event"]] = counts.get(event["event"], 0) + 1
+        except BrokenLine as error:
+            sys.exit(f"{path}: {error}")
+    print("valid lines:", ", ".join(f"{count} of event {event}" for event, count in counts.items()) or "none written")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -15,6 +15,7 @@
 
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <tcpwin/parse.h>
 
 #include "bpf/hook.hpp"
@@ -47,11 +48,14 @@ tcpwin_sweep sweep_now()
 	return request;
 }
 
+using Claims = std::map<unsigned, Presence>; // by interface index
+
 struct Watched {
 	Presence presence;
 	std::optional<Hook> ingress;
 	std::optional<Hook> egress;
 	std::optional<PinnedInterface> pins; // --persistent
+	UniqueFd directory;                  // of the pins: a bpffs in use is not unmounted by mistake
 };
 
 // "in native mode; outgoing packets by TCX"
@@ -76,10 +80,10 @@ std::string describe(const Watched &watched, std::string_view no_egress)
 
 class Session {
 public:
-	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, RecordWriters writers,
-		Program program, std::optional<Persistence> persistence)
-		: options_(options), stop_(std::move(stop)), monitor_(std::move(monitor)), writers_(std::move(writers)),
-		  program_(std::move(program)), persistence_(std::move(persistence))
+	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, Claims claims,
+		RecordWriters writers, Program program, std::optional<Persistence> persistence)
+		: options_(options), stop_(std::move(stop)), monitor_(std::move(monitor)), claims_(std::move(claims)),
+		  writers_(std::move(writers)), program_(std::move(program)), persistence_(std::move(persistence))
 	{
 	}
 
@@ -93,6 +97,7 @@ public:
 
 private:
 	Result<void> leave();
+	bool pins_are_gone() const;
 	Needs needs() const;
 	Result<void> wait(Clock::time_point until);
 	Result<void> sweep(tcpwin_sweep request);
@@ -121,6 +126,7 @@ private:
 	const AttachOptions &options_;
 	StopSignal stop_;
 	InterfaceMonitor monitor_;
+	Claims claims_; // made before anything was touched, until the interface is attached
 	RecordWriters writers_;
 	Program program_;
 	std::optional<Persistence> persistence_;
@@ -273,17 +279,25 @@ Result<void> Session::pin(Watched &watched)
 	});
 }
 
-Result<void> Session::attach(const Interface &interface, const std::vector<Interface> &all)
+// Error: it is another agent's.
+Result<Presence> claim(const AttachOptions &options, const Interface &interface)
 {
 	auto presence = Presence::claim(interface);
+	if (presence && !options.persistent)
+		if (auto free = refuse_if_pinned(options.bpffs, interface); !free)
+			return tl::unexpected(free.error());
+	return presence;
+}
+
+Result<void> Session::attach(const Interface &interface, const std::vector<Interface> &all)
+{
+	auto claimed = claims_.extract(interface.index);
+	auto presence = claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface);
 	if (!presence)
 		return tl::unexpected(presence.error());
-	if (!persistence_)
-		if (auto free = refuse_if_pinned(options_.bpffs, interface); !free)
-			return free;
 	if (auto added = add_to_program(interface); !added)
 		return added;
-	Watched &watched = watched_.emplace(interface.index, Watched{std::move(*presence), {}, {}, {}}).first->second;
+	Watched &watched = watched_.emplace(interface.index, Watched{std::move(*presence), {}, {}, {}, {}}).first->second;
 	const std::string_view no_egress = why_no_egress(interface, all);
 	const auto attached = [&]() -> Result<void> {
 		if (!persistence_)
@@ -292,6 +306,7 @@ Result<void> Session::attach(const Interface &interface, const std::vector<Inter
 		if (!pins)
 			return tl::unexpected(pins.error());
 		watched.pins = std::move(*pins);
+		watched.directory = watched.pins->keep();
 		return attach_hooks(interface, watched, no_egress).and_then([&] { return pin(watched); });
 	}();
 	if (!attached) {
@@ -344,6 +359,7 @@ Result<void> Session::attach_all()
 		if (const auto known = program_.interface(interface.index))
 			last_scope_ = std::max(last_scope_, known->scope);
 	auto attached = attach_new(*all);
+	claims_.clear();
 	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
 		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
 	if (!attached) {
@@ -392,6 +408,7 @@ Needs Session::needs() const
 	};
 	return {.attach_more = options_.any(),
 		.detach_by_netlink = !persistence_ && std::ranges::any_of(watched_, by_filter),
+		.detach_links = persistence_.has_value(),
 		.pin_more = persistence_ && options_.any()};
 }
 
@@ -486,19 +503,27 @@ Result<void> Session::sweep_idle()
 	return sweep(request);
 }
 
-// The kernel has detached the programs of a deleted interface; a flow that others saw as well begins anew.
+// The kernel has detached the programs of a deleted interface, not of one that went to another network namespace. A flow
+// that others saw as well begins anew. Until its records are written and its pins removed, which this agent may not be
+// allowed to any more, the interface is known: the next agent and status want its name.
 Result<void> Session::forget(unsigned ifindex)
 {
+	bool removed = true;
 	if (const auto watched = watched_.find(ifindex); watched != watched_.end()) {
-		if (watched->second.pins) // no longer ours to remove, perhaps: the next agent does it
-			static_cast<void>(watched->second.pins->remove());
+		for (auto *hook : {&watched->second.ingress, &watched->second.egress})
+			if (*hook)
+				(*hook)->detach();
+		if (watched->second.pins)
+			removed = watched->second.pins->remove().has_value();
 		watched_.erase(watched);
 	}
-	program_.remove_interface(ifindex);
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
 	request.ifindex = ifindex;
-	return sweep(request);
+	return sweep(request).map([&] {
+		if (removed)
+			program_.remove_interface(ifindex);
+	});
 }
 
 Result<void> Session::forget_deleted(const std::vector<Interface> &all)
@@ -593,10 +618,22 @@ Result<void> Session::leave()
 	return swept;
 }
 
+// Somebody has removed them: then there will be no next agent that could go on.
+bool Session::pins_are_gone() const
+{
+	const auto is_gone = [](const auto &entry) {
+		struct stat status {};
+		return fstat(entry.second.directory.get(), &status) == 0 && status.st_nlink == 0;
+	};
+	return !watched_.empty() && std::ranges::all_of(watched_, is_gone);
+}
+
 Result<void> Session::finish()
 {
-	if (persistence_)
+	if (persistence_ && !pins_are_gone())
 		return leave();
+	if (persistence_)
+		spdlog::warn("what was pinned has been removed: the flows that are left are written now");
 	watched_.clear();
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
@@ -617,17 +654,40 @@ std::string Session::report()
 	return text;
 }
 
+// Before anything is touched that may be another agent's: its maps, its configuration, its files. any: what cannot be
+// claimed is a warning when it is to be attached.
+Result<Claims> claim_all(const AttachOptions &options, InterfaceMonitor &monitor)
+{
+	auto all = monitor.changed();
+	if (!all)
+		return tl::unexpected(all.error());
+	Claims claims;
+	for (const Interface &interface : *all) {
+		const bool wanted = !options.any()      ? is_named(options, interface) :
+				    options.persistent ? true : // it may be pinned, up or not
+							 interface.up && !interface.stacked;
+		if (!wanted)
+			continue;
+		auto claimed = claim(options, interface);
+		if (claimed)
+			claims.emplace(interface.index, std::move(*claimed));
+		else if (!options.any())
+			return tl::unexpected(claimed.error());
+	}
+	return claims;
+}
+
 // Without --persistent: nothing.
-Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, InterfaceMonitor &monitor)
+Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, InterfaceMonitor &monitor,
+						const Claims &claims)
 {
 	if (!options.persistent)
 		return std::nullopt;
 	auto all = monitor.changed();
 	if (!all)
 		return tl::unexpected(all.error());
-	return Persistence::open(options.bpffs, *all, [&](const Interface &interface) {
-		return options.any() || is_named(options, interface);
-	});
+	return Persistence::open(options.bpffs, *all,
+				 [&](const Interface &interface) { return claims.contains(interface.index); });
 }
 
 // Before anything is loaded or opened.
@@ -659,7 +719,10 @@ Result<void> attach(const AttachOptions &options)
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
-	auto persistence = find_earlier(options, *monitor);
+	auto claims = claim_all(options, *monitor);
+	if (!claims)
+		return tl::unexpected(claims.error());
+	auto persistence = find_earlier(options, *monitor, *claims);
 	if (!persistence)
 		return tl::unexpected(persistence.error());
 	auto program = Program::load({.max_flows = options.max_flows,
@@ -675,8 +738,8 @@ Result<void> attach(const AttachOptions &options)
 
 	if (program->max_flows() != options.max_flows)
 		spdlog::warn("the flow table that is taken over keeps its {} entries", program->max_flows());
-	Session session(options, std::move(*stop), std::move(*monitor), std::move(*writers), std::move(*program),
-			std::move(*persistence));
+	Session session(options, std::move(*stop), std::move(*monitor), std::move(*claims), std::move(*writers),
+			std::move(*program), std::move(*persistence));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
 	session.drop_privileges();

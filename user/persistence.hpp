@@ -66,6 +66,10 @@ Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interfa
 // Of those directories, one a flow table.
 std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface> &pinned);
 
+// Of other network namespaces, whose interfaces were all deleted: no agent of that namespace will ask for them, which is
+// most likely gone. Not those of which a clsact filter alone would know.
+std::vector<PinnedInterface> orphans(const PinDirectory &directory);
+
 // Its maps, for drain_leftovers and read_counters; closed with the object.
 class PinnedLeftovers {
 public:

@@ -9,7 +9,8 @@ import tempfile
 import pytest
 
 from agent import BINARY, Agent
-from network import Wire
+from leftovers import Persistent
+from network import Wire, run
 
 SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
 
@@ -93,3 +94,29 @@ def public_directory():
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def bpffs(tmp_path):
+    """A bpffs of the test's own: what is pinned goes with it."""
+    directory = tmp_path / "bpffs"
+    directory.mkdir()
+    run("mount", "-t", "bpf", "bpf", directory)
+    yield directory
+    run("umount", directory)
+
+
+@pytest.fixture
+def persistent(bpffs, start_agent, tmp_path):
+    """Agents with --persistent. They are gone before their bpffs is."""
+    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
+
+
+@pytest.fixture
+def ends(wire):
+    """Two veth pairs between the namespaces: names of the watched ends."""
+    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
+        "netns", wire.right.name)
+    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
+        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    return wire.RIGHT, "watched1"

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """attach --persistent: programs, links and maps that outlive the agent, and what the next one makes of them."""
 import contextlib
-import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -15,27 +12,15 @@ import pytest
 
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
+from leftovers import LONG, attached_programs
 from network import run, wait_until
 from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
-LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
-        "--abort-count", "1000000")
-QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
-
-
-@pytest.fixture
-def bpffs(tmp_path):
-    """A bpffs of the test's own: what is pinned goes with it."""
-    directory = tmp_path / "bpffs"
-    directory.mkdir()
-    run("mount", "-t", "bpf", "bpf", directory)
-    yield directory
-    run("umount", directory)
 
 
 @pytest.fixture
@@ -43,54 +28,6 @@ def topology():
     made = Topology()
     yield made
     made.delete()
-
-
-class Persistent:
-    """Agents of one bpffs, and one file of records that they go on with."""
-
-    def __init__(self, start_agent, bpffs, file):
-        self.start_agent, self.bpffs, self.file = start_agent, bpffs, file
-
-    def attach(self, namespace, *devices, options=(), output=None, **more):
-        agent = self.start_agent(namespace, *devices, "--persistent", "--bpffs", self.bpffs, "--output",
-                                 output or self.file, *(options or LONG), **more)
-        return agent.wait_attached(*devices)
-
-    def run(self, namespace, command, *arguments):
-        return run_agent(command, "--bpffs", self.bpffs, *arguments, prefix=namespace.inside())
-
-    def detach(self, namespace, *devices, output=None):
-        return self.run(namespace, "detach", *devices, "--output", output or self.file)
-
-    def status(self, namespace):
-        outcome = self.run(namespace, "status", "--json")
-        assert outcome.exit_code == 0, outcome.stderr
-        return outcome.records
-
-    def records(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
-
-    def packets(self):
-        return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
-
-    def pinned(self):
-        directory = self.bpffs / "tcpwin-agent"
-        return [directory, *directory.rglob("*")] if directory.exists() else []
-
-
-@pytest.fixture
-def persistent(start_agent, bpffs, tmp_path):
-    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
-
-
-def attached_programs(namespace, device):
-    """Names of all programs on the device: XDP, TCX and clsact."""
-    tcx = run(*namespace.inside(sys.executable, QUERY_TCX, device)).stdout.split()
-    filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
-                          or "[]") for way in ("ingress", "egress")]
-    clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
-    return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *tcx, *clsact])
 
 
 @contextlib.contextmanager
@@ -326,16 +263,6 @@ def test_table_keeps_its_size(wire, persistent):
 
 
 # ---- several interfaces ----
-
-@pytest.fixture
-def ends(wire):
-    """Two veth pairs between the namespaces: names of the watched ends."""
-    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
-        "netns", wire.right.name)
-    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
-        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
-    return wire.RIGHT, "watched1"
-
 
 def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
     persistent.attach(wire.right, *ends).kill()

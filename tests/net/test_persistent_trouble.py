@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -247,6 +248,27 @@ def test_full_table_is_taken_over(wire, persistent):
     agent.stop()
     last = persistent.detach(wire.right)
     assert persistent.packets() + last.report["lost untracked_full"] == last.report["tcp packets"] == 21
+
+
+# ---- outputs ----
+
+def test_reader_that_goes(wire, persistent, tmp_path):
+    """The next agent writes what nobody read; one that still waits for a reader can be ended."""
+    persistent.attach(wire.right, wire.RIGHT).kill()
+    send(wire, from_client())
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    waiting = persistent.attach(wire.right, wire.RIGHT, output=fifo, until_attached=False)
+    assert wait_until(lambda: "fifo_open" in run("cat", f"/proc/{waiting.process.pid}/stack", check=False).stdout or
+                      "wait_for_partner" in run("cat", f"/proc/{waiting.process.pid}/wchan", check=False).stdout)
+    assert waiting.stop().exit_code == -signal.SIGINT
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    agent = persistent.attach(wire.right, wire.RIGHT, output=fifo)
+    os.close(reader)
+    outcome = agent.wait()
+    assert outcome.exit_code == 1 and "its reader has gone" in outcome.errors[0]
+    persistent.detach(wire.right)
+    assert persistent.packets() == 1
 
 
 # ---- killed at each step ----

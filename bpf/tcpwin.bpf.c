@@ -6,7 +6,7 @@
  * only who writes which map entry when. A frame is never changed or dropped.
  */
 #include "ownership.bpf.h"
-#include <bpf/bpf_endian.h>
+#include "frame.bpf.h"
 
 struct bpf_map;
 
@@ -15,7 +15,7 @@ struct bpf_map;
 #define MAX_LOOKUPS 256
 #define TC_ACT_UNSPEC (-1)
 #define MAX_HEADERS 512 /* as far as headers are looked for in a frame */
-#define MAX_TCP_OFFSET 0x7fff /* beyond eight IPv6 extension headers of full length */
+#define NEVER (~0ULL)
 #define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
 
 enum verdict {
@@ -57,6 +57,19 @@ static __always_inline void note_peak(__u64 alive)
 		mine->peak_flows = alive;
 }
 
+/*
+ * For a flow that is new or has another timeout; all others expire later than when the last sweep met them. So the
+ * agent knows without a sweep that nothing is due. Who loses the race for the word leaves 0, "now": a sweep too many.
+ */
+static __always_inline void note_due(const struct tcpwin_flow *flow)
+{
+	__u64 due = __sync_fetch_and_add(&due_ns, 0); /* a barrier: who set it since sees the flow as it is now */
+	__u64 expires = tcpwin_expires_at(flow, &config);
+
+	if (expires < due && __sync_val_compare_and_swap(&due_ns, due, expires) != due)
+		due_ns = 0;
+}
+
 static __always_inline void fill_record(struct tcpwin_record *record, const struct tcpwin_key *key,
 					const struct tcpwin_flow *flow, __u64 now, enum tcpwin_end_reason reason)
 {
@@ -82,14 +95,27 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 		count(TCPWIN_COUNTER_PACKETS_UNREPORTED);
 }
 
-/* Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then. */
+/*
+ * Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then.
+ * Another CPU may have read the clock later and told already: then told is ahead of now.
+ */
 static __always_inline void tell_full(__u64 now)
 {
 	struct tcpwin_table_full notice = { now };
 	__u64 told = full_told_ns;
 
-	if (now - told >= FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
+	if (now >= told + FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
 		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void note_untracked_flow(__u32 fold)
+{
+	__u32 bit = fold % TCPWIN_UNTRACKED_BITS, index = bit / 64;
+	__u64 mask = 1ULL << bit % 64;
+	__u64 *word = bpf_map_lookup_elem(&untracked, &index);
+
+	if (word && !(*word & mask) && !(__sync_fetch_and_or(word, mask) & mask))
+		count(TCPWIN_COUNTER_UNTRACKED_FLOWS);
 }
 
 /*
@@ -110,6 +136,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return LOOK_UP_AGAIN;
 	if (error) {
 		tell_full(arrival->now);
+		note_untracked_flow(arrival->fold);
 		return UNTRACKED_FULL;
 	}
 	struct tcpwin_packet_event *event = scratch_event();
@@ -121,6 +148,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
 					 0);
 	__u64 alive = one_more_alive();
+	note_due(flow);
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(alive);
@@ -178,6 +206,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
 					 previous, 0);
+	note_due(flow);
 	release(flow);
 
 	if (alive || cut)
@@ -202,6 +231,27 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 
 	return flow ? update(flow, arrival) : create(arrival);
+}
+
+/*
+ * Nearly all packets: their flow is alive, and free, and not expired. False: nothing was done.
+ * What was read of the flow before it was owned holds, for the word proves that nobody wrote meanwhile.
+ */
+static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	__u64 word = read_word_first(flow);
+
+	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
+		return false;
+	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
+		return false;
+	__u8 timeout = flow->direction[arrival->sender & 1].timeout;
+	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	arrival->flow_id = flow->id;
+	if (flow->direction[arrival->sender & 1].timeout != timeout) /* the other direction's never changes alone */
+		note_due(flow);
+	release(flow);
+	return true;
 }
 
 struct retry {
@@ -285,7 +335,8 @@ static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 {
 	arrival->sender = tcpwin_make_key(&arrival->packet, &arrival->key);
 	arrival->fold = tcpwin_fold_key(&arrival->key);
-	enum verdict verdict = track(arrival);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	enum verdict verdict = flow && count_at_once(flow, arrival) ? TRACKED : track(arrival);
 	if (arrival->packet.first_fragment && verdict == TRACKED)
 		remember_fragment(arrival);
 	return (enum tcpwin_counter)verdict;
@@ -301,108 +352,6 @@ static __always_inline void watch(struct arrival *arrival, enum tcpwin_reject re
 	arrival->now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_boot_ns() : now;
 	count_many(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
 		   arrival->packet.segments);
-}
-
-/*
- * Global functions: the verifier looks at each once, and not again for every way
- * through the headers before. Parsing has two halves, network and TCP, for the
- * ways through the first are many. 0 or enum tcpwin_reject.
- */
-struct tcp_place {
-	__u32 offset; /* in the frame */
-	__u32 left;   /* as in tcpwin_cursor */
-};
-
-/* header: length of what stands before the IP header, 14 (Ethernet) or 0. */
-static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wire_length, __u32 header, __u16 ethertype,
-				    __u16 vlan, struct tcpwin_packet *packet,
-				    struct tcp_place *place)
-{
-	struct tcpwin_cursor cursor = { data, end, wire_length };
-
-	header &= 0xf;
-	if (header) {
-		if (data + TCPWIN_ETHERNET_HEADER > end)
-			return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-		ethertype = tcpwin_be16(data + 12);
-	}
-	tcpwin_advance(&cursor, header);
-	enum tcpwin_reject reject = tcpwin_find_tcp(&cursor, ethertype, vlan, packet);
-	place->offset = cursor.pos - data;
-	place->left = cursor.left;
-	return reject;
-}
-
-static __always_inline int parse_tcp(const __u8 *data, const __u8 *end, const struct tcp_place *place,
-				     struct tcpwin_packet *packet)
-{
-	__u32 offset = place->offset;
-
-	if (offset > MAX_TCP_OFFSET)
-		return TCPWIN_REJECT_TCP_TRUNCATED;
-	struct tcpwin_cursor cursor = { data + offset, end, place->left };
-	return tcpwin_parse_tcp(&cursor, packet);
-}
-
-#define DATA(context) ((const __u8 *)(long)(context)->data)
-#define END(context) ((const __u8 *)(long)(context)->data_end)
-
-__attribute__((noinline)) int find_tcp_xdp(struct xdp_md *ctx, __u32 wire_length, struct tcpwin_packet *packet,
-					   struct tcp_place *place)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return find_tcp(DATA(ctx), END(ctx), wire_length, TCPWIN_ETHERNET_HEADER, 0, 0, packet, place);
-}
-
-__attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place *place,
-					    struct tcpwin_packet *packet)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return parse_tcp(DATA(ctx), END(ctx), place, packet);
-}
-
-__attribute__((noinline)) int find_tcp_skb(struct __sk_buff *skb, __u32 header, struct tcpwin_packet *packet,
-					   struct tcp_place *place)
-{
-	__u16 vlan = skb->vlan_present ? skb->vlan_tci & 0x0fff : 0; /* the outer tag is never in the frame here */
-
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return find_tcp(DATA(skb), END(skb), skb->len, header, bpf_ntohs(skb->protocol), vlan, packet, place);
-}
-
-__attribute__((noinline)) int parse_tcp_skb(struct __sk_buff *skb, struct tcp_place *place,
-					    struct tcpwin_packet *packet)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return parse_tcp(DATA(skb), END(skb), place, packet);
-}
-
-static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 wire_length,
-						    struct tcpwin_packet *packet)
-{
-	struct tcp_place place = { 0 };
-	int reject = find_tcp_xdp(ctx, wire_length, packet, &place);
-
-	return (enum tcpwin_reject)(reject ? reject : parse_tcp_xdp(ctx, &place, packet));
-}
-
-static __always_inline enum tcpwin_reject parse_skb(struct __sk_buff *skb, __u32 header,
-						    struct tcpwin_packet *packet)
-{
-	struct tcp_place place = { 0 };
-	int reject = find_tcp_skb(skb, header, packet, &place);
-
-	return (enum tcpwin_reject)(reject ? reject : parse_tcp_skb(skb, &place, packet));
-}
-
-static __always_inline bool is_truncated(enum tcpwin_reject reject)
-{
-	return reject == TCPWIN_REJECT_ETHERNET_TRUNCATED || reject == TCPWIN_REJECT_IP_TRUNCATED ||
-	       reject == TCPWIN_REJECT_TCP_TRUNCATED;
 }
 
 /* What was counted where it came in, and only passes through. Local packets have no ingress interface. */
@@ -447,7 +396,7 @@ int tcpwin_xdp(struct xdp_md *ctx)
 	struct tcpwin_interface *interface = per_interface ? bpf_map_lookup_elem(&interfaces, &ifindex) : NULL;
 	struct arrival arrival;
 
-	enum tcpwin_reject reject = parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &arrival.packet);
+	enum tcpwin_reject reject = parse_xdp(ctx, length_of_frame(ctx), &arrival.packet);
 	arrival.packet.hook = TCPWIN_HOOK_XDP;
 	arrival.packet.scope = interface ? interface->scope : 0;
 	arrival.ifindex = ifindex;
@@ -520,22 +469,26 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 			struct tcpwin_sweep *sweep)
 {
 	__u64 word = read_word_first(flow);
-	__u64 ends_at = tcpwin_expires_at(flow, &config);
+	__u64 due = tcpwin_expires_at(flow, &config);
 
 	bool gone = sweep->ifindex && flow->ifindex == sweep->ifindex;
-	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= ends_at)) {
-		enum tcpwin_end_reason reason = sweep->now_ns >= ends_at ? tcpwin_expiry_reason(flow, &config) :
-						gone                     ? TCPWIN_END_INTERFACE_GONE :
-									   TCPWIN_END_SHUTDOWN;
+	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= due)) {
+		enum tcpwin_end_reason reason = sweep->now_ns >= due ? tcpwin_expiry_reason(flow, &config) :
+						gone                 ? TCPWIN_END_INTERFACE_GONE :
+								       TCPWIN_END_SHUTDOWN;
 		if (export(key, flow, word, reason, sweep))
 			word |= MARK_ENDED;
 	}
 	__u32 mark = word & MARK_MASK;
+	if (mark == MARK_ENDED)
+		due += sweep->linger_ns;
 	bool removable = mark == MARK_DYING || /* a delete that failed before */
-			 (mark == MARK_ENDED &&
-			  (sweep->shutdown || sweep->now_ns >= ends_at + sweep->linger_ns));
-	if (!removable || !remove(key, flow, word, sweep))
+			 (mark == MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
+	if (!removable || !remove(key, flow, word, sweep)) {
 		sweep->remaining++;
+		if (due < sweep->due_ns)
+			sweep->due_ns = due;
+	}
 	return sweep->ring_full ? 1 : 0;
 }
 
@@ -546,7 +499,11 @@ int tcpwin_sweep(struct tcpwin_sweep *ctx)
 
 	if (sweep.now_ns == TCPWIN_CLOCK_NOW)
 		sweep.now_ns = bpf_ktime_get_boot_ns();
+	sweep.due_ns = NEVER;
+	__sync_lock_test_and_set(&due_ns, NEVER); /* a barrier: what packets change from here on, they note */
 	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
+	if (sweep.ring_full)
+		sweep.due_ns = 0;
 	*ctx = sweep;
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <spdlog/spdlog.h>
 
-#include "bpf/counters.hpp"
+#include "boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
 #include "net/interface.hpp"
 #include "persistence.hpp"

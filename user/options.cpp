@@ -47,6 +47,9 @@ Examples:
   # Two interfaces for ten minutes into a file
   tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
 
+  # So that nothing is lost when the agent ends, is killed or upgraded: the next one goes on with it
+  tcpwin-agent attach eth0 --persistent --output flows.json
+
   # Which sender's window was closed, as it happens
   tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
@@ -71,8 +74,8 @@ constexpr auto status_examples = R"(Examples:
   # What is attached in this network namespace, by agents that run or that left it
   sudo tcpwin-agent status
 
-  # For programs: one JSON object an interface
-  sudo tcpwin-agent status --json
+  # Of one interface, for programs: one JSON object an interface
+  sudo tcpwin-agent status --json eth0
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
@@ -93,7 +96,8 @@ Examples:
 
 Exit codes: 0 done (also where nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
 
-constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. A running agent is ended by a signal, first.
+constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
+then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
 
 Examples:
   # Detach from all interfaces, and write what was left
@@ -178,18 +182,18 @@ void add_choice(CLI::App &app, const std::string &name, T &target, const std::ma
 
 void add_bpffs(CLI::App &app, std::string &bpffs)
 {
-	app.add_option("--bpffs", bpffs, "Where what is persistent is pinned: a mounted bpffs")
+	app.add_option("--bpffs", bpffs, "A mounted bpffs: where --persistent keeps what outlives the agent")
 		->check(not_empty)
 		->type_name("DIR")
 		->capture_default_str();
 }
 
-void add_verbosity(CLI::App &app, Verbosity &verbosity)
+void add_verbosity(CLI::App &app, Verbosity &verbosity,
+		   const std::string &more = "More on stderr, the kernel verifier's log included")
 {
 	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { verbosity = Verbosity::quiet; },
 					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; },
-			      "More on stderr, the kernel verifier's log included")
+	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; }, more)
 		->excludes(quiet);
 }
 
@@ -321,7 +325,7 @@ void add_detach(CLI::App &app, DetachOptions &options)
 	app.add_option("IFACE", options.interfaces, "Only these interfaces (default: all)")->check(not_empty);
 	add_flow_output(app, options);
 	add_bpffs(app, options.bpffs);
-	add_verbosity(app, options.verbosity);
+	add_verbosity(app, options.verbosity, "More on stderr");
 	options.append = true;
 	app.footer(detach_examples);
 }

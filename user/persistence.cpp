@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <set>
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
+#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 
 namespace tcpwin {
@@ -36,13 +36,6 @@ std::string pin_name(Attachment attachment, Direction direction)
 	if (direction == Direction::egress || attachment == Attachment::clsact) // a filter stays by itself
 		return {};
 	return attachment == Attachment::xdp_native ? "link_xdp_native" : "link_xdp_generic";
-}
-
-std::uint64_t boot_clock_ns()
-{
-	timespec now{};
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 Result<Persistence> Persistence::open(const std::string &bpffs, const std::vector<Interface> &all,

@@ -80,7 +80,4 @@ private:
 	bool own_layout_ = false;
 };
 
-// CLOCK_BOOTTIME, as in the kernel's records.
-std::uint64_t boot_clock_ns();
-
 } // namespace tcpwin

@@ -23,7 +23,7 @@
  * Whoever changes what they mean or how they are laid out adds one: an agent takes
  * over the maps of its own layout, and writes out and removes those of another.
  */
-#define TCPWIN_LAYOUT_VERSION 1
+#define TCPWIN_LAYOUT_VERSION 2
 
 #define TCPWIN_INLINE static inline __attribute__((always_inline))
 
@@ -150,9 +150,16 @@ enum tcpwin_reject {
 #define TCPWIN_EVENTS(X)                                                                      \
 	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
 	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at the least: flow table full")   \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
 	X(FORWARDED, "forwarded", "frames not counted again where they left: they were where they came in") \
 	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")
+
+/*
+ * A flow that finds the table full sets one of so many bits; those that were not set before are counted as
+ * untracked_flows. Some share a bit, so the number of flows has to be estimated from it (user/report.cpp).
+ */
+#define TCPWIN_UNTRACKED_BITS (1U << 20)
 
 /* Index into tcpwin_counters.value. */
 enum tcpwin_counter {
@@ -328,8 +335,9 @@ struct tcpwin_sweep {
 	__u64 exported;  /* out: records made */
 	__u64 deleted;   /* out: entries removed from the table */
 	__u64 remaining; /* out: entries met and left in the table */
+	__u64 due_ns;    /* out: when the next of these entries has something to do for a sweep, as it was met */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 3 * 8, "tcpwin_sweep has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
 
 #define TCPWIN_INTERFACE_NAME 16 /* IFNAMSIZ */
 

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 
-from lines import parse_lines
+from lines import parse_lines, validate_lines
 from network import wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -86,14 +86,14 @@ class Written:
     @staticmethod
     def content(path):
         """Nothing of what is no file, as /dev/full."""
-        return pathlib.Path(path).read_bytes() if os.path.isfile(path) else b""
+        return pathlib.Path(path).read_text() if os.path.isfile(path) else ""
 
     def validate(self, stdout, whole):
         if self.to_stdout:
-            parse_lines(stdout, whole)
+            validate_lines(stdout, whole)
         for path, before in self.files.items():
-            lines_before = before[:before.rfind(b"\n") + 1]  # a part of a line is removed by who goes on
-            parse_lines(self.content(path).removeprefix(lines_before), whole)
+            lines_before = before[:before.rfind("\n") + 1]  # a part of a line is removed by who goes on
+            validate_lines(self.content(path).removeprefix(lines_before), whole)
 
 
 class Agent:

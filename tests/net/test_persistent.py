@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import signal
-import sys
 import threading
 import time
 
@@ -14,28 +12,16 @@ import pytest
 
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
-from lines import parse_line, parse_lines
+from lines import parse_line
 from network import run, wait_until
+from persistent import LONG
 from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
-LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
-        "--abort-count", "1000000")
-QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
-
-
-@pytest.fixture
-def bpffs(tmp_path):
-    """A bpffs of the test's own: what is pinned goes with it."""
-    directory = tmp_path / "bpffs"
-    directory.mkdir()
-    run("mount", "-t", "bpf", "bpf", directory)
-    yield directory
-    run("umount", directory)
 
 
 @pytest.fixture
@@ -45,51 +31,13 @@ def topology():
     made.delete()
 
 
-class Persistent:
-    """Agents of one bpffs, and one file of records that they go on with."""
-
-    def __init__(self, start_agent, bpffs, file):
-        self.start_agent, self.bpffs, self.file = start_agent, bpffs, file
-
-    def attach(self, namespace, *devices, options=(), output=None, **more):
-        agent = self.start_agent(namespace, *devices, "--persistent", "--bpffs", self.bpffs, "--output",
-                                 output or self.file, *(options or LONG), **more)
-        return agent.wait_attached(*devices)
-
-    def run(self, namespace, command, *arguments):
-        return run_agent(command, "--bpffs", self.bpffs, *arguments, prefix=namespace.inside())
-
-    def detach(self, namespace, *devices, output=None):
-        return self.run(namespace, "detach", *devices, "--output", output or self.file)
-
-    def status(self, namespace):
-        outcome = self.run(namespace, "status", "--json")
-        assert outcome.exit_code == 0, outcome.stderr
-        return outcome.records
-
-    def records(self):
-        return parse_lines(self.file.read_text())
-
-    def packets(self):
-        return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
-
-    def pinned(self):
-        return [path for path in (self.bpffs / "tcpwin-agent").rglob("*") if not path.is_dir()]
-
-
-@pytest.fixture
-def persistent(start_agent, bpffs, tmp_path):
-    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
-
-
 def attached_programs(namespace, device):
     """Names of all programs on the device: XDP, TCX and clsact."""
-    tcx = run(*namespace.inside(sys.executable, QUERY_TCX, device)).stdout.split()
     filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
                           or "[]") for way in ("ingress", "egress")]
     clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
     return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *tcx, *clsact])
+                  for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact])
 
 
 @contextlib.contextmanager
@@ -486,6 +434,13 @@ def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
     assert (row["persistent"], row["agent_pid"]) == (False, agent.process.pid)
     agent.stop()
     assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
+
+
+def test_status_of_one_interface(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    assert [row["iface"] for row in persistent.run(wire.right, "status", "--json", ends[1]).records] == [ends[1]]
+    unknown = persistent.run(wire.right, "status", "nosuch0")
+    assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
 
 
 def test_nothing_to_detach(wire, persistent):

@@ -245,6 +245,7 @@ TEST(ExplainParser, SaysWhatIsWrongWithALine)
 		{with(R"(,"stall":{"episodes":1,"total":-1,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":{"episodes":1,"total":1e300,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":[])"), "stall"},
+		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":-1,"end_ns":1})", "start_ns"},
 	};
 	for (const auto &[line, words] : lines) {
 		const auto flow = parser.parse(line);

@@ -236,11 +236,33 @@ TEST(Report, SumsTheRecords)
 		  "Rejected not_ip (frames of another protocol than IPv4 or IPv6): 1\n");
 }
 
+std::string enough(std::uint32_t max_flows, std::uint64_t packets, std::uint64_t bits)
+{
+	tcpwin_counters counters{};
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FULL] = packets;
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FLOWS] = bits;
+	const std::string text = format_report({}, counters, config, max_flows), before = "--max-flows ";
+	const auto at = text.find(before) + before.size();
+	return text.substr(at, text.find(' ', at) - at);
+}
+
+TEST(Report, ATableForAllFlowsAndNotForAllPackets)
+{
+	EXPECT_EQ(enough(1000, 5'000'000, 10), "1024");
+	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows leave so many bits
+	EXPECT_EQ(enough(4, 1, 1), "8");
+	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152"); // 1 - 1/e of all: as many flows as bits
+	EXPECT_EQ(enough(1000, 50'000'000, TCPWIN_UNTRACKED_BITS), "67108864"); // no bit is left to tell flows apart
+	EXPECT_EQ(enough(1000, 50'000'000, 2 * TCPWIN_UNTRACKED_BITS), "67108864"); // of several agents, one after another
+	EXPECT_EQ(enough(1 << 31, 1, 1), "2147483648");
+}
+
 TEST(Report, TellsWhatWasLostAndWhatWouldHaveDone)
 {
 	tcpwin_counters counters{};
 	counters.value[TCPWIN_COUNTER_TRACKED] = 10;
 	counters.value[TCPWIN_COUNTER_UNTRACKED_FULL] = 1000;
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FLOWS] = 990;
 	counters.value[TCPWIN_COUNTER_DEFERRED_CUTS] = 3;
 	Totals totals;
 	totals.unwritten = 2;

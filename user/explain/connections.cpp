@@ -90,7 +90,7 @@ void extend(Connection &connection, const ToldFlow &flow)
 	}
 	for (std::size_t i = 0; i < seen.size(); i++)
 		if (!seen[i] && connection.sides[i].stall.open)
-			stay_closed(connection.sides[i], flow.last - connection.record.last);
+			stay_closed(connection.sides[i], std::max(flow.last - connection.record.last, nanoseconds(0)));
 	connection.record = flow;
 	connection.records++;
 }

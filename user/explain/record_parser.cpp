@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/record_parser.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -46,15 +46,17 @@ public:
 	nanoseconds seconds(const char *name) const
 	{
 		const double value = get<double>(name);
-		const bool fits = value >= 0 && value < 9e9;
+		const bool fits = value >= 0 && value < 1e9; // sums fit, too
 		if (!fits && problem_.empty())
 			problem_ = fmt::format("field {} is wrong", name);
 		return fits ? nanoseconds(std::llround(value * 1e9)) : nanoseconds(0);
 	}
-	std::optional<WallTime> find_time(const char *name) const
+	WallTime time(const char *name) const
 	{
-		const auto time = find<std::int64_t>(name);
-		return time ? std::optional(WallTime(nanoseconds(*time))) : std::nullopt;
+		const auto value = get<std::int64_t>(name);
+		if (value < 0 && problem_.empty())
+			problem_ = fmt::format("field {} is wrong", name);
+		return WallTime(nanoseconds(std::max<std::int64_t>(value, 0)));
 	}
 
 private:
@@ -71,7 +73,8 @@ ToldStall read_stall(const Members &stall)
 		.last_ended = std::string(stall.find<std::string_view>("last_ended").value_or("")),
 		.probes = stall.find<std::uint64_t>("probes"),
 		.answers = stall.find<std::uint64_t>("probe_answers"),
-		.last_began = stall.find_time("last_began_ns")};
+		.last_began = stall.find<std::int64_t>("last_began_ns") ? std::optional(stall.time("last_began_ns")) :
+									  std::nullopt};
 }
 
 void read_flags(const array &flags, ToldSide &side)
@@ -108,8 +111,8 @@ ToldFlow read_flow(const Members &members, std::string &problem)
 	flow.interface = members.find<std::string_view>("in_iface").value_or("");
 	flow.vlan = members.find<std::uint64_t>("vlan").value_or(0);
 	flow.end_reason = members.text("end_reason");
-	flow.first = WallTime(nanoseconds(members.get<std::int64_t>("start_ns")));
-	flow.last = WallTime(nanoseconds(members.get<std::int64_t>("end_ns")));
+	flow.first = members.time("start_ns");
+	flow.last = members.time("end_ns");
 	if (const auto a = members.find_object("a"))
 		flow.a = read_side(*a);
 	else if (problem.empty())

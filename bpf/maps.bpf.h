@@ -86,6 +86,8 @@ __u64 live_flows = 0;     /* entries of the table that are neither ended nor dyi
 __u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
 __u64 due_ns = 0;         /* no flow that began or got another timeout since the last sweep expires before */
 
+struct tcpwin_batch batch = {}; /* of the agent, no program looks at it */
+
 /* For their types, which an agent of another layout reads from the object's BTF (user/bpf/layout.hpp). */
 const struct tcpwin_record *record_type = NULL;
 const enum tcpwin_counter *counter_type = NULL;

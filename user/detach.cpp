@@ -100,6 +100,7 @@ Result<void> write_table(const PinnedInterface &pinned, RecordWriters &writers, 
 	if (!config || !interfaces || !counters)
 		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
 
+	settle(left, writers.flow_output());
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
 	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {

@@ -157,7 +157,27 @@ Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)
 	return leftovers;
 }
 
-Result<void> Persistence::drain_others(Program &program, const tcpwin_config &config,
+void settle(const tcpwin_batch &batch, RingReader &records, Output &output)
+{
+	const auto place = output.place();
+	const bool same = place && batch.length && place->device == batch.device && place->inode == batch.inode;
+	if (!same || place->offset <= batch.offset || batch.position == records.position())
+		return;
+	if (place->offset < batch.offset + batch.length)
+		output.cut(batch.offset);
+	else
+		records.skip_to(batch.position);
+}
+
+void settle(const Leftovers &leftovers, Output &output)
+{
+	const auto batch = read_batch(leftovers);
+	auto records = RingReader::open(leftovers.records_fd);
+	if (batch && records) // versions before did not note it
+		settle(*batch, *records, output);
+}
+
+Result<void> Persistence::drain_others(Program &program, const tcpwin_config &config, Output &output,
 				       const std::function<void(const tcpwin_record &)> &take) const
 {
 	tcpwin_counters carried{};
@@ -166,6 +186,7 @@ Result<void> Persistence::drain_others(Program &program, const tcpwin_config &co
 		auto leftovers = PinnedLeftovers::open(one);
 		if (!leftovers)
 			return tl::unexpected(leftovers.error());
+		settle(leftovers->get(), output);
 		if (auto drained = drain_leftovers(leftovers->get(), config, boot_clock_ns(), take); !drained)
 			return drained;
 		auto counters = read_counters(leftovers->get());

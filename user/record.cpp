@@ -2,10 +2,10 @@
 #include "record.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include <arpa/inet.h>
 #include <fmt/chrono.h>
-#include <fmt/compile.h>
 #include <ctime>
 
 namespace tcpwin {
@@ -60,9 +60,15 @@ bool is_mapped_ipv4(const tcpwin_address &address)
 std::string format_address(const tcpwin_address &address)
 {
 	const std::uint8_t *b = address.byte;
-	if (is_mapped_ipv4(address))
-		return fmt::format(FMT_COMPILE("{}.{}.{}.{}"), b[12], b[13], b[14], b[15]);
 	std::array<char, INET6_ADDRSTRLEN> text{};
+	if (is_mapped_ipv4(address)) {
+		char *end = text.data();
+		for (int i = 12; i < 16; i++) {
+			end = std::to_chars(end, end + 3, b[i]).ptr;
+			*end++ = '.';
+		}
+		return {text.data(), end - 1};
+	}
 	inet_ntop(AF_INET6, b, text.data(), text.size());
 	return text.data();
 }
@@ -120,7 +126,7 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 }
 
 // Records come in bursts of one second, and calendars are slow: the last second's text is kept.
-std::string format_time(WallTime time)
+std::string_view format_second(WallTime time)
 {
 	thread_local std::chrono::sys_seconds last{std::chrono::seconds(-1)};
 	thread_local std::string text;
@@ -130,7 +136,13 @@ std::string format_time(WallTime time)
 		last = whole;
 		text = fmt::format("{:%Y-%m-%dT%H:%M:%S}.", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
 	}
-	return fmt::format(FMT_COMPILE("{}{:09}Z"), text, (time - whole).count());
+	return text;
+}
+
+std::string format_time(WallTime time)
+{
+	const auto second = std::chrono::floor<std::chrono::seconds>(time);
+	return fmt::format("{}{:09}Z", format_second(time), (time - second).count());
 }
 
 } // namespace tcpwin

@@ -70,6 +70,9 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 // RFC 3339, UTC, nanoseconds.
 std::string format_time(WallTime time);
 
+// The same as far as the point before the fraction. Valid until the thread asks again.
+std::string_view format_second(WallTime time);
+
 bool is_mapped_ipv4(const tcpwin_address &address);
 
 std::string format_address(const tcpwin_address &address);

@@ -52,10 +52,11 @@ Result<void> Session::attach_all()
 // Of maps in another layout, and of interfaces that were deleted while no agent was there.
 Result<void> Session::write_out_earlier()
 {
+	settle(program_.last_batch(), program_.records(), writers_.flow_output());
 	wait_for_packets_in_flight();
 	const nanoseconds wall_offset = wall_clock_offset();
 	Result<void> written;
-	auto drained = persistence_->drain_others(program_, options_.config, [&](const tcpwin_record &record) {
+	auto drained = persistence_->drain_others(program_, options_.config, writers_.flow_output(), [&](const tcpwin_record &record) {
 		writers_.flow(make_flow_record(record, options_.config, wall_offset, interfaces_.name(record.flow.ifindex)));
 		if (auto flushed = writers_.flush_if_large(stop_); !flushed)
 			written = flushed;
@@ -83,9 +84,23 @@ void Session::drop_privileges()
 		spdlog::warn("{}", dropped.error().sentence());
 }
 
-// What a persistent agent could not write stays in the ring buffer, for the next one.
-Result<void> Session::commit(Result<void> written)
+// In one piece: whether it is in the file is then told by its size.
+void Session::announce()
 {
+	const auto place = writers_.flow_output().place();
+	if (persistence_ && place)
+		program_.announce({.position = program_.records().position(),
+				   .device = place->device,
+				   .inode = place->inode,
+				   .offset = place->offset,
+				   .length = writers_.waiting_flow_bytes()});
+}
+
+// What a persistent agent could not write stays in the ring buffer, for the next one.
+Result<void> Session::flush()
+{
+	announce();
+	auto written = writers_.flush(stop_);
 	failed_ = failed_ || !written;
 	if (!failed_ || !persistence_)
 		program_.commit();
@@ -99,7 +114,7 @@ Result<void> Session::write_records()
 	const auto flush_if_large = [&] {
 		if (!writers_.is_large())
 			return;
-		if (auto flushed = commit(writers_.flush(stop_)); !flushed)
+		if (auto flushed = flush(); !flushed)
 			written = flushed;
 	};
 	program_.drain([&](const tcpwin_record &record) {
@@ -111,7 +126,7 @@ Result<void> Session::write_records()
 		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
 		flush_if_large();
 	});
-	if (auto flushed = commit(writers_.flush(stop_)); !flushed)
+	if (auto flushed = flush(); !flushed)
 		return flushed;
 	return written;
 }

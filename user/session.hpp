@@ -43,7 +43,8 @@ private:
 	Result<void> sweep(tcpwin_sweep request);
 	Result<void> sweep_if_due();
 	Result<void> write_records();
-	Result<void> commit(Result<void> written);
+	Result<void> flush();
+	void announce();
 	Result<void> write_out_earlier();
 	Result<void> follow_interfaces();
 	Result<void> forget(unsigned ifindex);

@@ -339,6 +339,19 @@ struct tcpwin_sweep {
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
 
+/*
+ * The records that an agent was about to write when it was last heard of, so that
+ * the next one can tell whether it did. Only agents write it.
+ */
+struct tcpwin_batch {
+	__u64 position; /* in the ring buffer, after these records */
+	__u64 device;   /* of the file, as stat(2) has it */
+	__u64 inode;
+	__u64 offset; /* in the file, before these records */
+	__u64 length; /* bytes; 0: none */
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_batch) == 5 * 8, "tcpwin_batch has padding");
+
 #define TCPWIN_INTERFACE_NAME 16 /* IFNAMSIZ */
 
 /* An interface that is watched, by its index. */

@@ -36,4 +36,5 @@ class Persistent:
         return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
 
     def pinned(self):
-        return list(self.bpffs.iterdir())
+        directory = self.bpffs / "tcpwin-agent"
+        return [directory, *directory.rglob("*")] if directory.exists() else []

@@ -282,7 +282,6 @@ private:
 			veth = pair_->statistics();
 		}
 		ASSERT_EQ(veth.entered + veth.lost, sent) << "frames that are neither lost nor seen";
-		EXPECT_LT(veth.lost, sent / 100) << "the program was hardly under stress";
 	}
 
 	Steady::time_point next_sweep_ = Steady::now();

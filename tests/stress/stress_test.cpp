@@ -80,7 +80,7 @@ TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
 TEST_F(StressTest, AFullTableIsToldAHundredTimesASecondAtMost)
 {
 	watch({.flows = 1000}, both_directions(100'000, LIVE_IN_TURN, 8));
-	send(1'600'000, [&] { drain(); });
+	send(800'000, [&] { drain(); });
 	settle();
 
 	ASSERT_GT(notices_.size(), 1u);

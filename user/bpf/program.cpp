@@ -220,6 +220,16 @@ void Program::drain_packets(const TakePacket &take)
 	});
 }
 
+void Program::announce(const tcpwin_batch &batch)
+{
+	skeleton_->bss->batch = batch;
+}
+
+tcpwin_batch Program::last_batch() const
+{
+	return skeleton_->bss->batch;
+}
+
 void Program::commit()
 {
 	records_->commit();

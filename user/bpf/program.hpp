@@ -62,6 +62,10 @@ public:
 	// Hand over what is in a ring buffer, and was not handed over before.
 	void drain(const TakeRecord &take);
 	void drain_packets(const TakePacket &take);
+	RingReader &records() { return *records_; }
+	// What is about to be written, for an agent that comes after this one was killed.
+	void announce(const tcpwin_batch &batch);
+	tcpwin_batch last_batch() const;
 	// Frees the space of all that was handed over; until then the next agent would get it again.
 	void commit();
 	// Whether draining would get on; to be asked before waiting, see RingReader.

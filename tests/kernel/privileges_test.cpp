@@ -252,11 +252,13 @@ const std::vector<Call> attaching = {
 	{"listen", [] { return errno_of(listen(-1, 1)); }},
 	{"peer", try_peer},
 };
+const std::vector<Call> detaching = {
+	{"detaching a link", [] { return try_bpf(BPF_LINK_DETACH); }},
+};
 const std::vector<Call> pinning = {
 	{"pinning", [] { return try_bpf(BPF_OBJ_PIN); }},
 	{"opening what is pinned", [] { return try_bpf(BPF_OBJ_GET); }},
 	{"updating a link", [] { return try_bpf(BPF_LINK_UPDATE); }},
-	{"detaching a link", [] { return try_bpf(BPF_LINK_DETACH); }},
 	{"open", [] { return errno_of(open("/dev/null", O_RDONLY)); }},
 	{"fcntl", [] { return errno_of(fcntl(-1, F_GETFD)); }},
 	{"mkdir", [] { return errno_of(mkdir("/nonexistent/directory", 0700)); }},
@@ -307,7 +309,7 @@ std::string names_of(std::initializer_list<std::vector<Call>> lists)
 std::string refused_after(const Needs &needs)
 {
 	const std::string error = error_of(drop_privileges(needs, yes));
-	return error + refused({always_refused, netlink, attaching, pinning});
+	return error + refused({always_refused, netlink, attaching, detaching, pinning});
 }
 
 class PrivilegesTest : public KernelTest {
@@ -488,18 +490,20 @@ TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 {
 	const std::string saw = in_child([] {
 		become_user({}, nobody);
-		return refused({always_refused, netlink, attaching, pinning});
+		return refused({always_refused, netlink, attaching, detaching, pinning});
 	});
 	EXPECT_EQ(saw, "");
 }
 
 TEST_F(PrivilegesTest, RefusesWhatTheAgentDoesNotNeed)
 {
-	EXPECT_EQ(in_child([] { return refused_after({}); }), names_of({always_refused, netlink, attaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({}); }), names_of({always_refused, netlink, attaching, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.detach_by_netlink = true}); }),
-		  names_of({always_refused, attaching, pinning}));
-	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }), names_of({always_refused, pinning}));
-	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true, .pin_more = true}); }),
+		  names_of({always_refused, attaching, detaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }), names_of({always_refused, detaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({.detach_links = true}); }),
+		  names_of({always_refused, netlink, attaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true, .detach_links = true, .pin_more = true}); }),
 		  names_of({always_refused}));
 }
 

@@ -49,5 +49,6 @@ def attached_programs(namespace, device):
     filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
                           or "[]") for way in ("ingress", "egress")]
     clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
-    return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact])
+    shown = [json.loads(run("bpftool", "--json", "prog", "show", "id", str(number), check=False).stdout)
+             for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact]]
+    return sorted(program["name"] for program in shown if "name" in program)  # an error: it went meanwhile

@@ -312,9 +312,8 @@ def test_killed_at_each_step(command, hook, wire, persistent, tmp_path):
     some = int(os.environ.get("TCPWIN_STEPS", "4"))
     for call, count in random.sample(all_steps, min(some, len(all_steps))):
         prepare()
-        killed = run(*wire.right.inside("strace", "-f", "-o", trace, "-e", f"trace={call}",
-                                        "-e", f"inject={call}:signal=KILL:when={count}", *words), check=False)
-        assert killed.returncode != 0, (call, count)
+        run(*wire.right.inside("strace", "-f", "-o", trace, "-e", f"trace={call}",
+                               "-e", f"inject={call}:signal=KILL:when={count}", *words), check=False)
         send(wire, from_client())
         run(*wire.right.inside(*attach))
         send(wire, from_client(), from_server())

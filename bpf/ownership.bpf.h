@@ -68,14 +68,22 @@ static __always_inline __u64 read_word(const struct tcpwin_flow *flow)
 	return *(const volatile __u64 *)&flow->word;
 }
 
-/* For the sweep, which reads the flow after it: no later read may come before. */
+/* For who reads the flow after it: no later read may come before. */
 static __always_inline __u64 read_word_first(struct tcpwin_flow *flow)
 {
 #ifdef TCPWIN_TOTAL_STORE_ORDER
-	return read_word(flow);
+	__u64 word = read_word(flow);
+
+	__asm__ volatile("" ::: "memory");
+	return word;
 #else
 	return __sync_fetch_and_add(&flow->word, 0); /* a full barrier */
 #endif
+}
+
+static __always_inline bool is_free(__u64 word, __u32 fold)
+{
+	return word >> 32 == fold && (word & MARK_MASK) == MARK_FREE;
 }
 
 static __always_inline enum ownership try_to_own(struct tcpwin_flow *flow, __u32 fold)

@@ -6,7 +6,7 @@
  * only who writes which map entry when. A frame is never changed or dropped.
  */
 #include "ownership.bpf.h"
-#include <bpf/bpf_endian.h>
+#include "frame.bpf.h"
 
 struct bpf_map;
 
@@ -15,7 +15,6 @@ struct bpf_map;
 #define MAX_LOOKUPS 256
 #define TC_ACT_UNSPEC (-1)
 #define MAX_HEADERS 512 /* as far as headers are looked for in a frame */
-#define MAX_TCP_OFFSET 0x7fff /* beyond eight IPv6 extension headers of full length */
 #define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
 
 enum verdict {
@@ -204,6 +203,24 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 	return flow ? update(flow, arrival) : create(arrival);
 }
 
+/*
+ * Nearly all packets: their flow is alive, and free, and not expired. False: nothing was done.
+ * What was read of the flow before it was owned holds, for the word proves that nobody wrote meanwhile.
+ */
+static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	__u64 word = read_word_first(flow);
+
+	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
+		return false;
+	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
+		return false;
+	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	arrival->flow_id = flow->id;
+	release(flow);
+	return true;
+}
+
 struct retry {
 	struct arrival *arrival;
 	enum verdict verdict;
@@ -285,7 +302,8 @@ static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 {
 	arrival->sender = tcpwin_make_key(&arrival->packet, &arrival->key);
 	arrival->fold = tcpwin_fold_key(&arrival->key);
-	enum verdict verdict = track(arrival);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	enum verdict verdict = flow && count_at_once(flow, arrival) ? TRACKED : track(arrival);
 	if (arrival->packet.first_fragment && verdict == TRACKED)
 		remember_fragment(arrival);
 	return (enum tcpwin_counter)verdict;
@@ -301,108 +319,6 @@ static __always_inline void watch(struct arrival *arrival, enum tcpwin_reject re
 	arrival->now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_boot_ns() : now;
 	count_many(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
 		   arrival->packet.segments);
-}
-
-/*
- * Global functions: the verifier looks at each once, and not again for every way
- * through the headers before. Parsing has two halves, network and TCP, for the
- * ways through the first are many. 0 or enum tcpwin_reject.
- */
-struct tcp_place {
-	__u32 offset; /* in the frame */
-	__u32 left;   /* as in tcpwin_cursor */
-};
-
-/* header: length of what stands before the IP header, 14 (Ethernet) or 0. */
-static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wire_length, __u32 header, __u16 ethertype,
-				    __u16 vlan, struct tcpwin_packet *packet,
-				    struct tcp_place *place)
-{
-	struct tcpwin_cursor cursor = { data, end, wire_length };
-
-	header &= 0xf;
-	if (header) {
-		if (data + TCPWIN_ETHERNET_HEADER > end)
-			return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-		ethertype = tcpwin_be16(data + 12);
-	}
-	tcpwin_advance(&cursor, header);
-	enum tcpwin_reject reject = tcpwin_find_tcp(&cursor, ethertype, vlan, packet);
-	place->offset = cursor.pos - data;
-	place->left = cursor.left;
-	return reject;
-}
-
-static __always_inline int parse_tcp(const __u8 *data, const __u8 *end, const struct tcp_place *place,
-				     struct tcpwin_packet *packet)
-{
-	__u32 offset = place->offset;
-
-	if (offset > MAX_TCP_OFFSET)
-		return TCPWIN_REJECT_TCP_TRUNCATED;
-	struct tcpwin_cursor cursor = { data + offset, end, place->left };
-	return tcpwin_parse_tcp(&cursor, packet);
-}
-
-#define DATA(context) ((const __u8 *)(long)(context)->data)
-#define END(context) ((const __u8 *)(long)(context)->data_end)
-
-__attribute__((noinline)) int find_tcp_xdp(struct xdp_md *ctx, __u32 wire_length, struct tcpwin_packet *packet,
-					   struct tcp_place *place)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return find_tcp(DATA(ctx), END(ctx), wire_length, TCPWIN_ETHERNET_HEADER, 0, 0, packet, place);
-}
-
-__attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place *place,
-					    struct tcpwin_packet *packet)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return parse_tcp(DATA(ctx), END(ctx), place, packet);
-}
-
-__attribute__((noinline)) int find_tcp_skb(struct __sk_buff *skb, __u32 header, struct tcpwin_packet *packet,
-					   struct tcp_place *place)
-{
-	__u16 vlan = skb->vlan_present ? skb->vlan_tci & 0x0fff : 0; /* the outer tag is never in the frame here */
-
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return find_tcp(DATA(skb), END(skb), skb->len, header, bpf_ntohs(skb->protocol), vlan, packet, place);
-}
-
-__attribute__((noinline)) int parse_tcp_skb(struct __sk_buff *skb, struct tcp_place *place,
-					    struct tcpwin_packet *packet)
-{
-	if (!packet || !place)
-		return TCPWIN_REJECT_NOT_IP;
-	return parse_tcp(DATA(skb), END(skb), place, packet);
-}
-
-static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 wire_length,
-						    struct tcpwin_packet *packet)
-{
-	struct tcp_place place = { 0 };
-	int reject = find_tcp_xdp(ctx, wire_length, packet, &place);
-
-	return (enum tcpwin_reject)(reject ? reject : parse_tcp_xdp(ctx, &place, packet));
-}
-
-static __always_inline enum tcpwin_reject parse_skb(struct __sk_buff *skb, __u32 header,
-						    struct tcpwin_packet *packet)
-{
-	struct tcp_place place = { 0 };
-	int reject = find_tcp_skb(skb, header, packet, &place);
-
-	return (enum tcpwin_reject)(reject ? reject : parse_tcp_skb(skb, &place, packet));
-}
-
-static __always_inline bool is_truncated(enum tcpwin_reject reject)
-{
-	return reject == TCPWIN_REJECT_ETHERNET_TRUNCATED || reject == TCPWIN_REJECT_IP_TRUNCATED ||
-	       reject == TCPWIN_REJECT_TCP_TRUNCATED;
 }
 
 /* What was counted where it came in, and only passes through. Local packets have no ingress interface. */
@@ -447,7 +363,7 @@ int tcpwin_xdp(struct xdp_md *ctx)
 	struct tcpwin_interface *interface = per_interface ? bpf_map_lookup_elem(&interfaces, &ifindex) : NULL;
 	struct arrival arrival;
 
-	enum tcpwin_reject reject = parse_xdp(ctx, bpf_xdp_get_buff_len(ctx), &arrival.packet);
+	enum tcpwin_reject reject = parse_xdp(ctx, length_of_frame(ctx), &arrival.packet);
 	arrival.packet.hook = TCPWIN_HOOK_XDP;
 	arrival.packet.scope = interface ? interface->scope : 0;
 	arrival.ifindex = ifindex;

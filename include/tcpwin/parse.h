@@ -295,8 +295,9 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_curso
 	return tcpwin_is_ipv6_extension(*protocol) ? TCPWIN_REJECT_IPV6_EXTENSIONS : TCPWIN_ACCEPTED;
 }
 
-/* Moves the cursor to the TCP header. */
-TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6(struct tcpwin_cursor *cursor, struct tcpwin_packet *packet)
+/* Moves the cursor behind the fixed header, and puts the protocol of what follows into protocol. */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6_header(struct tcpwin_cursor *cursor, __u8 *protocol,
+							  struct tcpwin_packet *packet)
 {
 	const __u8 *ip = cursor->pos;
 
@@ -305,15 +306,25 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6(struct tcpwin_cursor *cursor,
 	if (ip[0] >> 4 != 6)
 		return TCPWIN_REJECT_IP_VERSION;
 
-	__u8 protocol = ip[6];
 	__u32 payload = tcpwin_be16(ip + 4);
+	*protocol = ip[6];
 	tcpwin_bound_by_ip(cursor, packet, payload ? payload + TCPWIN_IPV6_HEADER : 0);
 	__builtin_memcpy(&packet->source, ip + 8, 16);
 	__builtin_memcpy(&packet->destination, ip + 24, 16);
 
 	packet->header_bytes = TCPWIN_IPV6_HEADER;
 	tcpwin_advance(cursor, TCPWIN_IPV6_HEADER);
-	enum tcpwin_reject reject = tcpwin_skip_ipv6_extensions(cursor, &protocol, packet);
+	return TCPWIN_ACCEPTED;
+}
+
+/* Moves the cursor to the TCP header. */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6(struct tcpwin_cursor *cursor, struct tcpwin_packet *packet)
+{
+	__u8 protocol;
+	enum tcpwin_reject reject = tcpwin_parse_ipv6_header(cursor, &protocol, packet);
+
+	if (!reject)
+		reject = tcpwin_skip_ipv6_extensions(cursor, &protocol, packet);
 	if (reject)
 		return reject;
 	return protocol == TCPWIN_PROTOCOL_TCP ? TCPWIN_ACCEPTED : TCPWIN_REJECT_NOT_TCP;
@@ -331,6 +342,16 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *curs
 	return reject;
 }
 
+/* What no header tells. */
+TCPWIN_INLINE void tcpwin_start_packet(struct tcpwin_packet *packet, __u16 vlan)
+{
+	packet->vlan = vlan;
+	packet->segments = 1;
+	packet->scope = 0;
+	packet->first_fragment = 0;
+	packet->hook = 0;
+}
+
 /*
  * What follows an Ethernet type: VLAN tags, then IP; moves the cursor to the TCP
  * header. vlan: id of a tag that was taken off the frame, else 0.
@@ -338,11 +359,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_network(struct tcpwin_cursor *curs
 TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
 						 struct tcpwin_packet *packet)
 {
-	packet->vlan = vlan;
-	packet->segments = 1;
-	packet->scope = 0;
-	packet->first_fragment = 0;
-	packet->hook = 0;
+	tcpwin_start_packet(packet, vlan);
 #ifdef __clang__
 #pragma clang loop unroll(full)
 #endif
@@ -361,6 +378,33 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, _
 }
 
 /*
+ * Nearly all frames: no VLAN tag and no IPv6 extension header. They have few ways through the parser, so that the BPF
+ * programs have them inline, where the others cost several calls.
+ */
+TCPWIN_INLINE int tcpwin_is_plain(const struct tcpwin_cursor *cursor, __u16 ethertype)
+{
+	const __u8 *ip = cursor->pos;
+
+	if (ethertype == TCPWIN_ETHERTYPE_IPV4)
+		return 1;
+	return ethertype == TCPWIN_ETHERTYPE_IPV6 && ip + TCPWIN_IPV6_HEADER <= cursor->end &&
+	       ip[6] == TCPWIN_PROTOCOL_TCP;
+}
+
+/* As tcpwin_parse_ethertype, for a plain frame. */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_plain(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
+						    struct tcpwin_packet *packet)
+{
+	__u8 protocol;
+
+	tcpwin_start_packet(packet, vlan);
+	enum tcpwin_reject reject = ethertype == TCPWIN_ETHERTYPE_IPV4 ?
+					    tcpwin_parse_ipv4(cursor, packet) :
+					    tcpwin_parse_ipv6_header(cursor, &protocol, packet);
+	return reject ? reject : tcpwin_parse_tcp(cursor, packet);
+}
+
+/*
  * As tcpwin_find_tcp, and TCP. Fills the whole packet, or returns why it is none;
  * packet is then undefined, but for a later fragment: addresses, vlan, bytes,
  * segments and fragment_id are then valid.
@@ -368,6 +412,8 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, _
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
 							struct tcpwin_packet *packet)
 {
+	if (tcpwin_is_plain(cursor, ethertype))
+		return tcpwin_parse_plain(cursor, ethertype, vlan, packet);
 	enum tcpwin_reject reject = tcpwin_find_tcp(cursor, ethertype, vlan, packet);
 
 	return reject ? reject : tcpwin_parse_tcp(cursor, packet);

@@ -55,6 +55,14 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
+/* A new flow on its way into the table, too large for the stack as well. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcpwin_flow);
+} fresh_flow SEC(".maps");
+
 /* By interface index. Written by the agent before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -66,6 +74,7 @@ struct {
 /* Set before loading; the verifier removes the code of what is off. */
 const volatile bool report_packets = false; /* packet mode */
 const volatile bool per_interface = false;  /* each interface has flows of its own */
+const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 
 /* Written by the agent at any time. In .data, away from the words below, which packets write. */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;

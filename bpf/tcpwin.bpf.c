@@ -35,11 +35,17 @@ struct arrival {
 	__u32 ifindex;
 };
 
+/* In place of a flow that has ended. */
 static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
 {
 	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 
-	tcpwin_begin_flow(flow, id, arrival->ifindex, &arrival->packet, arrival->sender);
+	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
+}
+
+static __always_inline void count_packet(struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	tcpwin_count_any_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 }
 
 /* Before the flow is released: a sweep that ends it at once must find it counted. */
@@ -98,13 +104,16 @@ static __always_inline void tell_full(__u64 now)
  */
 static __always_inline enum verdict create(struct arrival *arrival)
 {
-	struct tcpwin_flow fresh;
+	__u32 only = 0;
+	struct tcpwin_flow *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
 
-	fresh.word = busy_word(arrival->fold);
-	tcpwin_begin_flow(&fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
-	tcpwin_update_flow(&fresh, &config, &arrival->packet, arrival->sender, arrival->now);
+	if (!fresh)
+		return UNTRACKED_CONTENDED;
+	fresh->word = busy_word(arrival->fold);
+	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
+	count_packet(fresh, arrival);
 
-	long error = bpf_map_update_elem(&flows, &arrival->key, &fresh, BPF_NOEXIST);
+	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
 	if (error == -EEXIST || error == -EBUSY)
 		return LOOK_UP_AGAIN;
 	if (error) {
@@ -172,7 +181,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		}
 	}
 	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
-	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	count_packet(flow, arrival);
 	arrival->flow_id = flow->id;
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
@@ -209,13 +218,16 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
  */
 static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
 {
+	/* Read now, it comes from memory together with what else is read before the flow is owned, and not after. */
+	if (analyze_stalls)
+		(void)*(const volatile __u8 *)&flow->progress[1].known;
 	__u64 word = read_word_first(flow);
 
 	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
 		return false;
 	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
 		return false;
-	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
 	release(flow);
 	return true;
@@ -449,7 +461,7 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	__u32 mark = word & MARK_MASK;
 	bool removable = mark == MARK_DYING || /* a delete that failed before */
 			 (mark == MARK_ENDED &&
-			  (sweep->shutdown || sweep->now_ns >= ends_at + sweep->linger_ns));
+			  (sweep->shutdown || sweep->now_ns >= ends_at + tcpwin_linger(flow, sweep->linger_ns)));
 	if (!removable || !remove(key, flow, word, sweep))
 		sweep->remaining++;
 	return sweep->ring_full ? 1 : 0;

@@ -36,14 +36,13 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-constexpr nanoseconds linger = 2s;             // an ended entry stays so long, a flow that comes back reuses it
-constexpr nanoseconds full_warning = 1s;       // at most so often
+constexpr nanoseconds full_warning = 1s; // at most so often
 
 tcpwin_sweep sweep_now()
 {
 	tcpwin_sweep request{};
 	request.now_ns = TCPWIN_CLOCK_NOW;
-	request.linger_ns = static_cast<__u64>(linger.count());
+	request.linger_ns = TCPWIN_CONTINUES_NS;
 	return request;
 }
 
@@ -666,6 +665,7 @@ Result<void> attach(const AttachOptions &options)
 				      .config = options.config,
 				      .report_packets = !options.packets.empty(),
 				      .per_interface = options.per_interface,
+				      .analyze_stalls = options.analyze_stalls,
 				      .adopted = *persistence ? (*persistence)->adopted() : nullptr});
 	if (!program)
 		return tl::unexpected(program.error());

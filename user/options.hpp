@@ -30,6 +30,7 @@ struct CommonOptions {
 	Format format = Format::json;
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	bool analyze_stalls = true;
 	Verbosity verbosity = Verbosity::normal;
 };
 

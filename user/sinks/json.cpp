@@ -6,18 +6,12 @@
 
 #include "names.hpp"
 #include "sinks/json.hpp"
+#include "sinks/json_analysis.hpp"
 
 namespace tcpwin {
 namespace {
 
-using std::chrono::nanoseconds;
 using Out = fmt::appender;
-
-void put_seconds(Out out, nanoseconds duration)
-{
-	fmt::format_to(out, FMT_COMPILE("{}.{:09}"), duration.count() / 1'000'000'000,
-		       duration.count() % 1'000'000'000);
-}
 
 // The names of the bits that are set, as an array's elements.
 template <std::size_t n> void put_names(Out out, std::uint8_t bits, const BitName (&names)[n])
@@ -54,6 +48,8 @@ void put_side(Out out, const Side &side)
 		       d.stat, name_of(static_cast<tcpwin_state>(d.state)), d.state, d.zero_window_count,
 		       d.window_min, d.window_max, d.window_last);
 	put_seconds(out, side.timeout);
+	fmt::format_to(out, FMT_COMPILE(","));
+	put_analysis(out, side.analysis);
 	fmt::format_to(out, FMT_COMPILE("}}"));
 }
 
@@ -69,9 +65,10 @@ public:
 	{
 		Out out(buffer);
 		fmt::format_to(out,
-			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"in_iface\":{},"
-					   "\"hooks\":["),
-			       r.id, r.interface.empty() ? "null" : quote(r.interface));
+			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"continues\":{},"
+					   "\"in_iface\":{},\"hooks\":["),
+			       r.id, r.continues ? fmt::format_int(r.continues).str() : "null",
+			       r.interface.empty() ? "null" : quote(r.interface));
 		put_names(out, r.hooks, hook_names);
 		fmt::format_to(out, FMT_COMPILE("],\"vlan\":"));
 		put_vlan(out, r.vlan);

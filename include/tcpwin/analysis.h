@@ -32,7 +32,7 @@ enum tcpwin_known {
 	TCPWIN_SYN_PENDING = 0x08, /* its SYN, sent once, awaits the answer */
 	TCPWIN_STALLED = 0x10,     /* its window is closed, an episode is open */
 	TCPWIN_PROBED = 0x20,      /* and the peer asked whether it still is */
-	TCPWIN_CARRIED = 0x40,     /* all this is of the flow before; nothing was sent in this one */
+	TCPWIN_CARRIED = 0x40,     /* the window is of the flow before, this one had none yet */
 	TCPWIN_OWES_ACK = 0x80,    /* the peer, stalled, sent something that has to be acknowledged */
 };
 

@@ -307,7 +307,7 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *x, int next_o
 	tcpwin_note_stall(x);
 	tcpwin_take_window(own, packet->window);
 	own->ack = packet->ack;
-	own->known = (own->known | TCPWIN_KNOWN_ACK) & ~TCPWIN_SYN_WINDOW;
+	own->known = (own->known | TCPWIN_KNOWN_ACK) & ~(TCPWIN_SYN_WINDOW | TCPWIN_CARRIED);
 }
 
 /* from: 0 or 1, made anew so that no step has to keep more than it needs. */
@@ -433,7 +433,6 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_any(struct tcpwin_flow *flow, const struct
 		return 0;
 	struct tcpwin_segment x = tcpwin_make_segment(flow, packet, sender, now);
 
-	x.own->known &= ~TCPWIN_CARRIED;
 	x.own->payload_bytes += packet->payload;
 	if (packet->tcp_flags & TCPWIN_FLAG_RST) {
 		tcpwin_end_stall(x.own, x.own_facts, TCPWIN_STALL_END_RESET, now);

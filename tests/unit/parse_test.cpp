@@ -26,7 +26,7 @@ using tcpwin::test::Bytes;
 using tcpwin::test::Frame;
 
 constexpr __u8 SYN = 0x02, ACK = 0x10;
-constexpr int NO_SCALE = 0xff;
+constexpr int NO_SCALE = 0xff, UNKNOWN_SCALE = 0xfe;
 
 std::string name_of(int reject)
 {
@@ -544,8 +544,8 @@ tcpwin_reject expected_when_cut(const Accepted &whole, std::size_t n)
 Expected fields_when_cut(const Accepted &whole, std::size_t n)
 {
 	Expected fields = whole.expected;
-	if (n < whole.scale_end)
-		fields.scale = NO_SCALE;
+	if (n < whole.scale_end) // none yet: nobody knows what would have come
+		fields.scale = UNKNOWN_SCALE;
 	return fields;
 }
 

@@ -55,6 +55,14 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
+/* Which flows found the table full, by the fold of the key. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TCPWIN_UNTRACKED_BITS / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} untracked SEC(".maps");
+
 /* A new flow on its way into the table, too large for the stack as well. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -76,12 +84,18 @@ const volatile bool report_packets = false; /* packet mode */
 const volatile bool per_interface = false;  /* each interface has flows of its own */
 const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 
-/* Written by the agent at any time. In .data, away from the words below, which packets write. */
+/*
+ * Written by the agent at any time; it sweeps then, for due_ns no longer holds. In .data, away from the words below,
+ * which packets write.
+ */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 
 __u64 flows_numbered = 0; /* number of the youngest flow */
 __u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
 __u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
+__u64 due_ns = 0;         /* no flow that began or got another timeout since the last sweep expires before */
+
+struct tcpwin_batch batch = {}; /* of the agent, no program looks at it */
 
 /* For their types, which an agent of another layout reads from the object's BTF (user/bpf/layout.hpp). */
 const struct tcpwin_record *record_type = NULL;

@@ -15,6 +15,7 @@ struct bpf_map;
 #define MAX_LOOKUPS 256
 #define TC_ACT_UNSPEC (-1)
 #define MAX_HEADERS 512 /* as far as headers are looked for in a frame */
+#define NEVER (~0ULL)
 #define FULL_NOTICE_NS 10000000 /* tell the agent at most a hundred times a second */
 
 enum verdict {
@@ -62,6 +63,19 @@ static __always_inline void note_peak(__u64 alive)
 		mine->peak_flows = alive;
 }
 
+/*
+ * For a flow that is new or has another timeout; all others expire later than when the last sweep met them. So the
+ * agent knows without a sweep that nothing is due. Who loses the race for the word leaves 0, "now": a sweep too many.
+ */
+static __always_inline void note_due(const struct tcpwin_flow *flow)
+{
+	__u64 due = __sync_fetch_and_add(&due_ns, 0); /* a barrier: who set it since sees the flow as it is now */
+	__u64 expires = tcpwin_expires_at(flow, &config);
+
+	if (expires < due && __sync_val_compare_and_swap(&due_ns, due, expires) != due)
+		due_ns = 0;
+}
+
 static __always_inline void fill_record(struct tcpwin_record *record, const struct tcpwin_key *key,
 					const struct tcpwin_flow *flow, __u64 now, enum tcpwin_end_reason reason)
 {
@@ -87,14 +101,27 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 		count(TCPWIN_COUNTER_PACKETS_UNREPORTED);
 }
 
-/* Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then. */
+/*
+ * Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then.
+ * Another CPU may have read the clock later and told already: then told is ahead of now.
+ */
 static __always_inline void tell_full(__u64 now)
 {
 	struct tcpwin_table_full notice = { now };
 	__u64 told = full_told_ns;
 
-	if (now - told >= FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
+	if (now >= told + FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
 		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void note_untracked_flow(__u32 fold)
+{
+	__u32 bit = fold % TCPWIN_UNTRACKED_BITS, index = bit / 64;
+	__u64 mask = 1ULL << bit % 64;
+	__u64 *word = bpf_map_lookup_elem(&untracked, &index);
+
+	if (word && !(*word & mask) && !(__sync_fetch_and_or(word, mask) & mask))
+		count(TCPWIN_COUNTER_UNTRACKED_FLOWS);
 }
 
 /*
@@ -118,6 +145,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return LOOK_UP_AGAIN;
 	if (error) {
 		tell_full(arrival->now);
+		note_untracked_flow(arrival->fold);
 		return UNTRACKED_FULL;
 	}
 	struct tcpwin_packet_event *event = scratch_event();
@@ -129,6 +157,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
 					 0);
 	__u64 alive = one_more_alive();
+	note_due(flow);
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(alive);
@@ -186,6 +215,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
 					 previous, 0);
+	note_due(flow);
 	release(flow);
 
 	if (alive || cut)
@@ -227,8 +257,11 @@ static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arriv
 		return false;
 	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
 		return false;
+	__u8 timeout = flow->direction[arrival->sender & 1].timeout;
 	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
+	if (flow->direction[arrival->sender & 1].timeout != timeout) /* the other direction's never changes alone */
+		note_due(flow);
 	release(flow);
 	return true;
 }
@@ -448,22 +481,26 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 			struct tcpwin_sweep *sweep)
 {
 	__u64 word = read_word_first(flow);
-	__u64 ends_at = tcpwin_expires_at(flow, &config);
+	__u64 due = tcpwin_expires_at(flow, &config);
 
 	bool gone = sweep->ifindex && flow->ifindex == sweep->ifindex;
-	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= ends_at)) {
-		enum tcpwin_end_reason reason = sweep->now_ns >= ends_at ? tcpwin_expiry_reason(flow, &config) :
-						gone                     ? TCPWIN_END_INTERFACE_GONE :
-									   TCPWIN_END_SHUTDOWN;
+	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= due)) {
+		enum tcpwin_end_reason reason = sweep->now_ns >= due ? tcpwin_expiry_reason(flow, &config) :
+						gone                 ? TCPWIN_END_INTERFACE_GONE :
+								       TCPWIN_END_SHUTDOWN;
 		if (export(key, flow, word, reason, sweep))
 			word |= MARK_ENDED;
 	}
 	__u32 mark = word & MARK_MASK;
+	if (mark == MARK_ENDED)
+		due += tcpwin_linger(flow, sweep->linger_ns);
 	bool removable = mark == MARK_DYING || /* a delete that failed before */
-			 (mark == MARK_ENDED &&
-			  (sweep->shutdown || sweep->now_ns >= ends_at + tcpwin_linger(flow, sweep->linger_ns)));
-	if (!removable || !remove(key, flow, word, sweep))
+			 (mark == MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
+	if (!removable || !remove(key, flow, word, sweep)) {
 		sweep->remaining++;
+		if (due < sweep->due_ns)
+			sweep->due_ns = due;
+	}
 	return sweep->ring_full ? 1 : 0;
 }
 
@@ -474,7 +511,11 @@ int tcpwin_sweep(struct tcpwin_sweep *ctx)
 
 	if (sweep.now_ns == TCPWIN_CLOCK_NOW)
 		sweep.now_ns = bpf_ktime_get_boot_ns();
+	sweep.due_ns = NEVER;
+	__sync_lock_test_and_set(&due_ns, NEVER); /* a barrier: what packets change from here on, they note */
 	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
+	if (sweep.ring_full)
+		sweep.due_ns = 0;
 	*ctx = sweep;
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <spdlog/spdlog.h>
 
-#include "bpf/counters.hpp"
+#include "boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
 #include "net/interface.hpp"
 #include "persistence.hpp"
@@ -100,6 +100,7 @@ Result<void> write_table(const PinnedInterface &pinned, RecordWriters &writers, 
 	if (!config || !interfaces || !counters)
 		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
 
+	settle(left, writers.flow_output());
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
 	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {

@@ -12,6 +12,7 @@
 #include "bpf/log.hpp"
 #include "check.hpp"
 #include "detach.hpp"
+#include "explain.hpp"
 #include "options.hpp"
 #include "replay.hpp"
 #include "status.hpp"
@@ -71,6 +72,8 @@ Result<Exit> run(int argc, char **argv)
 	}
 	if (auto *check_options = std::get_if<CheckOptions>(&*options))
 		return check(*check_options);
+	if (auto *explain_options = std::get_if<ExplainOptions>(&*options))
+		return explain(*explain_options);
 	if (auto *status_options = std::get_if<StatusOptions>(&*options))
 		return status(*status_options);
 	const auto success = [] { return Exit::success; };

@@ -47,6 +47,9 @@ Examples:
   # Two interfaces for ten minutes into a file
   tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
 
+  # So that nothing is lost when the agent ends, is killed or upgraded: the next one goes on with it
+  tcpwin-agent attach eth0 --persistent --output flows.json
+
   # Which sender's window was closed, as it happens
   tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
@@ -71,12 +74,30 @@ constexpr auto status_examples = R"(Examples:
   # What is attached in this network namespace, by agents that run or that left it
   sudo tcpwin-agent status
 
-  # For programs: one JSON object an interface
-  sudo tcpwin-agent status --json
+  # Of one interface, for programs: one JSON object an interface
+  sudo tcpwin-agent status --json eth0
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
-constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. A running agent is ended by a signal, first.
+constexpr auto explain_examples = R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture (also compressed): its
+content tells. A capture is read with timeouts of ten minutes and no abort, so that a stall is one flow; records
+are as good as the timeouts that they were made with.
+
+Examples:
+  # Who stopped reading in a capture, for how long, and how it ended
+  tcpwin-agent explain capture.pcapng
+
+  # In what was recorded so far, the worst three
+  sudo tcpwin-agent attach eth0 --output flows.json --timeout-est 10min --timeout-abrt 10min
+  tcpwin-agent explain --top 3 flows.json
+
+  # Of one host only
+  jq -c 'select(.a.ip == "192.0.2.1" or .b.ip == "192.0.2.1")' flows.json | tcpwin-agent explain -
+
+Exit codes: 0 done (also where nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
+
+constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
+then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
 
 Examples:
   # Detach from all interfaces, and write what was left
@@ -161,19 +182,30 @@ void add_choice(CLI::App &app, const std::string &name, T &target, const std::ma
 
 void add_bpffs(CLI::App &app, std::string &bpffs)
 {
-	app.add_option("--bpffs", bpffs, "Where what is persistent is pinned: a mounted bpffs")
+	app.add_option("--bpffs", bpffs, "A mounted bpffs: where --persistent keeps what outlives the agent")
 		->check(not_empty)
 		->type_name("DIR")
 		->capture_default_str();
 }
 
-void add_verbosity(CLI::App &app, Verbosity &verbosity)
+void add_verbosity(CLI::App &app, Verbosity &verbosity,
+		   const std::string &more = "More on stderr, the kernel verifier's log included")
 {
 	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { verbosity = Verbosity::quiet; },
 					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; },
-			      "More on stderr, the kernel verifier's log included")
+	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; }, more)
 		->excludes(quiet);
+}
+
+void add_community_id(CLI::App &app, std::optional<std::uint16_t> &seed)
+{
+	auto *without = app.add_flag_callback("--no-community-id", [&] { seed.reset(); },
+					      "JSON flow records without community_id");
+	app.add_option_function<std::uint16_t>("--community-id-seed", [&](std::uint16_t value) { seed = value; },
+					       "Seed of community_id, the same at all who compare it")
+		->check(CLI::Range(0, 65'535))
+		->default_str("0")
+		->excludes(without);
 }
 
 void add_flow_output(CLI::App &app, CommonOptions &options)
@@ -184,6 +216,7 @@ void add_flow_output(CLI::App &app, CommonOptions &options)
 		->capture_default_str();
 	add_choice<Format>(app, "--format", options.format, {{"json", Format::json}, {"t2", Format::t2}},
 			   "json: one object a line; t2: Tranalyzer2's columns", "FORMAT");
+	add_community_id(app, options.community_id_seed);
 }
 
 void add_common(CLI::App &app, CommonOptions &options)
@@ -270,6 +303,17 @@ void add_check(CLI::App &app, CheckOptions &options)
 	app.footer(check_examples);
 }
 
+void add_explain(CLI::App &app, ExplainOptions &options)
+{
+	app.add_option("FILE", options.file, "Flow records (JSON lines) or a capture; - for standard input")
+		->required()
+		->check(not_empty);
+	app.add_option("--top", options.top, "How many to tell, the worst first")
+		->check(CLI::Range(1U, UINT32_MAX))
+		->capture_default_str();
+	app.footer(explain_examples);
+}
+
 void add_status(CLI::App &app, StatusOptions &options)
 {
 	app.add_option("IFACE", options.interfaces, "Only these interfaces")->check(not_empty);
@@ -283,7 +327,7 @@ void add_detach(CLI::App &app, DetachOptions &options)
 	app.add_option("IFACE", options.interfaces, "Only these interfaces (default: all)")->check(not_empty);
 	add_flow_output(app, options);
 	add_bpffs(app, options.bpffs);
-	add_verbosity(app, options.verbosity);
+	add_verbosity(app, options.verbosity, "More on stderr");
 	options.append = true;
 	app.footer(detach_examples);
 }
@@ -294,6 +338,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 {
 	AttachOptions attach_options;
 	ReplayOptions replay_options;
+	ExplainOptions explain_options;
 	CheckOptions check_options;
 	StatusOptions status_options;
 	DetachOptions detach_options;
@@ -306,13 +351,15 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		   "  tcpwin-agent replay capture.pcap");
 	CLI::App *attach = app.add_subcommand("attach", "Watch interfaces and write flow records");
 	CLI::App *replay = app.add_subcommand("replay", "Read captures and write the records that attach would have");
+	CLI::App *explain = app.add_subcommand("explain", "Tell the worst stalls of flow records or of a capture");
 	CLI::App *check = app.add_subcommand("check", "Say what kernel, user and interface allow");
 	CLI::App *status = app.add_subcommand("status", "Show what is attached, and what it has counted");
 	CLI::App *detach = app.add_subcommand("detach", "Detach what persistent agents left, and write its flows");
-	for (CLI::App *command : {attach, replay, check, status, detach})
+	for (CLI::App *command : {attach, replay, explain, check, status, detach})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
+	add_explain(*explain, explain_options);
 	add_check(*check, check_options);
 	add_status(*status, status_options);
 	add_detach(*detach, detach_options);
@@ -325,7 +372,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay, check, status, detach})
+		for (const CLI::App *command : {attach, replay, explain, check, status, detach})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -335,6 +382,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	}
 	if (replay->parsed())
 		return replay_options;
+	if (explain->parsed())
+		return explain_options;
 	if (check->parsed())
 		return check_options;
 	if (status->parsed())

@@ -16,6 +16,7 @@
 #include "bpf/pins.hpp"
 #include "check.hpp"
 #include "error.hpp"
+#include "explain.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
@@ -28,6 +29,7 @@ struct CommonOptions {
 	std::string packets; // file for packet records, or empty
 	bool append = false; // go on with files that exist
 	Format format = Format::json;
+	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	bool analyze_stalls = true;
@@ -75,7 +77,8 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, CheckOptions, Information>;
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, ExplainOptions, CheckOptions,
+			     Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

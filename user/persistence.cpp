@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <set>
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
+#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 
 namespace tcpwin {
@@ -36,13 +36,6 @@ std::string pin_name(Attachment attachment, Direction direction)
 	if (direction == Direction::egress || attachment == Attachment::clsact) // a filter stays by itself
 		return {};
 	return attachment == Attachment::xdp_native ? "link_xdp_native" : "link_xdp_generic";
-}
-
-std::uint64_t boot_clock_ns()
-{
-	timespec now{};
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 Result<Persistence> Persistence::open(const std::string &bpffs, const std::vector<Interface> &all,
@@ -164,7 +157,27 @@ Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)
 	return leftovers;
 }
 
-Result<void> Persistence::drain_others(Program &program, const tcpwin_config &config,
+void settle(const tcpwin_batch &batch, RingReader &records, Output &output)
+{
+	const auto place = output.place();
+	const bool same = place && batch.length && place->device == batch.device && place->inode == batch.inode;
+	if (!same || place->offset <= batch.offset || batch.position == records.position())
+		return;
+	if (place->offset < batch.offset + batch.length)
+		output.cut(batch.offset);
+	else
+		records.skip_to(batch.position);
+}
+
+void settle(const Leftovers &leftovers, Output &output)
+{
+	const auto batch = read_batch(leftovers);
+	auto records = RingReader::open(leftovers.records_fd);
+	if (batch && records) // versions before did not note it
+		settle(*batch, *records, output);
+}
+
+Result<void> Persistence::drain_others(Program &program, const tcpwin_config &config, Output &output,
 				       const std::function<void(const tcpwin_record &)> &take) const
 {
 	tcpwin_counters carried{};
@@ -173,6 +186,7 @@ Result<void> Persistence::drain_others(Program &program, const tcpwin_config &co
 		auto leftovers = PinnedLeftovers::open(one);
 		if (!leftovers)
 			return tl::unexpected(leftovers.error());
+		settle(leftovers->get(), output);
 		if (auto drained = drain_leftovers(leftovers->get(), config, boot_clock_ns(), take); !drained)
 			return drained;
 		auto counters = read_counters(leftovers->get());

@@ -16,6 +16,7 @@
 #include "bpf/program.hpp"
 #include "error.hpp"
 #include "net/interface.hpp"
+#include "sinks/output.hpp"
 
 namespace tcpwin {
 
@@ -45,7 +46,7 @@ public:
 
 	// Once no program writes maps of other layouts any more: hands over what they hold. Their counters are added to
 	// the program's.
-	Result<void> drain_others(Program &program, const tcpwin_config &config,
+	Result<void> drain_others(Program &program, const tcpwin_config &config, Output &output,
 				  const std::function<void(const tcpwin_record &)> &take) const;
 	// When that was written.
 	void remove_others() const;
@@ -66,6 +67,11 @@ Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interfa
 // Of those directories, one a flow table.
 std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface> &pinned);
 
+// Records that an agent had written, or a part of them, when it was killed before it could note that: those that are
+// whole in this output are taken from the ring buffer, a part of them is taken back from the output.
+void settle(const tcpwin_batch &batch, RingReader &records, Output &output);
+void settle(const Leftovers &leftovers, Output &output);
+
 // Its maps, for drain_leftovers and read_counters; closed with the object.
 class PinnedLeftovers {
 public:
@@ -79,8 +85,5 @@ private:
 	UniqueFd flows_, records_, counters_, interfaces_, data_, bss_;
 	bool own_layout_ = false;
 };
-
-// CLOCK_BOOTTIME, as in the kernel's records.
-std::uint64_t boot_clock_ns();
 
 } // namespace tcpwin

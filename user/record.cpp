@@ -2,22 +2,16 @@
 #include "record.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include <arpa/inet.h>
 #include <fmt/chrono.h>
-#include <fmt/compile.h>
 #include <ctime>
 
 namespace tcpwin {
 namespace {
 
 using std::chrono::nanoseconds;
-
-bool is_mapped_ipv4(const tcpwin_address &address)
-{
-	static constexpr std::array<unsigned char, 12> prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return std::equal(prefix.begin(), prefix.end(), address.byte);
-}
 
 nanoseconds clock_now(clockid_t clock)
 {
@@ -58,12 +52,24 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 
 } // namespace
 
+bool is_mapped_ipv4(const tcpwin_address &address)
+{
+	static constexpr std::array<unsigned char, 12> prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return std::equal(prefix.begin(), prefix.end(), address.byte);
+}
+
 std::string format_address(const tcpwin_address &address)
 {
 	const std::uint8_t *b = address.byte;
-	if (is_mapped_ipv4(address))
-		return fmt::format(FMT_COMPILE("{}.{}.{}.{}"), b[12], b[13], b[14], b[15]);
 	std::array<char, INET6_ADDRSTRLEN> text{};
+	if (is_mapped_ipv4(address)) {
+		char *end = text.data();
+		for (int i = 12; i < 16; i++) {
+			end = std::to_chars(end, end + 3, b[i]).ptr;
+			*end++ = '.';
+		}
+		return {text.data(), end - 1};
+	}
 	inet_ntop(AF_INET6, b, text.data(), text.size());
 	return text.data();
 }
@@ -84,6 +90,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 	FlowRecord flow{
 		.id = record.flow.id,
 		.continues = record.flow.continues,
+		.key = record.key,
 		.interface = interface,
 		.hooks = record.flow.hooks,
 		.vlan = record.key.vlan,
@@ -121,7 +128,7 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 }
 
 // Records come in bursts of one second, and calendars are slow: the last second's text is kept.
-std::string format_time(WallTime time)
+std::string_view format_second(WallTime time)
 {
 	thread_local std::chrono::sys_seconds last{std::chrono::seconds(-1)};
 	thread_local std::string text;
@@ -131,7 +138,13 @@ std::string format_time(WallTime time)
 		last = whole;
 		text = fmt::format("{:%Y-%m-%dT%H:%M:%S}.", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
 	}
-	return fmt::format(FMT_COMPILE("{}{:09}Z"), text, (time - whole).count());
+	return text;
+}
+
+std::string format_time(WallTime time)
+{
+	const auto second = std::chrono::floor<std::chrono::seconds>(time);
+	return fmt::format("{}{:09}Z", format_second(time), (time - second).count());
 }
 
 } // namespace tcpwin

@@ -35,7 +35,8 @@ struct Side {
 
 struct FlowRecord {
 	std::uint64_t id;
-	std::uint64_t continues;    // number of the flow of the same connection that ended shortly before, or 0
+	std::uint64_t continues; // number of the flow of the same connection that ended shortly before, or 0
+	tcpwin_key key;
 	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
 	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture
 	std::uint16_t vlan;         // 0: none
@@ -73,6 +74,11 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 
 // RFC 3339, UTC, nanoseconds.
 std::string format_time(WallTime time);
+
+// The same as far as the point before the fraction. Valid until the thread asks again.
+std::string_view format_second(WallTime time);
+
+bool is_mapped_ipv4(const tcpwin_address &address);
 
 std::string format_address(const tcpwin_address &address);
 

@@ -3,9 +3,10 @@
 
 namespace tcpwin {
 
-RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, Format format)
-	: flows_(std::move(flows)), packets_(std::move(packets)), flow_format_(make_flow_format(format)),
-	  packet_format_(make_packet_format(format))
+RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options)
+	: flows_(std::move(flows)), packets_(std::move(packets)),
+	  flow_format_(make_flow_format(options.format, options.community_id_seed)),
+	  packet_format_(make_packet_format(options.format))
 {
 	if (!flows_.output().is_continued())
 		flow_format_->begin(flows_.text());
@@ -28,7 +29,7 @@ Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
 			return tl::unexpected(packets.error());
 		packet_writer.emplace(std::move(*packets));
 	}
-	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options.format);
+	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options);
 }
 
 Result<void> RecordWriters::flush(StopSignal &stop)

@@ -29,13 +29,16 @@ public:
 	Result<void> flush_if_large(StopSignal &stop);
 
 	const Output &flow_output() const { return flows_.output(); }
+	Output &flow_output() { return flows_.output(); }
+	// Of flow records that were not written yet.
+	std::size_t waiting_flow_bytes() const { return flows_.waiting_bytes(); }
 	// A file descriptor whose POLLERR tells that the reader of the flows has gone, or -1.
 	int watched_fd() const { return flows_.output().has_reader() ? flows_.output().fd() : -1; }
 	// Written or not.
 	Totals totals() const;
 
 private:
-	RecordWriters(Writer flows, std::optional<Writer> packets, Format format);
+	RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options);
 
 	Writer flows_;
 	std::optional<Writer> packets_;

@@ -132,6 +132,10 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 		if (is_asked(options, row->name))
 			rows.push_back(std::move(*row));
 	}
+	for (const std::string &name : options.interfaces)
+		if (std::ranges::none_of(*all, [&](const Interface &one) { return one.name == name; }) &&
+		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
+			return fail("cannot tell the status of " + name, "there is no such interface", "'ip link' lists them");
 	return rows;
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <seccomp.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -119,6 +120,7 @@ void allow_attaching(Filter &filter)
 	allow_netlink(filter);
 	allow_presence(filter);
 	filter.allow_bpf({BPF_LINK_CREATE});
+	filter.allow_if(SCMP_SYS(ioctl), {argument(1, SIOCETHTOOL)});
 }
 
 void allow_pinning(Filter &filter)

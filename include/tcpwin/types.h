@@ -150,9 +150,16 @@ enum tcpwin_reject {
 #define TCPWIN_EVENTS(X)                                                                      \
 	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
 	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at the least: flow table full")   \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
 	X(FORWARDED, "forwarded", "frames not counted again where they left: they were where they came in") \
 	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")
+
+/*
+ * A flow that finds the table full sets one of so many bits; those that were not set before are counted as
+ * untracked_flows. Some share a bit, so the number of flows has to be estimated from it (user/report.cpp).
+ */
+#define TCPWIN_UNTRACKED_BITS (1U << 20)
 
 /* Index into tcpwin_counters.value. */
 enum tcpwin_counter {
@@ -348,8 +355,22 @@ struct tcpwin_sweep {
 	__u64 exported;  /* out: records made */
 	__u64 deleted;   /* out: entries removed from the table */
 	__u64 remaining; /* out: entries met and left in the table */
+	__u64 due_ns;    /* out: when the next of these entries has something to do for a sweep, as it was met */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 3 * 8, "tcpwin_sweep has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
+
+/*
+ * The records that an agent was about to write when it was last heard of, so that
+ * the next one can tell whether it did. Only agents write it.
+ */
+struct tcpwin_batch {
+	__u64 position; /* in the ring buffer, after these records */
+	__u64 device;   /* of the file, as stat(2) has it */
+	__u64 inode;
+	__u64 offset; /* in the file, before these records */
+	__u64 length; /* bytes; 0: none */
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_batch) == 5 * 8, "tcpwin_batch has padding");
 
 #define TCPWIN_INTERFACE_NAME 16 /* IFNAMSIZ */
 

@@ -7,9 +7,6 @@
 // Each direction of a flow has a frame length and a window of its own, so a
 // record in which the packets of two flows were mixed, or which was copied while
 // it changed, gives itself away.
-#include <pthread.h>
-#include <sched.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -20,6 +17,8 @@
 #include <vector>
 
 #include "kernel.hpp"
+#include "ledger.hpp"
+#include "support/cpus.hpp"
 #include "traffic.hpp"
 
 namespace tcpwin::test {
@@ -40,15 +39,6 @@ struct Contest {
 	uint16_t keys;
 	uint64_t linger_ns;
 	bool end_all = false; // let every other sweep end all flows, and delete them
-};
-
-// What one endpoint of one key sends: frames of different flags, else alike.
-struct Stream {
-	tcpwin_key key = {};
-	uint32_t sender = 0;
-	uint64_t bytes = 0; // of each packet
-	uint16_t window = 0;
-	std::vector<Bytes> frames;
 };
 
 Stream make_stream(uint16_t key, bool from_server)
@@ -79,122 +69,6 @@ std::vector<Stream> make_streams(uint16_t keys)
 			streams.push_back(make_stream(key, from_server));
 	return streams;
 }
-
-std::vector<int> usable_cpus()
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
-	std::vector<int> cpus;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set))
-			cpus.push_back(cpu);
-	return cpus;
-}
-
-void pin_to(int cpu)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (int error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
-		throw std::system_error(error, std::generic_category(), "pin a thread");
-}
-
-using PerStream = std::vector<uint64_t>; // packets of each stream
-
-uint64_t sum(const PerStream &packets)
-{
-	uint64_t sum = 0;
-	for (uint64_t each : packets)
-		sum += each;
-	return sum;
-}
-
-// What the records said, taken together.
-class Ledger {
-public:
-	explicit Ledger(const std::vector<Stream> &streams) : streams_(streams), packets_(streams.size()) {}
-
-	void add(const Drained &drained)
-	{
-		for (const tcpwin_record &record : drained.records)
-			add(record);
-		notices_ += drained.notices.size();
-		strangers_ += drained.strangers;
-	}
-
-	const PerStream &packets() const { return packets_; }
-	uint64_t records() const { return records_; }
-	uint64_t notices() const { return notices_; }
-	uint64_t strangers() const { return strangers_; }
-	uint64_t inconsistent() const { return inconsistent_; }
-	const std::string &first_inconsistent() const { return first_inconsistent_; }
-
-	// Whether the flows of all records are numbered 1, 2, 3 ..., each once.
-	bool is_gapless() const
-	{
-		for (uint64_t id = 1; id <= records_; id++)
-			if (id >= seen_.size() || seen_[id] != 1)
-				return false;
-		return true;
-	}
-
-private:
-	void add(const tcpwin_record &record)
-	{
-		uint64_t id = record.flow.id;
-		records_++;
-		if (id >= seen_.size())
-			seen_.resize(2 * id + 1);
-		seen_[id]++;
-		bool known = false, consistent = test::packets(record.flow) > 0;
-		for (size_t i = 0; i < streams_.size(); i++) {
-			if (std::memcmp(&streams_[i].key, &record.key, sizeof(record.key)) != 0)
-				continue;
-			const tcpwin_direction &direction = record.flow.direction[streams_[i].sender];
-			known = true;
-			consistent = consistent && is_consistent(streams_[i], direction);
-			packets_[i] += direction.packets;
-		}
-		if (!(known && consistent) && inconsistent_++ == 0)
-			first_inconsistent_ = text(record);
-	}
-
-	static bool is_consistent(const Stream &stream, const tcpwin_direction &direction)
-	{
-		uint64_t packets = direction.packets;
-		uint16_t window = packets ? stream.window : 0;
-		return direction.bytes == packets * stream.bytes && direction.window_min == window &&
-		       direction.window_max == window && direction.window_last == window &&
-		       direction.zero_window_count == (stream.window == 0 ? packets : 0) &&
-		       direction.first_ns <= direction.last_ns && (packets > 0) == (direction.last_ns > 0);
-	}
-
-	const std::vector<Stream> &streams_;
-	PerStream packets_;
-	std::vector<uint8_t> seen_;
-	uint64_t records_ = 0;
-	uint64_t notices_ = 0;
-	uint64_t strangers_ = 0;
-	uint64_t inconsistent_ = 0;
-	std::string first_inconsistent_;
-};
-
-struct Sweeps {
-	uint64_t count = 0;
-	uint64_t exported = 0;
-	uint64_t deleted = 0;
-	uint64_t ring_full = 0;
-
-	void add(const tcpwin_sweep &sweep)
-	{
-		count++;
-		exported += sweep.exported;
-		deleted += sweep.deleted;
-		ring_full += sweep.ring_full;
-	}
-};
 
 class ContentionTest : public KernelTest {
 protected:

@@ -20,6 +20,7 @@
 namespace tcpwin::test {
 
 inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run come in
+inline constexpr uint64_t never = UINT64_MAX;
 inline constexpr uint64_t second = 1'000'000'000;
 inline constexpr uint64_t millisecond = 1'000'000;
 
@@ -78,7 +79,7 @@ inline const char *name_of(int counter)
 inline bool is_event(int counter)
 {
 	return counter == TCPWIN_COUNTER_FLOWS_CREATED || counter == TCPWIN_COUNTER_FLOWS_CUT ||
-	       counter == TCPWIN_COUNTER_DEFERRED_CUTS;
+	       counter == TCPWIN_COUNTER_UNTRACKED_FLOWS || counter == TCPWIN_COUNTER_DEFERRED_CUTS;
 }
 
 // A frame seen from user space.

@@ -82,11 +82,16 @@ protected:
 		argument.linger_ns = random_.one_of(lingers);
 		argument.now_ns = time_of_sweep(argument.linger_ns);
 		argument.shutdown = random_.below(50) == 0;
+		bool due = argument.now_ns >= std::min(due_ns_, kernel_->due_ns());
 		tcpwin_sweep kernel = kernel_->sweep(argument), model = model_.sweep(argument);
 		ASSERT_EQ(kernel.ring_full, 0u);
 		ASSERT_EQ(kernel.exported, model.exported);
 		ASSERT_EQ(kernel.deleted, model.deleted);
 		ASSERT_EQ(kernel.remaining, model.remaining);
+		ASSERT_TRUE(due || argument.shutdown || kernel.exported == 0) << "without need";
+		ASSERT_EQ(kernel.due_ns, model_.due_ns(argument.linger_ns));
+		ASSERT_EQ(kernel_->due_ns(), never);
+		due_ns_ = kernel.due_ns;
 	}
 
 	uint64_t time_of_sweep(uint64_t linger)
@@ -109,6 +114,7 @@ protected:
 		config.abort_count = static_cast<uint32_t>(random_.below(4));
 		kernel_->config() = config;
 		model_.set_config(config);
+		due_ns_ = 0;
 	}
 
 	void expect_same_entry(const tcpwin_key &key)
@@ -166,6 +172,7 @@ protected:
 	{
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
 			bool needs_stress = i == TCPWIN_COUNTER_UNTRACKED_FULL ||
+					    i == TCPWIN_COUNTER_UNTRACKED_FLOWS ||
 					    i == TCPWIN_COUNTER_UNTRACKED_CONTENDED ||
 					    i == TCPWIN_COUNTER_DEFERRED_CUTS ||
 					    i == TCPWIN_COUNTER_FORWARDED || // tc only
@@ -204,6 +211,7 @@ protected:
 	Traffic traffic_{random_};
 	std::optional<Kernel> kernel_;
 	Model model_;
+	uint64_t due_ns_ = 0; // by the last sweep
 	uint64_t now_ = second;
 	bool calm_ = true;
 	size_t records_ = 0;

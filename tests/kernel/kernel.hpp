@@ -15,10 +15,14 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -43,6 +47,7 @@ struct KernelSetup {
 	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
 	bool per_interface = false;
 	Clock clock = Clock::test;  // one of them, for the kernel takes time to verify each
+	std::string object = {};    // file of a BPF object to be loaded instead of ours; with the same maps and globals
 };
 
 inline uint64_t boottime_ns()
@@ -61,7 +66,8 @@ struct Drained {
 
 class Kernel {
 public:
-	explicit Kernel(const KernelSetup &setup = {}) : skeleton_(tcpwin_bpf::open())
+	explicit Kernel(const KernelSetup &setup = {})
+		: object_(read_file(setup.object)), skeleton_(open(object_))
 	{
 		if (!skeleton_)
 			fail("open the skeleton", errno);
@@ -188,11 +194,21 @@ public:
 	// The whole table. Only while no packet arrives.
 	Flows flows() const
 	{
-		int table = bpf_map__fd(skeleton_->maps.flows);
+		constexpr uint32_t batch = 65536; // entries a system call; holds the longest list of a hash bucket
+		const int table = bpf_map__fd(skeleton_->maps.flows);
+		std::vector<tcpwin_key> keys(batch);
+		std::vector<tcpwin_flow> values(batch);
 		Flows all;
-		tcpwin_key key = {};
-		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table, last, &key) == 0; last = &key)
-			all.emplace(key, flow(key).value());
+		uint32_t place = 0;
+		for (bool first = true, last = false; !last; first = false) {
+			uint32_t count = batch;
+			last = bpf_map_lookup_batch(table, first ? nullptr : &place, &place, keys.data(), values.data(),
+						    &count, nullptr) != 0;
+			if (last && errno != ENOENT)
+				fail("read the table", errno);
+			for (uint32_t i = 0; i < count; i++)
+				all.emplace(keys[i], values[i]);
+		}
 		return all;
 	}
 
@@ -212,9 +228,11 @@ public:
 		return sum;
 	}
 
+	const bpf_program *xdp_program() const { return skeleton_->progs.tcpwin_xdp; }
 	uint64_t counter(tcpwin_counter which) const { return counters().value[which]; }
 	tcpwin_config &config() { return skeleton_->data->config; }
 	uint64_t flows_numbered() const { return skeleton_->bss->flows_numbered; }
+	uint64_t due_ns() const { return skeleton_->bss->due_ns; }
 	uint64_t live_flows() const { return skeleton_->bss->live_flows; }
 
 private:
@@ -222,6 +240,30 @@ private:
 		void operator()(tcpwin_bpf *skeleton) const { tcpwin_bpf::destroy(skeleton); }
 		void operator()(ring_buffer *ring) const { ring_buffer__free(ring); }
 	};
+
+	static std::string read_file(const std::string &path)
+	{
+		if (path.empty())
+			return {};
+		std::ostringstream content;
+		content << std::ifstream(path, std::ios::binary).rdbuf();
+		if (content.view().empty())
+			fail(path.c_str(), ENOENT);
+		return content.str();
+	}
+
+	// Of the object's bytes, or of ours.
+	static tcpwin_bpf *open(const std::string &object)
+	{
+		if (object.empty())
+			return tcpwin_bpf::open();
+		auto *skeleton = static_cast<tcpwin_bpf *>(calloc(1, sizeof(tcpwin_bpf)));
+		if (!skeleton || tcpwin_bpf__create_skeleton(skeleton) != 0)
+			return nullptr;
+		skeleton->skeleton->data = const_cast<char *>(object.data());
+		skeleton->skeleton->data_sz = object.size();
+		return bpf_object__open_skeleton(skeleton->skeleton, nullptr) == 0 ? skeleton : nullptr;
+	}
 
 	[[noreturn]] static void fail(const char *what, int error)
 	{
@@ -256,6 +298,7 @@ private:
 		return 0;
 	}
 
+	std::string object_;
 	std::unique_ptr<tcpwin_bpf, Destroy> skeleton_;
 	std::unique_ptr<ring_buffer, Destroy> ring_;
 	Drained drained_;

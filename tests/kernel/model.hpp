@@ -63,6 +63,15 @@ public:
 		return sweep;
 	}
 
+	// When the first of the entries expires, or has lingered, if it has ended.
+	uint64_t due_ns(uint64_t linger_ns) const
+	{
+		uint64_t due = never;
+		for (const auto &[key, entry] : entries_)
+			due = std::min(due, expires_at(entry) + (entry.ended ? tcpwin_linger(&entry.flow, linger_ns) : 0));
+		return due;
+	}
+
 private:
 	static std::string fragment_key(const tcpwin_packet &packet)
 	{

@@ -5,11 +5,15 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include <fstream>
+#include <functional>
 #include <set>
+#include <sstream>
 
 #include <gmock/gmock.h>
 
 #include "bpf/ring.hpp"
+#include "persistence.hpp"
 
 #include "kernel.hpp"
 
@@ -387,6 +391,79 @@ TEST_F(RingTest, RefusesWhatIsNoRingBuffer)
 	EXPECT_FALSE(RingReader::open(array));
 	close(array);
 	EXPECT_FALSE(RingReader::open(-1));
+}
+
+// An agent was killed between announcing a batch of records and noting that they are written: what its successor gets
+// from the ring buffer, and what is left in the file.
+class BatchTest : public RingTest {
+protected:
+	struct Found {
+		Ids records;
+		std::string file;
+	};
+
+	// The batch holds flows 1 to 3; flow 4 came later. written: what the file has got of it.
+	Found after(const std::string &written, const std::function<void(tcpwin_batch &)> &change = [](auto &) {})
+	{
+		const std::string path = ::testing::TempDir() + "tcpwin-batch-" + std::to_string(getpid());
+		std::ofstream(path) << "before\n";
+		Output output = *Output::open(path, true);
+		EXPECT_EQ(producer_->produce(3), 3u);
+		read(*ring_);
+		const FilePlace place = *output.place();
+		tcpwin_batch batch = {ring_->position(), place.device, place.inode, place.offset, text.size()};
+		change(batch);
+		EXPECT_EQ(producer_->produce(1), 1u);
+		std::ofstream(path, std::ios::app) << written;
+
+		RingReader next = open();
+		settle(batch, next, output);
+		Found found = {read(next), {}};
+		std::stringstream file;
+		file << std::ifstream(path).rdbuf();
+		found.file = file.str();
+		unlink(path.c_str());
+		return found;
+	}
+
+	const std::string text = "one\ntwo\nthree\n";
+};
+
+TEST_F(BatchTest, WrittenWhole)
+{
+	const Found found = after(text);
+	EXPECT_EQ(found.records, ids(4, 4));
+	EXPECT_EQ(found.file, "before\n" + text);
+}
+
+TEST_F(BatchTest, WrittenInPart)
+{
+	for (const std::string part : {"one\n", "one\ntw", "o"}) {
+		load();
+		const Found found = after(part);
+		EXPECT_EQ(found.records, ids(1, 4)) << part;
+		EXPECT_EQ(found.file, "before\n") << part;
+	}
+}
+
+TEST_F(BatchTest, NotWritten)
+{
+	const Found found = after("");
+	EXPECT_EQ(found.records, ids(1, 4));
+	EXPECT_EQ(found.file, "before\n");
+}
+
+TEST_F(BatchTest, NothingIsTakenFromAnotherFile)
+{
+	const Found found = after(text, [](tcpwin_batch &batch) { batch.inode++; });
+	EXPECT_EQ(found.records, ids(1, 4));
+	EXPECT_EQ(found.file, "before\n" + text);
+}
+
+TEST_F(BatchTest, PositionThatTheRingHasNotReachedIsIgnored)
+{
+	const Found found = after(text, [](tcpwin_batch &batch) { batch.position += 100 * record_space; });
+	EXPECT_EQ(found.records, ids(1, 4));
 }
 
 } // namespace

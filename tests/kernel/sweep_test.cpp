@@ -136,6 +136,62 @@ TEST_F(SweepTest, LeavesOtherFlowsAlone)
 	EXPECT_EQ(kernel.live_flows(), 1u);
 }
 
+TEST_F(SweepTest, TellsWhenTheNextFlowExpires)
+{
+	Kernel &kernel = load();
+	EXPECT_EQ(kernel.sweep(sweep_at(start)).due_ns, never);
+	kernel.run_at(from_client(1), start);
+	kernel.run_at(from_client(2), start + second / 2);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + second / 2)).due_ns, start + est);
+}
+
+TEST_F(SweepTest, TellsHowLongAnEndedEntryLingers)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1), start);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est, 5 * second)).due_ns, start + est + 5 * second);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est + 5 * second, 5 * second)).due_ns, never);
+}
+
+TEST_F(SweepTest, IsDueAtOnceWhereItStoppedEarly)
+{
+	Kernel &kernel = load({.records = small_ring});
+	for (uint16_t n = 0; n <= small_ring_records; n++)
+		kernel.run_at(from_client(n), start);
+	tcpwin_sweep result = kernel.sweep(sweep_at(start + est));
+	EXPECT_TRUE(result.ring_full);
+	EXPECT_EQ(result.due_ns, 0u);
+}
+
+TEST_F(SweepTest, PacketsNoteWhatIsDueEarlierThanTheSweepSaw)
+{
+	Kernel &kernel = load();
+	EXPECT_EQ(kernel.due_ns(), 0u); // before the first sweep nothing is known
+	kernel.sweep(sweep_at(start));
+	EXPECT_EQ(kernel.due_ns(), never);
+	kernel.run_at(from_client(1, syn), start); // a flow begins
+	EXPECT_EQ(kernel.due_ns(), start + bgn);
+
+	kernel.sweep(sweep_at(start));
+	kernel.run_at(from_client(1), start + 1); // is established
+	EXPECT_EQ(kernel.due_ns(), start + 1 + est);
+
+	kernel.sweep(sweep_at(start + 1));
+	kernel.run_at(from_client(1), start + 2); // only goes on
+	EXPECT_EQ(kernel.due_ns(), never);
+	kernel.run_at(from_client(1, ack, 0), start + 3);
+	kernel.run_at(from_client(1, ack, 0), start + 4); // is aborted
+	EXPECT_EQ(kernel.due_ns(), start + 4 + abrt);
+
+	kernel.sweep(sweep_at(start + 4));
+	kernel.run_at(from_client(1), start + 4 + abrt); // is cut, and begins anew
+	EXPECT_EQ(kernel.due_ns(), start + 4 + abrt + est);
+
+	kernel.sweep(sweep_at(start + second + second));
+	kernel.run_at(from_client(1, syn), start + 3 * second); // comes back where it had ended
+	EXPECT_EQ(kernel.due_ns(), start + 3 * second + bgn);
+}
+
 TEST_F(SweepTest, ExportsAnEndedFlowOnce)
 {
 	Kernel &kernel = load();
@@ -344,6 +400,7 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
 		kernel.run_at(from_client(i), start);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 2u);
 	EXPECT_THAT(kernel.flows(), SizeIs(4));
 
 	Drained drained = kernel.drain();
@@ -355,6 +412,10 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
 	EXPECT_THAT(kernel.drain().notices, IsEmpty());
 	kernel.run_at(from_client(7), start + 10 * millisecond);
 	EXPECT_THAT(kernel.drain().notices, SizeIs(1));
+	kernel.run_at(from_client(7), start + 10 * millisecond - 1); // of a CPU that read the clock before
+	EXPECT_THAT(kernel.drain().notices, IsEmpty());
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 5u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 3u) << "the third one came three times";
 }
 
 TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)

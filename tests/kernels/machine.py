@@ -5,7 +5,7 @@ import re
 import subprocess
 
 BOOT_LIMIT = 60  # seconds; a boot takes about 4
-SCENARIO_LIMIT = 50  # a bit more than guest/init grants
+SCENARIO_LIMIT = 100  # a bit more than guest/init grants
 
 # Software emulation, so that the same machine runs everywhere; of a CPU with few vector instructions, which are slow then.
 # cx16=off: with it, 6.12 panics at boot.

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts tcpwin-agent in a namespace, stops it, and reads what it wrote."""
 import dataclasses
-import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
 
+from lines import parse_lines, validate_lines
 from network import wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def records(self):
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return parse_lines(self.stdout)
 
     @property
     def report(self):
@@ -69,11 +69,39 @@ class Outcome:
         return {name: value for name, value in self.report.items() if name.startswith(("rejected ", "lost "))}
 
 
+class Written:
+    """What one run of the agent writes as JSON, by its command line: validated, wherever it goes.
+
+    Not what goes into a pipe or terminal of the test's: who reads that calls parse_lines.
+    """
+
+    def __init__(self, arguments):
+        words = [str(word) for word in arguments]
+        command = words[0] if words else ""
+        json_format = "t2" not in words and not {"--help", "-h", "--version"} & set(words)
+        self.to_stdout = json_format and (command in ("attach", "replay", "detach") or "--json" in words)
+        named = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("-o", "--output", "--packets")]
+        self.files = {path: self.content(path) for path in named if json_format and path != "-"}
+
+    @staticmethod
+    def content(path):
+        """Nothing of what is no file, as /dev/full."""
+        return pathlib.Path(path).read_text() if os.path.isfile(path) else ""
+
+    def validate(self, stdout, whole):
+        if self.to_stdout:
+            validate_lines(stdout, whole)
+        for path, before in self.files.items():
+            lines_before = before[:before.rfind("\n") + 1]  # a part of a line is removed by who goes on
+            validate_lines(self.content(path).removeprefix(lines_before), whole)
+
+
 class Agent:
     """`tcpwin-agent attach`, running. Standard output and error go to files of `directory`."""
 
     def __init__(self, namespace, *arguments, directory, stdout=None, prefix=(), binary=BINARY):
         self.out, self.err = directory / "stdout", directory / "stderr"
+        self.written = Written(("attach", *arguments))
         command = namespace.inside(*prefix, binary, "attach", *arguments)
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=err)
@@ -103,9 +131,15 @@ class Agent:
             self.process.kill()
             self.process.wait(10)
 
+    def validate(self):
+        """Every line that it wrote, once it has ended."""
+        self.written.validate(self.out.read_text(), whole=self.process.returncode == 0)
 
-def run_agent(*arguments, prefix=(), timeout=STOP_TIMEOUT):
-    """Runs the agent until it ends by itself: for mistakes, --help and --version."""
-    done = subprocess.run([*prefix, BINARY, *map(str, arguments)], stdin=subprocess.DEVNULL, timeout=timeout,
+
+def run_agent(*arguments, prefix=(), timeout=STOP_TIMEOUT, binary=BINARY):
+    """Runs the agent until it ends by itself."""
+    written = Written(arguments)
+    done = subprocess.run([*prefix, binary, *map(str, arguments)], stdin=subprocess.DEVNULL, timeout=timeout,
                           capture_output=True, text=True)
+    written.validate(done.stdout, whole=done.returncode == 0)
     return Outcome(done.returncode, done.stdout, done.stderr)

@@ -9,7 +9,8 @@ import tempfile
 import pytest
 
 from agent import BINARY, Agent
-from network import Wire
+from network import Wire, run
+from persistent import Persistent
 
 SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
 
@@ -78,6 +79,8 @@ def start_agent(tmp_path):
     yield start
     for agent in agents:
         agent.kill()
+    for agent in agents:
+        agent.validate()
 
 
 @pytest.fixture
@@ -93,3 +96,18 @@ def public_directory():
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def bpffs(tmp_path):
+    """A bpffs of the test's own: what is pinned goes with it."""
+    directory = tmp_path / "bpffs"
+    directory.mkdir()
+    run("mount", "-t", "bpf", "bpf", directory)
+    yield directory
+    run("umount", directory)
+
+
+@pytest.fixture
+def persistent(start_agent, bpffs, tmp_path):
+    return Persistent(start_agent, bpffs, tmp_path / "flows.json")

@@ -7,9 +7,12 @@ namespaces whose names hold this process's id, and deleted with them.
 import itertools
 import json
 import os
+import pathlib
 import subprocess
+import sys
 import time
 
+QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
 _counter = itertools.count(1)
 
 SILENCE = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done 2>/dev/null || true"
@@ -59,6 +62,10 @@ class Namespace:
         xdp = self.link(device).get("xdp", {})
         programs = [xdp.get("prog"), *(entry.get("prog") for entry in xdp.get("attached", []))]
         return sorted({program["id"] for program in programs if program})
+
+    def tcx_programs(self, device):
+        """Ids of the TCX programs on the device, incoming and outgoing."""
+        return [int(number) for number in run(*self.inside(sys.executable, QUERY_TCX, device)).stdout.split()]
 
     def delete(self):
         run("ip", "netns", "delete", self.name, check=False)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong while attaching and watching: exit code, one sentence, nothing left behind."""
-import json
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import pytest
 
 from agent import BINARY, run_agent, sides
 from frames import from_client, send
+from lines import parse_lines
 from network import run, wait_until
 
 pytestmark = pytest.mark.needs_root
@@ -180,7 +180,7 @@ def test_standard_error_that_cannot_be_written_costs_no_record(wire, start_agent
     assert wait_until(path.exists)
     send(wire, from_client())
     outcome = agent.stop()
-    assert sides([json.loads(line) for line in path.read_text().splitlines()])[0]["packets"] == 1
+    assert sides(parse_lines(path.read_text()))[0]["packets"] == 1
     assert outcome.exit_code in (0, 1), "ends in good order"
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
@@ -227,5 +227,5 @@ def test_pipe_gets_each_record_at_once(wire, start_agent, pipe):
         return received.endswith(b"\n")
 
     assert wait_until(line_came), "no record while the agent runs"
-    assert sides([json.loads(received)])[0]["packets"] == 1
+    assert sides(parse_lines(received))[0]["packets"] == 1
     assert agent.stop().exit_code == 0

@@ -53,7 +53,7 @@ def test_json_record_holds_every_field(wire, watch):
     outcome = agent.stop()
     both, alone = sorted(outcome.records, key=lambda record: record["flow_id"])
 
-    assert list(both) == ["schema", "event", "flow_id", "in_iface", "hooks", "vlan", "ip_version", "start", "end",
+    assert list(both) == ["schema", "event", "flow_id", "community_id", "in_iface", "hooks", "vlan", "ip_version", "start", "end",
                           "start_ns", "end_ns", "duration", "end_reason", "a", "b"]
     assert (both["schema"], both["event"], both["flow_id"], both["in_iface"]) == (1, "flow", 1, wire.RIGHT)
     assert both["hooks"] == ["xdp"]

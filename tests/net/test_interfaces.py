@@ -303,3 +303,35 @@ def test_vlan_tag_beside_the_frame(mode, wire, tag_beside_the_frame, watch):
     agent = watch(wire, "--mode", mode, *LONG)
     send(wire, from_client())
     assert [(record["vlan"], packets(record)) for record in agent.stop().records] == [(5, (1, 0))]
+
+
+@pytest.mark.needs("ethtool")
+@pytest.mark.parametrize("offload", ["on", "off"])
+def test_auto_mode_sees_the_tags_of_a_device_with_vlans(offload, wire, start_agent):
+    """Where the device takes tags off the frames (a veth says it does), tc is taken rather than XDP."""
+    made = run("ip", "-n", wire.right.name, "link", "add", "link", wire.RIGHT, "name", "vlan5", "type", "vlan", "id", "5",
+               check=False)
+    if made.returncode != 0:
+        pytest.skip(f"this kernel makes no vlan devices: {made.stderr.strip()}")
+    run(*wire.right.inside("ethtool", "-K", wire.RIGHT, "rxvlan", offload))
+    agent = start_agent(wire.right, wire.RIGHT, *LONG).wait_attached(wire.RIGHT)
+    mode = {"on": "in tc mode (TCX) (it takes VLAN tags off the frames", "off": "in native mode;"}[offload]
+    assert f"attached to {wire.RIGHT} {mode}" in agent.stderr()
+    checked = run_agent("check", wire.RIGHT, prefix=wire.right.inside()).stdout
+    assert {"on": "TCX for ingress", "off": "native XDP for ingress"}[offload] in checked
+
+
+def test_other_end_of_a_pair_comes_later(wire, start_agent):
+    """any: an end was attached alone, with its outgoing packets; once its other end is watched, they count there."""
+    agent = start_agent(wire.right, "any", *LONG)
+    agent.wait_attached(wire.RIGHT)
+    ip(wire.right, "link", "add", "name", "early0", "type", "veth", "peer", "name", "late0")
+    set_up(wire.right, "early0")
+    agent.wait_attached("early0")
+    set_up(wire.right, "late0")
+    agent.wait_attached("late0")
+    assert "attached to early0 in native mode; outgoing packets by TCX" in agent.stderr()
+    assert wait_until(lambda: wire.right.tcx_programs("early0") == [])
+    send_from(wire.right, "early0", from_client(), from_client())
+    outcome = agent.stop()
+    assert [packets(record) for record in outcome.records] == [(2, 0)]

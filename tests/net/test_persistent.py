@@ -3,11 +3,8 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,26 +13,14 @@ import pytest
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
 from network import run, wait_until
+from persistent import LONG
 from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
-LONG = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60s", "--timeout-abrt", "60s",
-        "--abort-count", "1000000")
-QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
-
-
-@pytest.fixture
-def bpffs(tmp_path):
-    """A bpffs of the test's own: what is pinned goes with it."""
-    directory = tmp_path / "bpffs"
-    directory.mkdir()
-    run("mount", "-t", "bpf", "bpf", directory)
-    yield directory
-    run("umount", directory)
 
 
 @pytest.fixture
@@ -45,51 +30,13 @@ def topology():
     made.delete()
 
 
-class Persistent:
-    """Agents of one bpffs, and one file of records that they go on with."""
-
-    def __init__(self, start_agent, bpffs, file):
-        self.start_agent, self.bpffs, self.file = start_agent, bpffs, file
-
-    def attach(self, namespace, *devices, options=(), output=None, **more):
-        agent = self.start_agent(namespace, *devices, "--persistent", "--bpffs", self.bpffs, "--output",
-                                 output or self.file, *(options or LONG), **more)
-        return agent.wait_attached(*devices)
-
-    def run(self, namespace, command, *arguments):
-        return run_agent(command, "--bpffs", self.bpffs, *arguments, prefix=namespace.inside())
-
-    def detach(self, namespace, *devices, output=None):
-        return self.run(namespace, "detach", *devices, "--output", output or self.file)
-
-    def status(self, namespace):
-        outcome = self.run(namespace, "status", "--json")
-        assert outcome.exit_code == 0, outcome.stderr
-        return outcome.records
-
-    def records(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
-
-    def packets(self):
-        return sum(side["packets"] for record in self.records() for side in (record["a"], record["b"]) if side)
-
-    def pinned(self):
-        return [path for path in (self.bpffs / "tcpwin-agent").rglob("*") if not path.is_dir()]
-
-
-@pytest.fixture
-def persistent(start_agent, bpffs, tmp_path):
-    return Persistent(start_agent, bpffs, tmp_path / "flows.json")
-
-
 def attached_programs(namespace, device):
     """Names of all programs on the device: XDP, TCX and clsact."""
-    tcx = run(*namespace.inside(sys.executable, QUERY_TCX, device)).stdout.split()
     filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
                           or "[]") for way in ("ingress", "egress")]
     clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
     return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *tcx, *clsact])
+                  for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact])
 
 
 @contextlib.contextmanager
@@ -246,12 +193,16 @@ def test_detach_to_a_full_disk_loses_nothing(wire, persistent):
 
 
 def test_file_is_gone_on_with_after_its_last_whole_line(wire, persistent):
-    persistent.file.write_text('{"a":1}\n{"torn')
-    agent = persistent.attach(wire.right, wire.RIGHT, options=("--timeout-est", "10ms"))
-    send(wire, from_client())
-    assert wait_until(lambda: len(persistent.file.read_text().splitlines()) == 2)
-    agent.stop()
-    assert persistent.records()[0] == {"a": 1} and persistent.records()[1]["event"] == "flow"
+    options = ("--timeout-est", "10ms")
+    for count in 1, 2:
+        agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+        send(wire, from_client())
+        assert wait_until(lambda: persistent.file.read_text().count("\n") == count)
+        agent.stop()
+        with open(persistent.file, "a", encoding="ascii") as file:
+            file.write('{"torn')
+    persistent.attach(wire.right, wire.RIGHT, options=options).stop()
+    assert [record["flow_id"] for record in persistent.records()] == [1, 2]
 
 
 def test_columns_have_one_heading(wire, persistent):
@@ -441,9 +392,9 @@ def test_version_of_another_layout(way, hook, topology, persistent, other_versio
         second = persistent.attach(topology.server, "s0", options=options, binary=versions[1])
     outcome = second.stop()
     assert (outcome.exit_code, outcome.errors) == (0, [])
-    done = subprocess.run(topology.server.inside(versions[1], "detach", "--bpffs", persistent.bpffs, "--output",
-                                                 persistent.file), timeout=20, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_agent("detach", "--bpffs", persistent.bpffs, "--output", persistent.file, binary=versions[1],
+                     prefix=topology.server.inside())
+    assert done.exit_code == 0, done.stderr
 
     before, after = persistent.records()
     assert before["end_reason"] == after["end_reason"] == "shutdown"
@@ -485,6 +436,13 @@ def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
     assert (row["persistent"], row["agent_pid"]) == (False, agent.process.pid)
     agent.stop()
     assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
+
+
+def test_status_of_one_interface(wire, ends, persistent):
+    persistent.attach(wire.right, *ends).kill()
+    assert [row["iface"] for row in persistent.run(wire.right, "status", "--json", ends[1]).records] == [ends[1]]
+    unknown = persistent.run(wire.right, "status", "nosuch0")
+    assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
 
 
 def test_nothing_to_detach(wire, persistent):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent may still do once it watches: nothing but watch, write and detach."""
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ import pytest
 
 from agent import BINARY, run_agent
 from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
+from lines import parse_lines
 from network import run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("setpriv", "setcap", "tc", "clang")]
@@ -160,7 +160,7 @@ def test_stopped_and_continued_while_its_reader_sleeps(wire, start):
         os.read(reader, 1 << 20)
         outcome = agent.wait()
         assert (outcome.exit_code, outcome.errors) == (0, [])
-        assert json.loads(os.read(reader, 65536))["a"]["packets"] == 1
+        assert parse_lines(os.read(reader, 65536))[0]["a"]["packets"] == 1
     finally:
         os.close(writer)
         os.close(reader)
@@ -172,7 +172,7 @@ def test_records_on_a_terminal(wire, start):
         agent = start(*LONG, stdout=terminal)
         send(wire, from_client())
         assert agent.stop().exit_code == 0
-        assert json.loads(os.read(master, 65536))["a"]["packets"] == 1
+        assert parse_lines(os.read(master, 65536))[0]["a"]["packets"] == 1
     finally:
         os.close(terminal)
         os.close(master)

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "replay/outcome.hpp"
+#include "support/emitted.hpp"
 
 namespace tcpwin::test {
 namespace {
@@ -51,6 +52,8 @@ protected:
 		const int status = std::system(("exec >" + out + " 2>" + error + "; AGENT=" + TCPWIN_AGENT +
 						" OUT=" + directory.path() + "; " + command)
 						       .c_str());
+		for (const std::string &path : {out, directory / "flows", directory / "packets"})
+			keep_emitted(text_of(path));
 		return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(out), text_of(error)};
 	}
 	Ran replay(const std::string &arguments) { return run("$AGENT replay " + arguments); }

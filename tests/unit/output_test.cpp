@@ -9,6 +9,7 @@
 #include "record.hpp"
 #include "report.hpp"
 #include "sinks/format.hpp"
+#include "support/emitted.hpp"
 
 using namespace tcpwin;
 using testing::HasSubstr;
@@ -54,6 +55,7 @@ std::string write(const FlowFormat &format, const tcpwin_record &record, std::st
 {
 	fmt::memory_buffer out;
 	format.flow(make_flow_record(record, config, offset, interface), out);
+	test::keep_emitted({out.data(), out.size()});
 	return fmt::to_string(out);
 }
 
@@ -63,7 +65,7 @@ TEST(Json, HasEveryField)
 {
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted()));
 	EXPECT_EQ(flow, nlohmann::json::parse(R"({
-		"schema": 1, "event": "flow", "flow_id": 7, "continues": null, "in_iface": "eth0",
+		"schema": 1, "event": "flow", "flow_id": 7, "continues": null, "community_id": "1:w9iuTaiuttyYUFKthLzeDYFDHRk=", "in_iface": "eth0",
 		"hooks": ["xdp", "tc_egress"], "vlan": null, "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
 		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
@@ -170,6 +172,7 @@ std::string write(Format format, const tcpwin_packet_event &event)
 {
 	fmt::memory_buffer out;
 	make_packet_format(format)->packet(make_packet_record(event, 12, config, offset), out);
+	test::keep_emitted({out.data(), out.size()});
 	return fmt::to_string(out);
 }
 
@@ -233,11 +236,33 @@ TEST(Report, SumsTheRecords)
 		  "Rejected not_ip (frames of another protocol than IPv4 or IPv6): 1\n");
 }
 
+std::string enough(std::uint32_t max_flows, std::uint64_t packets, std::uint64_t bits)
+{
+	tcpwin_counters counters{};
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FULL] = packets;
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FLOWS] = bits;
+	const std::string text = format_report({}, counters, config, max_flows), before = "--max-flows ";
+	const auto at = text.find(before) + before.size();
+	return text.substr(at, text.find(' ', at) - at);
+}
+
+TEST(Report, ATableForAllFlowsAndNotForAllPackets)
+{
+	EXPECT_EQ(enough(1000, 5'000'000, 10), "1024");
+	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows leave so many bits
+	EXPECT_EQ(enough(4, 1, 1), "8");
+	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152"); // 1 - 1/e of all: as many flows as bits
+	EXPECT_EQ(enough(1000, 50'000'000, TCPWIN_UNTRACKED_BITS), "67108864"); // no bit is left to tell flows apart
+	EXPECT_EQ(enough(1000, 50'000'000, 2 * TCPWIN_UNTRACKED_BITS), "67108864"); // of several agents, one after another
+	EXPECT_EQ(enough(1 << 31, 1, 1), "2147483648");
+}
+
 TEST(Report, TellsWhatWasLostAndWhatWouldHaveDone)
 {
 	tcpwin_counters counters{};
 	counters.value[TCPWIN_COUNTER_TRACKED] = 10;
 	counters.value[TCPWIN_COUNTER_UNTRACKED_FULL] = 1000;
+	counters.value[TCPWIN_COUNTER_UNTRACKED_FLOWS] = 990;
 	counters.value[TCPWIN_COUNTER_DEFERRED_CUTS] = 3;
 	Totals totals;
 	totals.unwritten = 2;

@@ -283,6 +283,12 @@ Result<Hook> Hook::attach_ingress(const Interface &interface, IngressMode mode, 
 			mode == IngressMode::native ? Attachment::xdp_native : Attachment::xdp_generic;
 		return attach_xdp(interface, wanted, programs.xdp);
 	}
+	if (interface.has_vlans && takes_vlan_tags_off(interface.name)) {
+		auto hook = attach_tc(interface, Direction::ingress, tc_hook, programs.tc_ingress);
+		if (hook)
+			hook->fallback_ = "it takes VLAN tags off the frames, where XDP does not see them";
+		return hook;
+	}
 	std::string fallback;
 	const auto note = [&](const Error &error, const char *what) {
 		fallback += fmt::format("{}{}: {}", fallback.empty() ? "" : "; ", what, error.why);

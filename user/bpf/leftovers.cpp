@@ -145,6 +145,23 @@ Result<std::vector<std::uint8_t>> read_variable(int map_fd, const Types &types, 
 	return value;
 }
 
+template <typename Struct>
+Result<Struct> read_struct(int map_fd, bool own_layout, const std::string &type, const std::string &variable)
+{
+	auto types = Types::of_map(map_fd, own_layout);
+	if (!types)
+		return tl::unexpected(types.error());
+	auto reader = types->reader(type.c_str());
+	if (!reader)
+		return tl::unexpected(reader.error());
+	auto bytes = read_variable(map_fd, *types, variable, reader->size());
+	if (!bytes)
+		return tl::unexpected(bytes.error());
+	Struct value;
+	reader->read(*bytes, &value);
+	return value;
+}
+
 } // namespace
 
 Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
@@ -214,18 +231,12 @@ Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &le
 
 Result<tcpwin_config> read_config(const Leftovers &leftovers)
 {
-	auto types = Types::of_map(leftovers.data_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	auto reader = types->reader("tcpwin_config");
-	if (!reader)
-		return tl::unexpected(reader.error());
-	auto bytes = read_variable(leftovers.data_fd, *types, "config", reader->size());
-	if (!bytes)
-		return tl::unexpected(bytes.error());
-	tcpwin_config config;
-	reader->read(*bytes, &config);
-	return config;
+	return read_struct<tcpwin_config>(leftovers.data_fd, leftovers.own_layout, "tcpwin_config", "config");
+}
+
+Result<tcpwin_batch> read_batch(const Leftovers &leftovers)
+{
+	return read_struct<tcpwin_batch>(leftovers.bss_fd, leftovers.own_layout, "tcpwin_batch", "batch");
 }
 
 Result<std::uint64_t> read_live_flows(const Leftovers &leftovers)

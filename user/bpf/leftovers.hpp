@@ -34,6 +34,8 @@ Result<tcpwin_counters> read_counters(const Leftovers &leftovers);
 // By interface index.
 Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &leftovers);
 Result<tcpwin_config> read_config(const Leftovers &leftovers);
+// What the last agent was about to write, or had written and could not note any more.
+Result<tcpwin_batch> read_batch(const Leftovers &leftovers);
 // Flows in the table that have no record yet.
 Result<std::uint64_t> read_live_flows(const Leftovers &leftovers);
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <tcpwin/types.h>
+#include <unistd.h>
 
 namespace tcpwin {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int netns_cookie = 71; // SO_NETNS_COOKIE, Linux 5.14: younger than Debian 12's C library
+constexpr int most_tries = 100;
 
 Result<std::uint64_t> network_namespace()
 {
@@ -53,13 +55,18 @@ std::vector<fs::path> entries(const fs::path &directory)
 	return paths;
 }
 
-Result<void> make_directory(const fs::path &path)
+// Returns 0 or errno.
+int make_directory(const fs::path &path)
 {
-	if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-		return fail(fmt::format("cannot pin in {}", path.string()), describe_errno(errno),
-			    errno == EPERM || errno == EACCES ? "run as root, or choose a bpffs of yours with --bpffs" : "",
-			    errno == EPERM || errno == EACCES ? Exit::no_permission : Exit::failure);
-	return {};
+	return mkdir(path.c_str(), 0700) == 0 || errno == EEXIST ? 0 : errno;
+}
+
+tl::unexpected<Error> cannot_pin(const fs::path &path, int error)
+{
+	const bool denied = error == EPERM || error == EACCES;
+	return fail(fmt::format("cannot pin in {}", path.string()), describe_errno(error),
+		    denied ? "run as root, or choose a bpffs of yours with --bpffs" : "",
+		    denied ? Exit::no_permission : Exit::failure);
 }
 
 bpf_map_info map_info(int fd)
@@ -124,6 +131,10 @@ Result<void> PinnedInterface::remove() const
 	fs::remove_all(directory_, error);
 	if (error)
 		return fail(fmt::format("cannot remove {}", directory_.string()), error.message());
+	// The last one leaves nothing behind. Not empty: it was not the last.
+	const fs::path layout = directory_.parent_path();
+	if (rmdir(layout.c_str()) == 0)
+		rmdir(layout.parent_path().c_str());
 	return {};
 }
 
@@ -166,10 +177,15 @@ Result<PinnedInterface> PinDirectory::make(unsigned ifindex) const
 {
 	const fs::path layout = root_ / fmt::format("v{}", TCPWIN_LAYOUT_VERSION);
 	const fs::path path = layout / fmt::format("{}-{}", network_, ifindex);
-	for (const fs::path &each : {root_, layout, path})
-		if (auto made = make_directory(each); !made)
-			return tl::unexpected(made.error());
-	return PinnedInterface(path, TCPWIN_LAYOUT_VERSION, ifindex);
+	for (int tries = most_tries;; tries--) {
+		int error = 0;
+		for (const fs::path &each : {root_, layout, path})
+			error = error ? error : make_directory(each);
+		if (!error)
+			return PinnedInterface(path, TCPWIN_LAYOUT_VERSION, ifindex);
+		if (error != ENOENT || tries == 0) // another process removed the last one above it meanwhile
+			return cannot_pin(path, error);
+	}
 }
 
 } // namespace tcpwin

@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 #include <tcpwin.skel.h>
 
+#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "unique_fd.hpp"
@@ -20,12 +21,6 @@ namespace {
 
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
-
-// Packets write it meanwhile.
-std::uint64_t flows_numbered(const tcpwin_bpf *skeleton)
-{
-	return *static_cast<const volatile __u64 *>(&skeleton->bss->flows_numbered);
-}
 
 // In the order of pinned_maps.
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
@@ -178,17 +173,17 @@ void Program::remove_interface(unsigned ifindex)
 
 Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 {
-	numbered_at_sweep_ = flows_numbered(skeleton_.get()); // before: what comes meanwhile counts as new
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))
 		return fail("cannot sweep the flow table", describe_errno(error));
-	remaining_at_sweep_ = sweep.remaining;
+	due_ns_ = sweep.due_ns;
 	return sweep;
 }
 
-bool Program::is_idle() const
+bool Program::is_due() const
 {
-	return remaining_at_sweep_ == 0 && numbered_at_sweep_ == flows_numbered(skeleton_.get());
+	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
+	return boot_clock_ns() >= std::min(due_ns_, noted);
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)
@@ -224,6 +219,16 @@ void Program::drain_packets(const TakePacket &take)
 	packets_->read([&](std::span<const std::uint8_t> bytes) {
 		take(*reinterpret_cast<const tcpwin_packet_event *>(bytes.data()));
 	});
+}
+
+void Program::announce(const tcpwin_batch &batch)
+{
+	skeleton_->bss->batch = batch;
+}
+
+tcpwin_batch Program::last_batch() const
+{
+	return skeleton_->bss->batch;
 }
 
 void Program::commit()

@@ -52,8 +52,8 @@ public:
 	// What ended goes into the ring buffer. Returns the request with its results.
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
-	// The table was empty at the last sweep, and no flow has begun since: another sweep would find nothing.
-	bool is_idle() const;
+	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
+	bool is_due() const;
 
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
@@ -63,6 +63,10 @@ public:
 	// Hand over what is in a ring buffer, and was not handed over before.
 	void drain(const TakeRecord &take);
 	void drain_packets(const TakePacket &take);
+	RingReader &records() { return *records_; }
+	// What is about to be written, for an agent that comes after this one was killed.
+	void announce(const tcpwin_batch &batch);
+	tcpwin_batch last_batch() const;
 	// Frees the space of all that was handed over; until then the next agent would get it again.
 	void commit();
 	// Whether draining would get on; to be asked before waiting, see RingReader.
@@ -92,8 +96,7 @@ private:
 	std::optional<RingReader> packets_;
 	std::vector<std::uint8_t> test_frame_;
 	bool table_full_ = false;
-	std::uint64_t numbered_at_sweep_ = UINT64_MAX;
-	std::uint64_t remaining_at_sweep_ = 0;
+	std::uint64_t due_ns_ = 0; // for what the last sweep met
 };
 
 } // namespace tcpwin

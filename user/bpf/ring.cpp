@@ -96,6 +96,15 @@ void RingReader::commit()
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+bool RingReader::skip_to(unsigned long position)
+{
+	if (position - read_ > load(producer_.get()) - read_)
+		return false;
+	read_ = position;
+	commit();
+	return true;
+}
+
 bool RingReader::pending() const
 {
 	return read_ != load(producer_.get()) && !(load_length(at(read_)) & BPF_RINGBUF_BUSY_BIT);

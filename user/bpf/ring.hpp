@@ -39,6 +39,12 @@ public:
 		return count;
 	}
 
+	// After the last record handed over.
+	unsigned long position() const { return read_; }
+	// Records up to this position were dealt with by an earlier reader that could not commit them. False: they are not
+	// among those that would be handed over.
+	bool skip_to(unsigned long position);
+
 	// Gives back the space of what was handed over; until then a new reader gets it again.
 	void commit();
 

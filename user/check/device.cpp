@@ -32,6 +32,7 @@ struct Device {
 
 	bool has(std::uint64_t bit) const { return features && (*features & bit); }
 	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
+	bool hides_vlan_tags() const { return interface.has_vlans && takes_vlan_tags_off(interface.name); }
 	bool fits_native() const { return interface.mtu <= largest_page_mtu || has(xdp_rx_sg); }
 };
 
@@ -49,7 +50,7 @@ std::string xdp_way(const Device &device)
 
 std::string describe_way(const Device &device)
 {
-	if (!device.interface.ethernet || device.xdp_taken_above)
+	if (!device.interface.ethernet || device.xdp_taken_above || device.hides_vlan_tags())
 		return tc_way(device) + " for ingress and egress";
 	if (device.interface.loopback)
 		return xdp_way(device) + " for ingress";
@@ -106,6 +107,15 @@ void check_xdp(Checklist &list, const Device &device)
 	list.add("XDP generic", yes_or_no(device.interface.ethernet),
 		 device.interface.ethernet ? "any Ethernet device" : wants_ethernet);
 	check_xdp_feature(list, device, "XDP frags", xdp_rx_sg, "not in the driver; generic XDP needs none");
+}
+
+void check_vlan_tags(Checklist &list, const Interface &interface)
+{
+	if (!takes_vlan_tags_off(interface.name))
+		return list.add("VLAN tags for XDP", Answer::yes, "they stay in the frames");
+	list.add("VLAN tags for XDP", Answer::no,
+		 fmt::format("taken off by the device; {}", interface.has_vlans ? "it has VLANs, so tc is used" :
+									       "tc is used if it gets VLANs"));
 }
 
 struct XdpProgram {
@@ -240,6 +250,7 @@ Result<std::string> check_device(Checklist &list, const std::string &name, std::
 	check_mtu(list, device);
 	check_ethernet(list, device.interface);
 	check_xdp(list, device);
+	check_vlan_tags(list, device.interface);
 	check_xdp_is_free(list, device);
 	check_tc(list, device);
 	check_tc_programs(list, device.interface.index);

@@ -112,6 +112,10 @@ Result<std::vector<Interface>> dump(nl_sock *socket)
 	std::ranges::sort(interfaces, {}, &Interface::index);
 	const auto repeated = std::ranges::unique(interfaces, {}, &Interface::index);
 	interfaces.erase(repeated.begin(), repeated.end());
+	for (const Interface &upper : interfaces)
+		if (upper.kind == "vlan")
+			for (Interface &interface : interfaces)
+				interface.has_vlans |= interface.index == upper.lower;
 	return interfaces;
 }
 
@@ -122,6 +126,18 @@ int discard_notices(int fd)
 	while (recv(fd, &discarded, sizeof(discarded), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR)
 		;
 	return errno == EAGAIN ? 0 : errno;
+}
+
+// command: what the ioctl takes, which begins with its number.
+bool ask_ethtool(const std::string &interface, void *command)
+{
+	ifreq request{};
+	if (interface.size() >= sizeof(request.ifr_name))
+		return false;
+	std::memcpy(request.ifr_name, interface.data(), interface.size());
+	request.ifr_data = static_cast<char *>(command);
+	const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	return socket && ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
 }
 
 } // namespace
@@ -155,17 +171,18 @@ Result<std::vector<Interface>> InterfaceMonitor::changed()
 	return dump(questions_.get());
 }
 
+bool takes_vlan_tags_off(const std::string &interface)
+{
+	ethtool_value flags{};
+	flags.cmd = ETHTOOL_GFLAGS;
+	return ask_ethtool(interface, &flags) && (flags.data & ETH_FLAG_RXVLAN);
+}
+
 std::string driver_of(const std::string &interface)
 {
 	ethtool_drvinfo driver{};
 	driver.cmd = ETHTOOL_GDRVINFO;
-	ifreq request{};
-	if (interface.size() >= sizeof(request.ifr_name))
-		return {};
-	std::memcpy(request.ifr_name, interface.data(), interface.size());
-	request.ifr_data = reinterpret_cast<char *>(&driver);
-	const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-	if (!socket || ioctl(socket.get(), SIOCETHTOOL, &request) != 0)
+	if (!ask_ethtool(interface, &driver))
 		return {};
 	return std::string(driver.driver, strnlen(driver.driver, sizeof(driver.driver)));
 }

@@ -24,6 +24,7 @@ struct Interface {
 	unsigned lower = 0;  // what a vlan, macvlan, ... is on top of
 	// Its packets pass another interface as well: watching both counts twice.
 	bool stacked = false;
+	bool has_vlans = false; // a vlan device is on top of it
 };
 
 // In order of index.
@@ -49,6 +50,10 @@ private:
 	NetlinkSocket notices_;
 	NetlinkSocket questions_;
 };
+
+// Whether the device takes the VLAN tag off a frame and hands it over beside it (ethtool -k: rx-vlan-offload); false if
+// it cannot be told.
+bool takes_vlan_tags_off(const std::string &interface);
 
 // As ethtool -i has it; empty: the device has none, or does not exist.
 std::string driver_of(const std::string &interface);

@@ -3,7 +3,9 @@
 // buffer goes is user/sinks/output.hpp.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -30,7 +32,8 @@ enum class Format {
 	t2,   // Tranalyzer2's text columns; one line a direction of a flow
 };
 
-std::unique_ptr<FlowFormat> make_flow_format(Format format);
+// community_id_seed: none for records without one; t2 never has it.
+std::unique_ptr<FlowFormat> make_flow_format(Format format, std::optional<std::uint16_t> community_id_seed = 0);
 std::unique_ptr<PacketFormat> make_packet_format(Format format);
 
 } // namespace tcpwin

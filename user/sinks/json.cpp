@@ -1,130 +1,141 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <iterator>
+#include <algorithm>
 
-#include <fmt/compile.h>
 #include <nlohmann/json.hpp>
 
+#include "community_id.hpp"
 #include "names.hpp"
 #include "sinks/json.hpp"
 #include "sinks/json_analysis.hpp"
+#include "sinks/json_line.hpp"
 
 namespace tcpwin {
 namespace {
 
-using Out = fmt::appender;
+using std::chrono::nanoseconds;
+
+std::int64_t count(WallTime time)
+{
+	return time.time_since_epoch().count();
+}
 
 // The names of the bits that are set, as an array's elements.
-template <std::size_t n> void put_names(Out out, std::uint8_t bits, const BitName (&names)[n])
+template <std::size_t n> void put_names(Line &line, std::uint8_t bits, const BitName (&names)[n])
 {
-	const char *comma = "";
+	std::string_view quote = "\"";
 	for (const BitName &bit : names)
 		if (bits & bit.bit) {
-			fmt::format_to(out, FMT_COMPILE("{}\"{}\""), comma, bit.name);
-			comma = ",";
+			line << quote << bit.name << "\"";
+			quote = ",\"";
 		}
 }
 
-void put_vlan(Out out, std::uint16_t vlan)
+void put_vlan(Line &line, std::uint16_t vlan)
 {
 	if (vlan)
-		fmt::format_to(out, FMT_COMPILE("{}"), vlan);
+		line << vlan;
 	else
-		fmt::format_to(out, FMT_COMPILE("null"));
+		line << "null";
 }
 
-void put_side(Out out, const Side &side)
+void put_side(Line &line, const Side &side)
 {
 	const tcpwin_direction &d = side.direction;
-	fmt::format_to(out,
-		       FMT_COMPILE("{{\"ip\":\"{}\",\"port\":{},\"first_ns\":{},\"last_ns\":{},"
-				   "\"packets\":{},\"bytes\":{},\"tcp_flags\":["),
-		       side.ip, side.port, side.first.time_since_epoch().count(),
-		       side.last.time_since_epoch().count(), d.packets, d.bytes);
-	put_names(out, d.tcp_flags, flag_names);
-	fmt::format_to(out,
-		       FMT_COMPILE("],\"stat\":\"0x{:02x}\",\"state\":\"{}\",\"state_code\":{},"
-				   "\"zero_window_count\":{},\"window_min\":{},\"window_max\":{},"
-				   "\"window_last\":{},\"timeout\":"),
-		       d.stat, name_of(static_cast<tcpwin_state>(d.state)), d.state, d.zero_window_count,
-		       d.window_min, d.window_max, d.window_last);
-	put_seconds(out, side.timeout);
-	fmt::format_to(out, FMT_COMPILE(","));
-	put_analysis(out, side.analysis);
-	fmt::format_to(out, FMT_COMPILE("}}"));
+	line << "{\"ip\":\"" << side.ip << "\",\"port\":" << side.port << ",\"first_ns\":" << count(side.first)
+	     << ",\"last_ns\":" << count(side.last) << ",\"packets\":" << d.packets << ",\"bytes\":" << d.bytes
+	     << ",\"tcp_flags\":[";
+	put_names(line, d.tcp_flags, flag_names);
+	line << "],\"stat\":";
+	line.hexadecimal(d.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(d.state))
+				 << "\",\"state_code\":" << d.state << ",\"zero_window_count\":" << d.zero_window_count
+				 << ",\"window_min\":" << d.window_min << ",\"window_max\":" << d.window_max
+				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout << ",";
+	put_analysis(line, side.analysis);
+	line << "}";
+}
+
+bool is_plain(std::string_view text)
+{
+	return std::all_of(text.begin(), text.end(),
+			   [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
 }
 
 // Interface names may hold any byte but '/' and white space.
-std::string quote(std::string_view text)
+void put_interface(Line &line, std::string_view name)
 {
-	return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+	if (name.empty())
+		line << "null";
+	else if (is_plain(name))
+		line << "\"" << name << "\"";
+	else
+		line << nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 class JsonFlowFormat final : public FlowFormat {
 public:
+	explicit JsonFlowFormat(std::optional<std::uint16_t> community_id_seed) : community_id_seed_(community_id_seed) {}
+
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
-		Out out(buffer);
-		fmt::format_to(out,
-			       FMT_COMPILE("{{\"schema\":1,\"event\":\"flow\",\"flow_id\":{},\"continues\":{},"
-					   "\"in_iface\":{},\"hooks\":["),
-			       r.id, r.continues ? fmt::format_int(r.continues).str() : "null",
-			       r.interface.empty() ? "null" : quote(r.interface));
-		put_names(out, r.hooks, hook_names);
-		fmt::format_to(out, FMT_COMPILE("],\"vlan\":"));
-		put_vlan(out, r.vlan);
-		fmt::format_to(out,
-			       FMT_COMPILE(",\"ip_version\":{},\"start\":\"{}\",\"end\":\"{}\",\"start_ns\":{},"
-					   "\"end_ns\":{},\"duration\":"),
-			       r.ip_version, format_time(r.first), format_time(r.last), r.first.time_since_epoch().count(), r.last.time_since_epoch().count());
-		put_seconds(out, r.last - r.first);
-		fmt::format_to(out, FMT_COMPILE(",\"end_reason\":\"{}\",\"a\":"), name_of(r.reason));
-		put_side(out, r.a);
-		fmt::format_to(out, FMT_COMPILE(",\"b\":"));
-		if (r.b.seen())
-			put_side(out, r.b);
+		Line line(buffer);
+		line << "{\"schema\":1,\"event\":\"flow\",\"flow_id\":" << r.id << ",\"continues\":";
+		if (r.continues)
+			line << r.continues;
 		else
-			fmt::format_to(out, FMT_COMPILE("null"));
-		fmt::format_to(out, FMT_COMPILE("}}\n"));
+			line << "null";
+		if (community_id_seed_)
+			line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed_).text() << "\"";
+		line << ",\"in_iface\":";
+		put_interface(line, r.interface);
+		line << ",\"hooks\":[";
+		put_names(line, r.hooks, hook_names);
+		line << "],\"vlan\":";
+		put_vlan(line, r.vlan);
+		line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
+		     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first
+		     << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"a\":";
+		put_side(line, r.a);
+		line << ",\"b\":";
+		if (r.b.seen())
+			put_side(line, r.b);
+		else
+			line << "null";
+		line << "}\n";
 	}
+
+private:
+	std::optional<std::uint16_t> community_id_seed_;
 };
 
 class JsonPacketFormat final : public PacketFormat {
 public:
 	void packet(const PacketRecord &r, fmt::memory_buffer &buffer) const override
 	{
-		Out out(buffer);
+		Line line(buffer);
 		const tcpwin_packet_event &e = r.event;
-		fmt::format_to(out,
-			       FMT_COMPILE("{{\"schema\":1,\"event\":\"packet\",\"packet\":{},\"flow_id\":{},"
-					   "\"dir\":\"{}\",\"time\":\"{}\",\"time_ns\":{},\"iat\":"),
-			       r.number, r.flow_id, r.dir, format_time(r.time), r.time.time_since_epoch().count());
-		put_seconds(out, r.iat);
-		fmt::format_to(out, FMT_COMPILE(",\"flow_duration\":"));
-		put_seconds(out, r.duration);
-		fmt::format_to(out,
-			       FMT_COMPILE(",\"src_ip\":\"{}\",\"src_port\":{},\"dest_ip\":\"{}\",\"dest_port\":{},"
-					   "\"vlan\":"),
-			       r.source_ip, r.source_port, r.destination_ip, r.destination_port);
-		put_vlan(out, r.vlan);
-		fmt::format_to(out,
-			       FMT_COMPILE(",\"segments\":{},\"later_fragment\":{},\"stat\":\"0x{:02x}\",\"state\":\"{}\","
-					   "\"state_code\":{},\"window\":"),
-			       e.segments, e.later_fragment != 0, e.stat, name_of(static_cast<tcpwin_state>(e.state)), e.state);
+		line << "{\"schema\":1,\"event\":\"packet\",\"packet\":" << r.number << ",\"flow_id\":" << r.flow_id
+		     << ",\"dir\":\"" << std::string_view(&r.dir, 1) << "\",\"time\":" << r.time
+		     << ",\"time_ns\":" << count(r.time) << ",\"iat\":" << r.iat << ",\"flow_duration\":" << r.duration
+		     << ",\"src_ip\":\"" << r.source_ip << "\",\"src_port\":" << r.source_port << ",\"dest_ip\":\""
+		     << r.destination_ip << "\",\"dest_port\":" << r.destination_port << ",\"vlan\":";
+		put_vlan(line, r.vlan);
+		line << ",\"segments\":" << e.segments << ",\"later_fragment\":" << (e.later_fragment ? "true" : "false")
+		     << ",\"stat\":";
+		line.hexadecimal(e.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(e.state))
+					 << "\",\"state_code\":" << e.state << ",\"window\":";
 		if (e.later_fragment)
-			fmt::format_to(out, FMT_COMPILE("null"));
+			line << "null";
 		else
-			fmt::format_to(out, FMT_COMPILE("{}"), e.window);
-		fmt::format_to(out, FMT_COMPILE(",\"zero_window_count\":{},\"timeout\":"), e.zero_window_count);
-		put_seconds(out, r.timeout);
-		fmt::format_to(out, FMT_COMPILE("}}\n"));
+			line << e.window;
+		line << ",\"zero_window_count\":" << e.zero_window_count << ",\"timeout\":" << r.timeout << "}\n";
 	}
 };
 
 } // namespace
 
-std::unique_ptr<FlowFormat> make_json_flow_format()
+std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed)
 {
-	return std::make_unique<JsonFlowFormat>();
+	return std::make_unique<JsonFlowFormat>(community_id_seed);
 }
 
 std::unique_ptr<PacketFormat> make_json_packet_format()

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "sinks/format.hpp"
 
 namespace tcpwin {
 
-std::unique_ptr<FlowFormat> make_json_flow_format();
+// community_id_seed: none for records without one.
+std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed);
 std::unique_ptr<PacketFormat> make_json_packet_format();
 
 } // namespace tcpwin

@@ -1,94 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/json_analysis.hpp"
 
-#include <fmt/compile.h>
-
 namespace tcpwin {
 namespace {
 
-using Out = fmt::appender;
-
-template <typename T> void put_or_null(Out out, const std::optional<T> &number)
+template <typename T> Line &operator<<(Line &line, const std::optional<T> &value)
 {
-	if (number)
-		fmt::format_to(out, FMT_COMPILE("{}"), *number);
-	else
-		fmt::format_to(out, FMT_COMPILE("null"));
+	return value ? line << *value : line << "null";
 }
 
-template <typename T> void put_member(Out out, std::string_view name, const std::optional<T> &number)
+void put_stall(Line &line, const StallFacts &stall)
 {
-	fmt::format_to(out, FMT_COMPILE(",\"{}\":"), name);
-	put_or_null(out, number);
-}
-
-void put_stall(Out out, const StallFacts &stall)
-{
-	fmt::format_to(out, FMT_COMPILE("\"stall\":{{\"zero_window_segments\":{},\"episodes\":{},\"total\":"),
-		       stall.zero_window_segments, stall.episodes);
-	put_seconds(out, stall.total);
-	fmt::format_to(out, FMT_COMPILE(",\"longest\":"));
-	put_seconds(out, stall.longest);
-	fmt::format_to(out, FMT_COMPILE(",\"open\":{},\"last_ended\":"), stall.open);
+	line << "\"stall\":{\"zero_window_segments\":" << stall.zero_window_segments << ",\"episodes\":" << stall.episodes
+	     << ",\"total\":" << stall.total << ",\"longest\":" << stall.longest
+	     << ",\"open\":" << (stall.open ? "true" : "false") << ",\"last_ended\":";
 	if (stall.last_ended)
-		fmt::format_to(out, FMT_COMPILE("\"{}\""), *stall.last_ended);
+		line << "\"" << *stall.last_ended << "\"";
 	else
-		fmt::format_to(out, FMT_COMPILE("null"));
-	put_member(out, "probes", stall.probes);
-	put_member(out, "probe_answers", stall.probe_answers);
-	fmt::format_to(out, FMT_COMPILE("}}"));
+		line << "null";
+	line << ",\"probes\":" << stall.probes << ",\"probe_answers\":" << stall.probe_answers << "}";
 }
 
-void put_window(Out out, const WindowFacts &window)
+void put_window(Line &line, const WindowFacts &window)
 {
-	fmt::format_to(out, FMT_COMPILE("\"window\":{{\"scale\":"));
+	line << "\"window\":{\"scale\":";
 	if (window.scaling_is_known && !window.scale)
-		fmt::format_to(out, FMT_COMPILE("\"none\""));
+		line << "\"none\"";
 	else
-		put_or_null(out, window.scale);
-	put_member(out, "min", window.min);
-	put_member(out, "max", window.max);
-	put_member(out, "last", window.last);
-	put_member(out, "shrinks", window.shrinks);
-	fmt::format_to(out, FMT_COMPILE(",\"updates\":{}"), window.updates);
-	put_member(out, "full", window.full);
-	fmt::format_to(out, FMT_COMPILE("}}"));
+		line << window.scale;
+	line << ",\"min\":" << window.min << ",\"max\":" << window.max << ",\"last\":" << window.last
+	     << ",\"shrinks\":" << window.shrinks << ",\"updates\":" << window.updates << ",\"full\":" << window.full << "}";
 }
 
-void put_tcp(Out out, const TcpFacts &tcp)
+void put_tcp(Line &line, const TcpFacts &tcp)
 {
-	fmt::format_to(out,
-		       FMT_COMPILE("\"tcp\":{{\"payload_bytes\":{},\"retransmitted_segments\":{},"
-				   "\"out_of_order_segments\":{},\"keep_alives\":{}"),
-		       tcp.payload_bytes, tcp.retransmitted_segments, tcp.out_of_order_segments, tcp.keep_alives);
-	put_member(out, "bytes_in_flight_max", tcp.bytes_in_flight_max);
-	fmt::format_to(out, FMT_COMPILE(",\"handshake_rtt\":"));
-	if (tcp.handshake_rtt)
-		put_seconds(out, *tcp.handshake_rtt);
-	else
-		fmt::format_to(out, FMT_COMPILE("null"));
-	fmt::format_to(out, FMT_COMPILE("}}"));
+	line << "\"tcp\":{\"payload_bytes\":" << tcp.payload_bytes
+	     << ",\"retransmitted_segments\":" << tcp.retransmitted_segments
+	     << ",\"out_of_order_segments\":" << tcp.out_of_order_segments << ",\"keep_alives\":" << tcp.keep_alives
+	     << ",\"bytes_in_flight_max\":" << tcp.bytes_in_flight_max << ",\"handshake_rtt\":" << tcp.handshake_rtt << "}";
 }
 
 } // namespace
 
-void put_seconds(Out out, std::chrono::nanoseconds duration)
-{
-	fmt::format_to(out, FMT_COMPILE("{}.{:09}"), duration.count() / 1'000'000'000,
-		       duration.count() % 1'000'000'000);
-}
-
-void put_analysis(Out out, const std::optional<Analysis> &analysis)
+void put_analysis(Line &line, const std::optional<Analysis> &analysis)
 {
 	if (!analysis) {
-		fmt::format_to(out, FMT_COMPILE("\"stall\":null,\"window\":null,\"tcp\":null"));
+		line << "\"stall\":null,\"window\":null,\"tcp\":null";
 		return;
 	}
-	put_stall(out, analysis->stall);
-	fmt::format_to(out, FMT_COMPILE(","));
-	put_window(out, analysis->window);
-	fmt::format_to(out, FMT_COMPILE(","));
-	put_tcp(out, analysis->tcp);
+	put_stall(line, analysis->stall);
+	line << ",";
+	put_window(line, analysis->window);
+	line << ",";
+	put_tcp(line, analysis->tcp);
 }
 
 } // namespace tcpwin

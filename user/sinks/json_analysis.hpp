@@ -3,16 +3,12 @@
 
 #include <optional>
 
-#include <fmt/format.h>
-
 #include "analysis.hpp"
+#include "sinks/json_line.hpp"
 
 namespace tcpwin {
 
-// Seconds with nine decimals.
-void put_seconds(fmt::appender out, std::chrono::nanoseconds duration);
-
 // "stall", "window" and "tcp" of a side, as members of its object.
-void put_analysis(fmt::appender out, const std::optional<Analysis> &analysis);
+void put_analysis(Line &line, const std::optional<Analysis> &analysis);
 
 } // namespace tcpwin

@@ -54,6 +54,19 @@ Result<Output> Output::open(const std::string &path, bool append)
 	return Output(std::move(fd), name, has_reader, size > 0);
 }
 
+std::optional<FilePlace> Output::place() const
+{
+	struct stat status {};
+	if (fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode))
+		return std::nullopt;
+	return FilePlace{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size)};
+}
+
+void Output::cut(std::uint64_t offset)
+{
+	static_cast<void>(ftruncate(fd_.get(), static_cast<off_t>(offset))); // what stays is there twice
+}
+
 // For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.
 Result<void> Output::wait_for_reader(StopSignal &stop)
 {

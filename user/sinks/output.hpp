@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +11,12 @@
 #include "unique_fd.hpp"
 
 namespace tcpwin {
+
+struct FilePlace {
+	std::uint64_t device;
+	std::uint64_t inode;
+	std::uint64_t offset;
+};
 
 // Where records go: a file, or standard output. Nothing is buffered here.
 class Output {
@@ -24,6 +32,10 @@ public:
 	// A reader can go away: worth polling for.
 	bool has_reader() const { return has_reader_; }
 	const std::string &name() const { return name_; }
+	// Where in which file the next bytes go; nothing if it is no regular file.
+	std::optional<FilePlace> place() const;
+	// Takes back what comes after this offset.
+	void cut(std::uint64_t offset);
 	// A file that has lines already.
 	bool is_continued() const { return continued_; }
 

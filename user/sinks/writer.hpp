@@ -15,6 +15,7 @@ public:
 	explicit Writer(Output output) : output_(std::move(output)) {}
 
 	const Output &output() const { return output_; }
+	Output &output() { return output_; }
 	// Where to append text that is no record.
 	fmt::memory_buffer &text() { return buffer_; }
 	// Where to append one more record.
@@ -26,6 +27,7 @@ public:
 	// Records that could not be written: after the first failure nothing more is.
 	std::uint64_t unwritten() const { return unwritten_; }
 
+	std::size_t waiting_bytes() const { return buffer_.size(); }
 	bool is_large() const { return buffer_.size() >= large; }
 	// Writes what is there.
 	Result<void> flush(StopSignal &stop);

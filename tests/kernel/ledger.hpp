@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The books of a test under stress: what was sent, and what the records say.
+//
+// What one endpoint of a flow sends is a stream. Each has a packet length and a
+// window of its own, so a record in which the packets of two streams were mixed,
+// or which was copied while it changed, gives itself away.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernel.hpp"
+
+namespace tcpwin::test {
+
+struct Stream {
+	tcpwin_key key = {};
+	uint32_t sender = 0;
+	uint64_t bytes = 0; // of each packet
+	uint16_t window = 0;
+	std::vector<Bytes> frames; // frames of different flags, else alike; none if others make them
+};
+
+using PerStream = std::vector<uint64_t>; // packets of each stream
+
+inline uint64_t sum(const PerStream &packets)
+{
+	uint64_t sum = 0;
+	for (uint64_t each : packets)
+		sum += each;
+	return sum;
+}
+
+enum class Threshold {
+	one,     // the default: packets whose window is zero are counted
+	changes, // while packets come
+};
+
+// What the records said, taken together.
+class Ledger {
+public:
+	explicit Ledger(const std::vector<Stream> &streams, Threshold threshold = Threshold::one)
+		: streams_(streams), threshold_(threshold), packets_(streams.size())
+	{
+		for (size_t i = 0; i < streams.size(); i++)
+			places_.try_emplace(streams[i].key, nothing).first->second[streams[i].sender & 1] = i;
+	}
+
+	void add(const Drained &drained)
+	{
+		for (const tcpwin_record &record : drained.records)
+			add(record);
+		notices_ += drained.notices.size();
+		strangers_ += drained.strangers;
+	}
+
+	const PerStream &packets() const { return packets_; }
+	uint64_t records() const { return records_; }
+	uint64_t notices() const { return notices_; }
+	uint64_t strangers() const { return strangers_; }
+	uint64_t inconsistent() const { return inconsistent_; }
+	const std::string &first_inconsistent() const { return first_inconsistent_; }
+
+	// Whether the flows of all records are numbered 1, 2, 3 ..., each once.
+	bool is_gapless() const
+	{
+		for (uint64_t id = 1; id <= records_; id++)
+			if (id >= seen_.size() || seen_[id] != 1)
+				return false;
+		return true;
+	}
+
+	// Adds what the flow holds to the packets of its streams. False if it cannot be a flow of them.
+	bool count(const tcpwin_key &key, const tcpwin_flow &flow, PerStream &packets) const
+	{
+		const auto place = places_.find(key);
+		bool consistent = place != places_.end() && test::packets(flow) > 0;
+		for (int sender = 0; consistent && sender < 2; sender++) {
+			const tcpwin_direction &direction = flow.direction[sender];
+			const size_t stream = place->second[sender];
+			if (stream == none) {
+				consistent = direction.packets == 0;
+				continue;
+			}
+			consistent = is_consistent(streams_[stream], direction);
+			packets[stream] += direction.packets;
+		}
+		return consistent;
+	}
+
+private:
+	static constexpr size_t none = SIZE_MAX;
+	static constexpr std::array<size_t, 2> nothing = {none, none};
+
+	struct Hash {
+		size_t operator()(const tcpwin_key &key) const { return tcpwin_fold_key(&key); }
+	};
+	struct Equal {
+		bool operator()(const tcpwin_key &left, const tcpwin_key &right) const
+		{
+			return std::memcmp(&left, &right, sizeof(left)) == 0;
+		}
+	};
+
+	void add(const tcpwin_record &record)
+	{
+		uint64_t id = record.flow.id;
+		records_++;
+		if (id >= seen_.size())
+			seen_.resize(2 * id + 1);
+		seen_[id]++;
+		if (!count(record.key, record.flow, packets_) && inconsistent_++ == 0)
+			first_inconsistent_ = text(record);
+	}
+
+	bool is_consistent(const Stream &stream, const tcpwin_direction &direction) const
+	{
+		uint64_t packets = direction.packets;
+		uint16_t window = packets ? stream.window : 0;
+		bool windows = threshold_ == Threshold::one ?
+				       direction.zero_window_count == (stream.window == 0 ? packets : 0) :
+				       direction.zero_window_count <= packets;
+		return windows && direction.bytes == packets * stream.bytes && direction.window_min == window &&
+		       direction.window_max == window && direction.window_last == window &&
+		       direction.first_ns <= direction.last_ns && (packets > 0) == (direction.last_ns > 0);
+	}
+
+	const std::vector<Stream> &streams_;
+	Threshold threshold_;
+	std::unordered_map<tcpwin_key, std::array<size_t, 2>, Hash, Equal> places_; // streams of a key, by sender
+	PerStream packets_;
+	std::vector<uint8_t> seen_;
+	uint64_t records_ = 0;
+	uint64_t notices_ = 0;
+	uint64_t strangers_ = 0;
+	uint64_t inconsistent_ = 0;
+	std::string first_inconsistent_;
+};
+
+struct Sweeps {
+	uint64_t count = 0;
+	uint64_t exported = 0;
+	uint64_t deleted = 0;
+	uint64_t ring_full = 0;
+
+	void add(const tcpwin_sweep &sweep)
+	{
+		count++;
+		exported += sweep.exported;
+		deleted += sweep.deleted;
+		ring_full += sweep.ring_full;
+	}
+};
+
+} // namespace tcpwin::test

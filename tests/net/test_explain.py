@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tcpwin-agent explain: plain sentences on the worst stalls, from records and from captures."""
+import gzip
+import json
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+
+from agent import BINARY, run_agent
+from captures import DIRECTORY
+
+START = 1_600_000_000_000_000_000  # 2020-09-13T12:26:40Z
+DEAD = DIRECTORY / "zerowindow_dead.pcapng"
+
+
+def stall(episodes=1, total=4.2, longest=None, open=False, last_ended="resumed", probes=5, probe_answers=4):
+    return {"zero_window_segments": 9, "episodes": episodes, "total": total, "longest": longest or total, "open": open,
+            "last_ended": None if open else last_ended, "probes": probes, "probe_answers": probe_answers}
+
+
+NO_STALL = stall(0, 0, 0, last_ended=None, probes=0, probe_answers=0)
+
+
+def side(ip, port, **more):
+    return {"ip": ip, "port": port, "packets": 10, "bytes": 400, "tcp_flags": ["ACK"], "zero_window_count": 0,
+            "timeout": 1.0, "stall": NO_STALL} | more
+
+
+def flow(number=7, seconds=(0, 9), **more):
+    start, end = (START + int(second * 10**9) for second in seconds)
+    return {"schema": 1, "event": "flow", "flow_id": number, "continues": None, "in_iface": "eth0", "vlan": None,
+            "start_ns": start, "end_ns": end, "end_reason": "idle_timeout", "a": side("10.0.0.1", 40000),
+            "b": side("10.0.0.2", 80, stall=stall())} | more
+
+
+@pytest.fixture
+def explain(tmp_path):
+    """explain(records, options...): of a file with these records, or of this text."""
+    def run(records, *options):
+        text = records if isinstance(records, str) else "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / "records").write_text(text)
+        return run_agent("explain", *options, tmp_path / "records")
+    return run
+
+
+def told(outcome):
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    return " ".join(outcome.stdout.split())
+
+
+# ---- what it says ----
+
+def test_who_when_how_long_what_the_other_did_how_it_ended(explain):
+    closed = flow(a=side("10.0.0.1", 40000, tcp_flags=["ACK", "FIN"]),
+                  b=side("10.0.0.2", 80, stall=stall(3, 4.2, 3.1)), vlan=42)
+    assert told(explain([closed])) == (
+        "1 endpoint closed its window, in 1 flow. "
+        "1. 10.0.0.2:80 stopped reading from 10.0.0.1:40000 3 times, for 4.2 s in all (the longest 3.1 s). "
+        "10.0.0.1:40000 probed 5 times and was told 4 times that the window is still closed. "
+        "After the last time, reading resumed. "
+        "Seen from 2020-09-13T12:26:40.000Z to 2020-09-13T12:26:49.000Z on eth0, VLAN 42 (flow 7). "
+        "The connection was closed by 10.0.0.1:40000 (FIN).")
+
+
+@pytest.mark.parametrize("what, sentence", [
+    (stall(1, 0.31), "stopped reading from 10.0.0.1:40000 once, for 310 ms."),
+    (stall(2, 125), "stopped reading from 10.0.0.1:40000 twice, for 2 min 5 s in all (the longest 2 min 5 s)."),
+    (stall(1, 0.000003), "once, for 3 us."),
+    (stall(1) | {"last_began_ns": START + 10**9}, "once, for 4.2 s, from 2020-09-13T12:26:41.000Z."),
+    (stall(2) | {"last_began_ns": START}, "(the longest 4.2 s), the last time from 2020-09-13T12:26:40.000Z."),
+    (stall(open=True), "The window was not opened again."),
+    (stall(2, open=True), "The last time, the window was not opened again."),
+    (stall(last_ended="fin"), "It ended with a FIN."),
+    (stall(last_ended="reset"), "It ended with a reset (RST)."),
+    (stall(2, last_ended="reset"), "The last time ended with a reset (RST)."),
+    (stall(probes=0), "10.0.0.1:40000 sent no probe."),
+    (stall(probes=1, probe_answers=0), "10.0.0.1:40000 probed once and was not answered."),
+    (stall(probes=2, probe_answers=None), "10.0.0.1:40000 probed twice."),
+    (stall(probes=None), "Whether 10.0.0.1:40000 probed is not known."),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_stall(explain, what, sentence):
+    assert sentence in told(explain([flow(b=side("10.0.0.2", 80, stall=what))]))
+
+
+@pytest.mark.parametrize("reason, flags, sentence", [
+    ("shutdown", [], "The recording ended before the connection did."),
+    ("interface_gone", [], "Then the interface was deleted."),
+    ("idle_timeout", [], "Then no packet was seen for 1.0 s, the timeout."),
+    ("abort_timeout", [], "The record ends 1.0 s after the last packet, since the flow was aborted for its zero windows."),
+    ("idle_timeout", ["RST", "FIN"], "The connection was reset by 10.0.0.1:40000."),
+    ("shutdown", ["FIN"], "The connection was closed by 10.0.0.1:40000 (FIN)."),
+])
+def test_the_end_of_a_connection(explain, reason, flags, sentence):
+    assert sentence in told(explain([flow(end_reason=reason, a=side("10.0.0.1", 40000, tcp_flags=flags))]))
+
+
+def test_ipv6_and_a_peer_that_was_not_seen(explain):
+    text = told(explain([flow(a=side("2001:db8::1", 80, stall=stall()), b=None, in_iface=None)]))
+    assert "[2001:db8::1]:80 stopped reading once, for 4.2 s. Its peer was not seen. Reading resumed." in text
+
+
+def test_without_stall_analysis_only_counts_are_known(explain):
+    text = told(explain([flow(b=side("10.0.0.2", 80, stall=None, zero_window_count=4)), flow(8, b=None)]))
+    assert ("10.0.0.2:80 announced a closed window to 10.0.0.1:40000 in 4 of its 10 packets. For how long it did not read "
+            "is not known: the record has no stall analysis.") in text
+    assert "Without stall analysis: 1 of 2 flows." in text
+    assert "probe" not in text and "resumed" not in text
+
+
+def test_records_that_continue_each_other_are_one(explain):
+    """As at the timeout of the tutorial: the probes come at growing intervals."""
+    reader = {"b": side("10.0.0.2", 80, stall=stall(1, 0.5, open=True, probes=1, probe_answers=1))}
+    text = told(explain([flow(1, (0, 0.5), **reader), flow(5, (2, 2.5), continues=1, **reader),
+                         flow(6, (5, 5.5), continues=5, b=side("10.0.0.2", 80, stall=stall(1, 0.25, probes=1)))]))
+    assert "1 endpoint closed its window, in 3 flows." in text
+    assert "stopped reading from 10.0.0.1:40000 once, for 5.2 s." in text  # 0.5 + 1.5 + 0.5 + 2.5 + 0.25
+    assert "probed 3 times" in text and "Reading resumed." in text
+    assert "(3 flows that continue each other, 1 to 6)" in text
+    assert "--timeout-est 10min" in text
+
+
+def test_the_worst_first_and_no_more_than_asked(explain):
+    flows = [flow(n, b=side(f"10.0.0.{n}", 80, stall=stall(1, n))) for n in range(1, 15)]
+    text = told(explain(flows))
+    assert "14 endpoints closed their window, in 14 flows. The worst 10: 1. 10.0.0.14:80 stopped" in text
+    assert " 10. 10.0.0.5:80 stopped" in text and "10.0.0.4:80" not in text
+    assert "The worst 1: 1. 10.0.0.14:80" in told(explain(flows, "--top", 1))
+    assert "The worst" not in told(explain(flows, "--top", 100))
+
+
+def test_no_stalls(explain):
+    quiet = flow(b=side("10.0.0.2", 80))
+    assert told(explain([quiet, quiet])) == "No stalls: nobody stopped reading in 2 flows."
+    resets = flow(b=side("10.0.0.2", 80, zero_window_count=3))
+    assert told(explain([resets])) == ("No stalls: nobody stopped reading in 1 flow. 3 packets announced a window of zero in "
+                                       "a SYN, FIN or RST, or too late, which makes nobody wait.")
+
+
+def test_an_empty_file_has_no_flows(explain):
+    assert told(explain("")) == "No stalls: there are no flows."
+
+
+def test_events_that_are_no_flows_are_left_out(explain):
+    assert "in 1 flow." in told(explain([{"schema": 1, "event": "packet"}, flow(), {"schema": 1, "event": "later"}]))
+
+
+# ---- what it cannot read ----
+
+@pytest.mark.parametrize("text, words", [
+    ("hello\n", ["neither flow records", "nor a capture", "pcap"]),
+    ('{"schema":1,"event":"packet"}\n', ["no flow records", "--output", "--packets"]),
+    ('{"a":1}\n', ["line 1", "no line of tcpwin-agent"]),
+    ('{"schema":2,"event":"flow"}\n', ["line 1", "schema 2"]),
+    ("%dir\tflowInd\n", ["Tranalyzer2", "--format json"]),
+    ("pktNo\tflowInd\n", ["Tranalyzer2", "--format json"]),
+    ("{" + " " * 3_000_000 + "}\n", ["line 1", "million"]),
+], ids=lambda value: "" if isinstance(value, list) else value[:12].strip())
+def test_other_files(explain, text, words):
+    outcome = explain(text)
+    sentence, = outcome.errors
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert [word for word in words if word not in sentence] == [], sentence
+
+
+@pytest.mark.parametrize("rest, words", [
+    (json.dumps(flow())[:100], "line 2 of .*records: it has no end: the file was cut; all before is told"),
+    ("nonsense\n", "line 2 of .*records: it is no JSON"),
+    ("\n", "line 2 of .*records: it is no JSON"),
+])
+def test_all_before_a_broken_line_is_told(explain, rest, words):
+    outcome = explain(json.dumps(flow()) + "\n" + rest)
+    sentence, = outcome.errors
+    assert outcome.exit_code == 1
+    assert "10.0.0.2:80 stopped reading" in outcome.stdout
+    assert re.search(words, sentence), sentence
+
+
+def test_a_last_line_without_end_is_told(explain):
+    assert "in 1 flow." in told(explain(json.dumps(flow())))
+
+
+@pytest.mark.parametrize("file, words", [("nosuchfile", "No such file"), (".", "directory")])
+def test_no_file(tmp_path, file, words):
+    outcome = run_agent("explain", tmp_path / file)
+    sentence, = outcome.errors
+    assert outcome.exit_code == 1 and words in sentence
+
+
+@pytest.mark.parametrize("arguments", [[], ["--top", "0", "x"], ["--top", "many", "x"], ["x", "y"], [""]])
+def test_wrong_usage(arguments):
+    outcome = run_agent("explain", *arguments)
+    assert (outcome.exit_code, len(outcome.errors), outcome.stdout) == (2, 1, "")
+
+
+def test_a_full_disk():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, "explain", DEAD], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_help_has_examples():
+    text = run_agent("explain", "--help").stdout
+    assert "tcpwin-agent explain capture.pcapng" in text and "--top" in text
+
+
+# ---- captures ----
+
+@pytest.fixture
+def from_stdin():
+    def run(data, pause=None):
+        """Through a pipe whose first bytes may come one by one."""
+        process = subprocess.Popen([BINARY, "explain", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        def feed():
+            for start, end in ((0, 1), (1, 3), (3, len(data))):
+                process.stdin.write(data[start:end])
+                process.stdin.flush()
+                if pause:
+                    pause.wait(0.1)
+            process.stdin.close()
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        out, err = process.stdout.read().decode(), process.stderr.read().decode()
+        feeder.join()
+        process.wait(20)
+        assert err == ""
+        return out
+    return run
+
+
+def test_a_receiver_that_never_opens_its_window_again():
+    text = told(run_agent("explain", DEAD))
+    assert "1. 172.31.136.85:38760 " in text and "195.81.202.68:80" in text
+    assert "Seen from 2009-03-03T15:55:16.488Z to 2009-03-03T15:55:40.220Z (flow 1)." in text, "one flow: long timeouts"
+    assert "The recording ended before the connection did." in text
+
+
+def test_a_receiver_that_opens_its_window_again():
+    text = told(run_agent("explain", DIRECTORY / "zerowindow_recovery.pcapng"))
+    assert "1 endpoint closed its window, in 1 flow. 1. 192.168.0.20:2235 " in text
+
+
+def test_a_capture_without_stalls():
+    assert told(run_agent("explain", DIRECTORY / "dupack.pcapng")).startswith("No stalls: nobody stopped reading in 1 flow.")
+
+
+def test_the_same_from_standard_input_and_compressed(tmp_path, from_stdin):
+    expected = run_agent("explain", DEAD).stdout
+    content = DEAD.read_bytes()
+    (tmp_path / "compressed").write_bytes(gzip.compress(content))
+    assert run_agent("explain", tmp_path / "compressed").stdout == expected
+    assert from_stdin(content) == expected
+    assert from_stdin(content, threading.Event()) == expected
+    assert from_stdin(gzip.compress(content), threading.Event()) == expected
+    with open(DEAD, "rb") as file:
+        assert subprocess.run([BINARY, "explain", "-"], stdin=file, capture_output=True, text=True).stdout == expected
+
+
+def test_records_from_standard_input(from_stdin):
+    data = json.dumps(flow()).encode() + b"\n"
+    assert "10.0.0.2:80 stopped reading" in from_stdin(data)
+    assert "10.0.0.2:80 stopped reading" in from_stdin(data, threading.Event())
+    assert from_stdin(b"") == "No stalls: there are no flows.\n"
+
+
+def test_a_capture_that_was_cut(tmp_path):
+    (tmp_path / "cut").write_bytes((DIRECTORY / "http_206.pcap").read_bytes()[:200_000])
+    outcome = run_agent("explain", tmp_path / "cut")
+    assert outcome.exit_code == 1 and "beyond frame" in outcome.errors[0]
+    assert "192.168.72.14:3254" in outcome.stdout
+
+
+@pytest.mark.parametrize("path", sorted(DIRECTORY.rglob("*.pcap*")), ids=lambda path: path.stem)
+def test_every_capture_and_its_records(path, tmp_path):
+    """Whatever is in them; with long timeouts, the records tell what the capture tells."""
+    records = tmp_path / "records"
+    long = [word for name in ("new", "bgn", "est", "abrt") for word in (f"--timeout-{name}", "600s")]
+    assert run_agent("replay", "-q", *long, "--abort-count", 4294967295, "--output", records, path).exit_code == 0
+    from_capture, from_records = run_agent("explain", "--top", 1000, path), run_agent("explain", "--top", 1000, records)
+    assert told(from_capture) == told(from_records)
+    assert os.path.getsize(records) == 0 or " flow" in told(from_records)
+    assert run_agent("replay", "-q", "--output", records, path).exit_code == 0
+    told(run_agent("explain", records))

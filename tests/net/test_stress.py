@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent itself under stress: a full table, and an agent that stands still."""
+import concurrent.futures
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from live import send_live, wait_arrived
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
+
+# A flow's eight packets come at once, and again when all others had theirs.
+MANY_FLOWS = ("--flows", "100000", "--burst", "8")
+ROUND = 800_000
+KILLED = 3_000_000
+SHORT = ("--timeout-new", "100ms", "--timeout-bgn", "100ms", "--timeout-est", "100ms")
+
+
+def packets_in_records(outcome):
+    """Line by line: there are hundreds of thousands."""
+    return sum(side["packets"] for line in outcome.stdout.splitlines()
+               for record in [json.loads(line)] for side in (record["a"], record["b"]) if side)
+
+
+def check_accounts(outcome, entered):
+    """Every packet that entered the program is in a record or among the lost ones; returns how many were lost."""
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    assert outcome.report["packets seen"] == outcome.report["tcp packets"] == entered
+    lost = outcome.packets_elsewhere()
+    assert packets_in_records(outcome) + sum(lost.values()) == entered
+    assert outcome.report["flows"] == len(outcome.stdout.splitlines())
+    return lost
+
+
+def watch_many_flows(wire, watch, *options):
+    start = time.monotonic()
+    agent = watch(wire, "--mode", "native", "--direction", "ingress", *SHORT, *options)
+    entered = wait_arrived(wire, send_live(wire, *MANY_FLOWS, "--packets", 2 * ROUND))
+    outcome = agent.stop()
+    return outcome, check_accounts(outcome, entered), time.monotonic() - start
+
+
+def size_that_would_have_done(outcome):
+    return int(re.search(r"--max-flows (\d+) would have been enough", outcome.stderr)[1])
+
+
+def test_full_table(make_wire, watch):
+    """100,000 flows for a table of 1,000, and once more for one of the size that the report names."""
+    outcome, lost, seconds = watch_many_flows(make_wire(), watch, "--max-flows", "1000", "--poll-interval", "1h")
+    warnings = outcome.stderr.count("the flow table is full (1000 entries)")
+    reasons = [json.loads(line)["end_reason"] for line in outcome.stdout.splitlines()]
+    size = size_that_would_have_done(outcome)
+
+    assert set(lost) == {"lost untracked_full"}
+    assert 1 <= warnings <= 1 + seconds, "once a second at most"
+    assert len(reasons) > 1000, "an early sweep made room, long before the interval was over"
+    assert reasons.count("shutdown") <= 1000
+    assert outcome.report["largest number of flows in the table"] <= 1001
+    assert size == 131072, "for 100,000 flows, not for 1.6 million packets"
+
+    outcome, lost, _ = watch_many_flows(make_wire(), watch, "--max-flows", size)
+    assert lost == {}
+    assert outcome.report["flows"] >= 100_000
+    assert "would have been enough" not in outcome.stderr
+
+
+def test_agent_that_stands_still(wire, watch):
+    """Stopped for a second, while flows expire for which the ring buffer of 16 MiB has no room: 70,000 records."""
+    agent = watch(wire, "--mode", "native", "--direction", "ingress", "--timeout-new", "1ms", "--timeout-bgn", "1ms",
+                  "--timeout-est", "1ms")
+    sent = send_live(wire, "--flows", "20000", "--packets", 100_000)
+    agent.process.send_signal(signal.SIGSTOP)
+    start = time.monotonic()
+    sent += send_live(wire, "--flows", "20000", "--packets", 300_000)
+    time.sleep(max(0, start + 1 - time.monotonic()))
+    agent.process.send_signal(signal.SIGCONT)
+    sent += send_live(wire, "--flows", "20000", "--packets", 100_000)
+    entered = wait_arrived(wire, sent)
+    outcome = agent.stop()
+
+    assert check_accounts(outcome, entered) == {}
+    assert outcome.report["deferred cuts"] > 0
+    assert outcome.report["flows"] > 70_000 + 20_000, "what was deferred is made up for"
+
+
+def test_agent_killed_and_adopted(wire, persistent):
+    """Flows end all the time while agents are killed: each packet is in one record, whichever agent wrote it."""
+    options = ("--mode", "native", "--direction", "ingress", *SHORT, "--timeout-abrt", "1ms", "--poll-interval", "5ms")
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        sending = pool.submit(send_live, wire, "--flows", "300", "--burst", "64", "--stalls", "--packets", KILLED)
+        killed = 0
+        while not sending.done() or killed < 3:
+            time.sleep(0.1)
+            agent.kill()
+            killed += 1
+            agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    entered = wait_arrived(wire, sending.result())
+    assert agent.stop().exit_code == 0
+    last = persistent.detach(wire.right)
+
+    lost = sum(last.packets_elsewhere().values())
+    ids = [record["flow_id"] for record in persistent.records()]
+    assert last.report["packets seen"] == last.report["tcp packets"] == entered
+    assert persistent.packets() + lost == entered
+    assert len(ids) == len(set(ids)) > 300

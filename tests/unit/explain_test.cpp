@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records that continue each other, put together again. Sentences and files: tests/net/test_explain.py.
+#include <gmock/gmock.h>
+
+#include "explain/connections.hpp"
+#include "explain/input.hpp"
+#include "explain/record_parser.hpp"
+
+using namespace std::chrono_literals;
+using namespace std::string_view_literals;
+using namespace tcpwin;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+namespace {
+
+WallTime at(std::chrono::nanoseconds time)
+{
+	return WallTime(1'000'000s + time);
+}
+
+ToldSide side(const char *ip, std::optional<ToldStall> stall = ToldStall{})
+{
+	return {.ip = ip, .port = 80, .packets = 10, .zero_windows = 0, .fin = false, .rst = false, .timeout = 1s,
+		.stall = std::move(stall)};
+}
+
+ToldStall stall(std::uint64_t episodes, std::chrono::nanoseconds total, std::chrono::nanoseconds longest, bool open)
+{
+	ToldStall stall;
+	stall.episodes = episodes;
+	stall.total = total;
+	stall.longest = longest;
+	stall.open = open;
+	stall.last_ended = open ? "" : "resumed";
+	stall.probes = 1;
+	stall.answers = 1;
+	return stall;
+}
+
+// From reader to writer; the reader's stall.
+ToldFlow flow(std::uint64_t id, std::uint64_t continues, std::chrono::nanoseconds first, std::chrono::nanoseconds last,
+	      std::optional<ToldStall> readers = ToldStall{})
+{
+	ToldFlow flow;
+	flow.id = id;
+	flow.continues = continues;
+	flow.end_reason = "idle_timeout";
+	flow.first = at(first);
+	flow.last = at(last);
+	flow.a = side("10.0.0.1", std::move(readers));
+	flow.b = side("10.0.0.2");
+	return flow;
+}
+
+SideStory only_story(const Connections &connections)
+{
+	const auto entries = connections.stalled();
+	EXPECT_THAT(entries, SizeIs(1));
+	return entries.empty() ? SideStory{} : *entries[0].side;
+}
+
+} // namespace
+
+TEST(Explain, TimeBetweenTwoRecordsIsStalledWhileTheWindowIsClosed)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 2s, stall(1, 1s, 1s, true)));
+	connections.add(flow(7, 1, 5s, 6s, stall(1, 500ms, 500ms, false)));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.episodes, 1U);
+	EXPECT_EQ(story.stall.total, 1s + 3s + 500ms);
+	EXPECT_EQ(story.stall.longest, 1s + 3s + 500ms);
+	EXPECT_FALSE(story.longest_is_least);
+	EXPECT_FALSE(story.stall.open);
+	EXPECT_EQ(story.stall.last_ended, "resumed");
+	EXPECT_EQ(story.stall.probes, 2U);
+	EXPECT_EQ(story.packets, 20U);
+}
+
+TEST(Explain, AWindowThatWasOpenIsNotStalledBetweenTwoRecords)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 2s, stall(2, 1s, 600ms, false)));
+	connections.add(flow(2, 1, 5s, 6s, stall(1, 500ms, 500ms, false)));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.episodes, 3U);
+	EXPECT_EQ(story.stall.total, 1500ms);
+	EXPECT_EQ(story.stall.longest, 600ms);
+}
+
+TEST(Explain, ARecordThatOpensTheWindowEndsTheStall)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 2s, stall(1, 2s, 2s, true)));
+	connections.add(flow(2, 1, 5s, 6s));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.total, 5s);
+	EXPECT_EQ(story.stall.longest, 5s);
+	EXPECT_FALSE(story.stall.open);
+	EXPECT_EQ(story.stall.last_ended, "resumed");
+}
+
+TEST(Explain, AReaderThatIsSilentInARecordIsStillStalled)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 2s, stall(1, 2s, 2s, true)));
+	ToldFlow probe = flow(2, 1, 5s, 6s);
+	probe.a = *probe.b;
+	probe.b.reset();
+	connections.add(probe);
+	connections.add(flow(3, 2, 9s, 9s, stall(1, 0s, 0s, true)));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.episodes, 1U);
+	EXPECT_EQ(story.stall.total, 9s);
+	EXPECT_EQ(story.stall.longest, 9s);
+	EXPECT_TRUE(story.stall.open);
+}
+
+TEST(Explain, WhichOfSeveralEpisodesIsOpenIsNotKnown)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 4s, stall(2, 3s, 2s, true)));
+	connections.add(flow(2, 1, 5s, 6s, stall(1, 1s, 1s, false)));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.episodes, 2U);
+	EXPECT_EQ(story.stall.total, 3s + 1s + 1s);
+	EXPECT_EQ(story.stall.longest, 2s);
+	EXPECT_TRUE(story.longest_is_least);
+}
+
+TEST(Explain, NumbersOfAnotherRunOfTheAgentAreNotFollowed)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 2s, stall(1, 1s, 1s, true)));
+	ToldFlow other = flow(2, 1, 5s, 6s, stall(1, 1s, 1s, true));
+	other.a.ip = "10.9.9.9";
+	connections.add(other);
+	connections.add(flow(3, 77, 7s, 8s, stall(1, 1s, 1s, true)));
+	EXPECT_THAT(connections.stalled(), SizeIs(3));
+}
+
+TEST(Explain, TheWorstComesFirst)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 9s, stall(5, 1s, 1s, false)));
+	connections.add(flow(2, 0, 0s, 9s, stall(1, 3s, 3s, false)));
+	for (std::uint64_t zero_windows : {3, 4}) {
+		ToldFlow counted = flow(10 + zero_windows, 0, 0s, 9s, std::nullopt);
+		counted.a.zero_windows = zero_windows;
+		connections.add(counted);
+	}
+	std::vector<std::uint64_t> ids;
+	for (const Entry &entry : connections.stalled())
+		ids.push_back(entry.connection->record.id);
+	EXPECT_THAT(ids, ElementsAre(2, 1, 14, 13));
+	EXPECT_EQ(connections.without_analysis(), 2U);
+}
+
+TEST(Explain, ZeroWindowsThatMakeNobodyWaitAreNoStall)
+{
+	Connections connections;
+	ToldFlow reset = flow(1, 0, 0s, 9s);
+	reset.a.zero_windows = 3;
+	connections.add(reset);
+	EXPECT_THAT(connections.stalled(), SizeIs(0));
+	EXPECT_EQ(connections.harmless(), 3U);
+}
+
+TEST(Explain, ContentTellsWhatAFileIs)
+{
+	EXPECT_EQ(kind_of(""), InputKind::empty);
+	EXPECT_EQ(kind_of("{\"sche"), InputKind::json);
+	EXPECT_EQ(kind_of("\n {\"sc"), InputKind::json);
+	EXPECT_EQ(kind_of("%dir\tf"), InputKind::t2);
+	EXPECT_EQ(kind_of("pktNo\t"), InputKind::t2);
+	for (const auto start : {"\xd4\xc3\xb2\xa1\x02\x00"sv, "\xa1\xb2\x3c\x4d"sv, "\x0a\x0d\x0d\x0a\x84\x00"sv,
+				 "\x1f\x8b\x08\x00"sv, "\x28\xb5\x2f\xfd"sv, "\xfd\x37zXZ\0"sv})
+		EXPECT_EQ(kind_of(start), InputKind::capture);
+	EXPECT_EQ(kind_of("GET / "), InputKind::other);
+	EXPECT_EQ(kind_of("{\0\0\0\0\0"sv), InputKind::other);
+}
+
+namespace {
+
+std::string with(const std::string &more)
+{
+	const std::string ends = R"("packets":1,"bytes":40,"zero_window_count":1,"tcp_flags":["RST"],"timeout":0.001)";
+	return R"({"schema":1,"event":"flow","flow_id":5,"in_iface":null,"vlan":null,"start_ns":1,"end_ns":2,)"
+	       R"("end_reason":"shutdown","a":{"ip":"10.0.0.1","port":80,)" +
+	       ends + more + R"(},"b":null})";
+}
+
+} // namespace
+
+TEST(ExplainParser, AStallMayBeMissingOrNull)
+{
+	RecordParser parser;
+	for (const char *without : {"", R"(,"stall":null)"}) {
+		const auto flow = parser.parse(with(without));
+		ASSERT_TRUE(flow && *flow) << flow.error();
+		EXPECT_FALSE((*flow)->a.stall);
+		EXPECT_TRUE((*flow)->a.rst);
+		EXPECT_EQ((*flow)->a.timeout, 1ms);
+		EXPECT_FALSE((*flow)->b);
+	}
+}
+
+TEST(ExplainParser, ReadsAStall)
+{
+	RecordParser parser;
+	const auto flow = parser.parse(with(R"(,"stall":{"zero_window_segments":3,"episodes":2,"total":4.200000001,
+		"longest":3.1,"open":false,"last_ended":"fin","probes":5,"probe_answers":null})"));
+	ASSERT_TRUE(flow && *flow) << flow.error();
+	const ToldStall &stall = *(*flow)->a.stall;
+	EXPECT_EQ(stall.episodes, 2U);
+	EXPECT_EQ(stall.total, 4'200'000'001ns);
+	EXPECT_EQ(stall.longest, 3100ms);
+	EXPECT_EQ(stall.last_ended, "fin");
+	EXPECT_EQ(stall.probes, 5U);
+	EXPECT_FALSE(stall.answers);
+}
+
+TEST(ExplainParser, OtherEventsAreNoFlows)
+{
+	RecordParser parser;
+	const auto flow = parser.parse(R"({"schema":1,"event":"packet"})");
+	ASSERT_TRUE(flow);
+	EXPECT_FALSE(*flow);
+}
+
+TEST(ExplainParser, SaysWhatIsWrongWithALine)
+{
+	RecordParser parser;
+	const std::pair<std::string, const char *> lines[] = {
+		{"", "no JSON"},
+		{"{\"schema\":1,", "no JSON"},
+		{"[]", "no JSON object"},
+		{"{}", "schema or event"},
+		{R"({"schema":2,"event":"flow"})", "schema 2"},
+		{R"({"schema":1,"event":"flow"})", "flow_id"},
+		{with(R"(,"stall":{})"), "episodes"},
+		{with(R"(,"stall":{"episodes":-1,"total":1,"longest":1,"open":true})"), "episodes"},
+		{with(R"(,"stall":{"episodes":1,"total":-1,"longest":1,"open":true})"), "total"},
+		{with(R"(,"stall":{"episodes":1,"total":1e300,"longest":1,"open":true})"), "total"},
+		{with(R"(,"stall":[])"), "stall"},
+		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":-1,"end_ns":1})", "start_ns"},
+	};
+	for (const auto &[line, words] : lines) {
+		const auto flow = parser.parse(line);
+		ASSERT_FALSE(flow) << line;
+		EXPECT_THAT(flow.error(), HasSubstr(words)) << line;
+	}
+}

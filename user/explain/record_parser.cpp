@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/record_parser.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+namespace tcpwin {
+namespace {
+
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::object;
+using std::chrono::nanoseconds;
+
+// The members of an object. What is missing or of another type is noted, once, and read as T{}.
+class Members {
+public:
+	Members(object members, std::string &problem) : members_(members), problem_(problem) {}
+
+	template <typename T> T get(const char *name) const
+	{
+		T value{};
+		if (members_[name].get(value) != simdjson::SUCCESS && problem_.empty())
+			problem_ = fmt::format("field {} is missing or wrong", name);
+		return value;
+	}
+	// Nothing if it is missing or null.
+	template <typename T> std::optional<T> find(const char *name) const
+	{
+		element value;
+		if (members_[name].get(value) != simdjson::SUCCESS || value.is_null())
+			return std::nullopt;
+		return get<T>(name);
+	}
+	std::optional<Members> find_object(const char *name) const
+	{
+		const auto found = find<object>(name);
+		if (!found || !problem_.empty())
+			return std::nullopt;
+		return Members(*found, problem_);
+	}
+	std::string text(const char *name) const { return std::string(get<std::string_view>(name)); }
+	nanoseconds seconds(const char *name) const
+	{
+		const double value = get<double>(name);
+		const bool fits = value >= 0 && value < 1e9; // sums fit, too
+		if (!fits && problem_.empty())
+			problem_ = fmt::format("field {} is wrong", name);
+		return fits ? nanoseconds(std::llround(value * 1e9)) : nanoseconds(0);
+	}
+	WallTime time(const char *name) const
+	{
+		const auto value = get<std::int64_t>(name);
+		if (value < 0 && problem_.empty())
+			problem_ = fmt::format("field {} is wrong", name);
+		return WallTime(nanoseconds(std::max<std::int64_t>(value, 0)));
+	}
+
+private:
+	object members_;
+	std::string &problem_;
+};
+
+ToldStall read_stall(const Members &stall)
+{
+	return {.episodes = stall.get<std::uint64_t>("episodes"),
+		.total = stall.seconds("total"),
+		.longest = stall.seconds("longest"),
+		.open = stall.get<bool>("open"),
+		.last_ended = std::string(stall.find<std::string_view>("last_ended").value_or("")),
+		.probes = stall.find<std::uint64_t>("probes"),
+		.answers = stall.find<std::uint64_t>("probe_answers"),
+		.last_began = stall.find<std::int64_t>("last_began_ns") ? std::optional(stall.time("last_began_ns")) :
+									  std::nullopt};
+}
+
+void read_flags(const array &flags, ToldSide &side)
+{
+	for (const element flag : flags) {
+		std::string_view name;
+		if (flag.get(name) != simdjson::SUCCESS)
+			continue;
+		side.fin = side.fin || name == "FIN";
+		side.rst = side.rst || name == "RST";
+	}
+}
+
+ToldSide read_side(const Members &members)
+{
+	ToldSide side;
+	side.ip = members.text("ip");
+	side.port = static_cast<std::uint16_t>(members.get<std::uint64_t>("port"));
+	side.packets = members.get<std::uint64_t>("packets");
+	side.zero_windows = members.get<std::uint64_t>("zero_window_count");
+	side.timeout = members.seconds("timeout");
+	if (const auto flags = members.find<array>("tcp_flags"))
+		read_flags(*flags, side);
+	if (const auto stall = members.find_object("stall"))
+		side.stall = read_stall(*stall);
+	return side;
+}
+
+ToldFlow read_flow(const Members &members, std::string &problem)
+{
+	ToldFlow flow;
+	flow.id = members.get<std::uint64_t>("flow_id");
+	flow.continues = members.find<std::uint64_t>("continues").value_or(0);
+	flow.interface = members.find<std::string_view>("in_iface").value_or("");
+	flow.vlan = members.find<std::uint64_t>("vlan").value_or(0);
+	flow.end_reason = members.text("end_reason");
+	flow.first = members.time("start_ns");
+	flow.last = members.time("end_ns");
+	if (const auto a = members.find_object("a"))
+		flow.a = read_side(*a);
+	else if (problem.empty())
+		problem = "field a is missing or wrong";
+	if (const auto b = members.find_object("b"))
+		flow.b = read_side(*b);
+	return flow;
+}
+
+} // namespace
+
+struct RecordParser::State {
+	simdjson::dom::parser parser;
+};
+
+RecordParser::RecordParser() : state_(std::make_unique<State>()) {}
+RecordParser::~RecordParser() = default;
+
+tl::expected<std::optional<ToldFlow>, std::string> RecordParser::parse(std::string_view line)
+{
+	object found;
+	element whole;
+	if (const auto error = state_->parser.parse(line.data(), line.size()).get(whole))
+		return tl::unexpected(fmt::format("it is no JSON ({})", simdjson::error_message(error)));
+	if (whole.get(found) != simdjson::SUCCESS)
+		return tl::unexpected(std::string("it is no JSON object"));
+
+	std::string problem;
+	const Members members(found, problem);
+	const auto schema = members.find<std::uint64_t>("schema");
+	const auto event = members.find<std::string_view>("event");
+	if (!problem.empty() || !schema || !event)
+		return tl::unexpected(std::string("it is no line of tcpwin-agent: schema or event is missing"));
+	if (*schema != 1)
+		return tl::unexpected(fmt::format("it has schema {}, and this tcpwin-agent knows 1", *schema));
+	if (*event != "flow")
+		return std::nullopt;
+	ToldFlow flow = read_flow(members, problem);
+	if (!problem.empty())
+		return tl::unexpected(problem);
+	return flow;
+}
+
+} // namespace tcpwin

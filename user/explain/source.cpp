@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/source.hpp"
+
+#include <fmt/format.h>
+
+#include "capture/reader.hpp"
+#include "engine/portable.hpp"
+#include "explain/record_parser.hpp"
+#include "sinks/format.hpp"
+
+namespace tcpwin {
+namespace {
+
+// A stalled sender probes at intervals of up to two minutes: no stall is cut.
+tcpwin_config long_timeouts()
+{
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	for (__u64 &timeout : config.timeout_ns)
+		timeout = 600'000'000'000;
+	config.abort_count = UINT32_MAX;
+	return config;
+}
+
+// From an engine by way of the record's JSON: what a capture tells is what its records would.
+class Listener final : public FlowObserver {
+public:
+	Listener(const tcpwin_config &config, Connections &connections)
+		: config_(config), connections_(connections), format_(make_flow_format(Format::json, std::nullopt))
+	{
+	}
+
+	void on_flow(const tcpwin_record &record) override
+	{
+		line_.clear();
+		format_->flow(make_flow_record(record, config_, std::chrono::nanoseconds(0), {}), line_);
+		auto flow = parser_.parse({line_.data(), line_.size() - 1});
+		if (flow && *flow)
+			connections_.add(std::move(**flow));
+	}
+	void on_packet(const tcpwin_packet_event &, std::uint64_t) override {}
+
+private:
+	const tcpwin_config &config_;
+	Connections &connections_;
+	std::unique_ptr<FlowFormat> format_;
+	fmt::memory_buffer line_;
+	RecordParser parser_;
+};
+
+tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, const std::string &why)
+{
+	const bool cut = !lines.was_ended();
+	return fail(fmt::format("cannot read line {} of {}", lines.number(), input.name()),
+		    cut ? "it has no end: the file was cut" : why,
+		    cut ? "all before is told" : "flow records are JSON lines of tcpwin-agent");
+}
+
+} // namespace
+
+Result<void> read_records(const Input &input, Connections &connections)
+{
+	LineReader lines(input);
+	RecordParser parser;
+	std::uint64_t others = 0;
+	while (true) {
+		auto line = lines.next();
+		if (!line)
+			return tl::unexpected(line.error());
+		if (!*line)
+			break;
+		auto flow = parser.parse(**line);
+		if (!flow)
+			return bad_line(input, lines, flow.error());
+		if (*flow)
+			connections.add(std::move(**flow));
+		else
+			others++;
+	}
+	if (others && !connections.flows())
+		return fail("cannot explain " + input.name(), "it holds events of tcpwin-agent, but no flow records",
+			    "take the file of --output, not that of --packets");
+	return {};
+}
+
+Result<void> read_capture(const std::string &path, Connections &connections)
+{
+	auto reader = CaptureReader::open(path, {});
+	if (!reader)
+		return tl::unexpected(reader.error());
+	const tcpwin_config config = long_timeouts();
+	Listener listener(config, connections);
+	auto engine = make_portable_engine({.config = config}, listener);
+	Result<void> result;
+	while (result) {
+		auto frame = reader->next();
+		if (!frame)
+			result = tl::unexpected(frame.error());
+		else if (*frame)
+			result = engine->packet(**frame);
+		else
+			break;
+	}
+	auto finished = engine->finish();
+	return result ? finished : result;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interfaces that the options ask for, attached as they come and forgotten as they go.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bpf/program.hpp"
+#include "error.hpp"
+#include "net/interface.hpp"
+#include "options.hpp"
+#include "persistence.hpp"
+#include "privileges.hpp"
+#include "watched.hpp"
+
+namespace tcpwin {
+
+class Interfaces {
+public:
+	using All = std::vector<Interface>; // that exist
+
+	// All three outlive it; persistence may be null.
+	Interfaces(const AttachOptions &options, Program &program, const Persistence *persistence)
+		: options_(options), program_(program), persistence_(persistence)
+	{
+	}
+
+	// At the start. After an error nothing is attached that was not before.
+	Result<void> attach_all(const All &all);
+	// Interfaces have come or changed. Error: not for one of `any`, which is a warning.
+	Result<void> follow(const All &all);
+	// Those that are watched and exist no more.
+	std::vector<unsigned> deleted(const All &all) const;
+	// The kernel has detached its programs; no packet of it is counted any more.
+	void forget(unsigned ifindex);
+	// Detaches from all, or leaves them attached if they are persistent.
+	void release();
+
+	bool empty() const { return watched_.empty(); }
+	// Of all that were ever watched, as they were named last.
+	std::string_view name(unsigned ifindex) const;
+	void remember_name(unsigned ifindex, std::string name) { names_[ifindex] = std::move(name); }
+	// What they still need when privileges are given up.
+	Needs needs() const;
+	void note_process();
+
+private:
+	HookSource source() const { return {options_, program_, persistence_}; }
+	bool is_wanted(const Interface &interface) const;
+	bool is_pinned(unsigned ifindex) const { return persistence_ && persistence_->is_pinned(ifindex); }
+	std::string_view why_no_egress(const Interface &interface, const All &all) const;
+	std::uint16_t next_scope();
+	Result<void> add_to_program(const Interface &interface);
+	Result<void> attach(const Interface &interface, const All &all);
+	Result<void> attach_new(const All &all);
+	void follow_peers(const All &all);
+
+	const AttachOptions &options_;
+	Program &program_;
+	const Persistence *persistence_;
+	std::map<unsigned, Watched> watched_;   // by interface index
+	std::map<unsigned, std::string> names_; // outlives the interfaces
+	std::set<unsigned> refused_;            // could not be attached; any
+	std::optional<Presence> process_;       // any: makes later claims believable
+	std::uint16_t last_scope_ = 0;
+};
+
+bool is_named(const AttachOptions &options, const Interface &interface);
+
+} // namespace tcpwin

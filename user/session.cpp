@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include "bpf/packets_in_flight.hpp"
+#include "privileges.hpp"
+#include "record.hpp"
+#include "report.hpp"
+
+namespace tcpwin {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds full_warning = 1s; // at most so often
+
+tcpwin_sweep sweep_now()
+{
+	tcpwin_sweep request{};
+	request.now_ns = TCPWIN_CLOCK_NOW;
+	request.linger_ns = TCPWIN_CONTINUES_NS;
+	return request;
+}
+
+} // namespace
+
+Session::Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, RecordWriters writers,
+		 Program program, std::optional<Persistence> persistence)
+	: options_(options), stop_(std::move(stop)), monitor_(std::move(monitor)), writers_(std::move(writers)),
+	  program_(std::move(program)), persistence_(std::move(persistence)),
+	  interfaces_(options, program_, persistence_ ? &*persistence_ : nullptr)
+{
+}
+
+Result<void> Session::attach_all()
+{
+	auto all = monitor_.changed();
+	if (!all)
+		return tl::unexpected(all.error());
+	if (auto attached = interfaces_.attach_all(*all); !attached)
+		return attached;
+	return persistence_ ? write_out_earlier() : writers_.flush(stop_);
+}
+
+// Of maps in another layout, and of interfaces that were deleted while no agent was there.
+Result<void> Session::write_out_earlier()
+{
+	settle(program_.last_batch(), program_.records(), writers_.flow_output());
+	wait_for_packets_in_flight();
+	const nanoseconds wall_offset = wall_clock_offset();
+	Result<void> written;
+	auto drained = persistence_->drain_others(program_, options_.config, writers_.flow_output(), [&](const tcpwin_record &record) {
+		writers_.flow(make_flow_record(record, options_.config, wall_offset, interfaces_.name(record.flow.ifindex)));
+		if (auto flushed = writers_.flush_if_large(stop_); !flushed)
+			written = flushed;
+	});
+	if (auto flushed = writers_.flush(stop_); !flushed)
+		written = flushed;
+	if (!drained || !written)
+		return drained ? written : drained;
+	persistence_->remove_others();
+	for (const PinnedInterface &gone : persistence_->gone()) {
+		if (const auto known = program_.interface(gone.ifindex()))
+			interfaces_.remember_name(gone.ifindex(), known->name);
+		if (auto forgotten = forget(gone.ifindex()); !forgotten)
+			return forgotten;
+		static_cast<void>(gone.remove());
+	}
+	return {};
+}
+
+void Session::drop_privileges()
+{
+	interfaces_.note_process();
+	const auto still_works = [this] { return program_.sweep(sweep_now()) && program_.counters(); };
+	if (auto dropped = tcpwin::drop_privileges(interfaces_.needs(), still_works); !dropped)
+		spdlog::warn("{}", dropped.error().sentence());
+}
+
+// In one piece: whether it is in the file is then told by its size.
+void Session::announce()
+{
+	const auto place = writers_.flow_output().place();
+	if (persistence_ && place)
+		program_.announce({.position = program_.records().position(),
+				   .device = place->device,
+				   .inode = place->inode,
+				   .offset = place->offset,
+				   .length = writers_.waiting_flow_bytes()});
+}
+
+// What a persistent agent could not write stays in the ring buffer, for the next one.
+Result<void> Session::flush()
+{
+	announce();
+	auto written = writers_.flush(stop_);
+	failed_ = failed_ || !written;
+	if (!failed_ || !persistence_)
+		program_.commit();
+	return written;
+}
+
+Result<void> Session::write_records()
+{
+	const nanoseconds wall_offset = wall_clock_offset();
+	Result<void> written;
+	const auto flush_if_large = [&] {
+		if (!writers_.is_large())
+			return;
+		if (auto flushed = flush(); !flushed)
+			written = flushed;
+	};
+	program_.drain([&](const tcpwin_record &record) {
+		writers_.flow(make_flow_record(record, options_.config, wall_offset,
+					       interfaces_.name(record.flow.ifindex)));
+		flush_if_large();
+	});
+	program_.drain_packets([&](const tcpwin_packet_event &event) {
+		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
+		flush_if_large();
+	});
+	if (auto flushed = flush(); !flushed)
+		return flushed;
+	return written;
+}
+
+// At most once a second: a full table is no reason to fill a disk.
+void Session::warn_full()
+{
+	const Clock::time_point now = Clock::now();
+	if (now - last_full_warning_ < full_warning)
+		return;
+	last_full_warning_ = now;
+	spdlog::warn("the flow table is full ({} entries): packets of further flows are not tracked; "
+		     "a larger --max-flows helps",
+		     program_.max_flows());
+}
+
+// What the ring buffer cannot take in one go is swept again after it was drained. What
+// has to end goes on after a failed write, so that the report counts every flow.
+Result<void> Session::sweep(tcpwin_sweep request)
+{
+	const bool insist = request.shutdown || request.ifindex;
+	Result<void> written; // the first error
+	while (true) {
+		auto swept = program_.sweep(request);
+		if (!swept)
+			return tl::unexpected(swept.error());
+		if (auto wrote = write_records(); !wrote && written)
+			written = wrote;
+		if (!written && !insist)
+			return written;
+		if (!swept->ring_full && (!request.shutdown || swept->remaining == 0))
+			return written;
+	}
+}
+
+// A million flows that go on cost nothing here, where a sweep would take a tenth of a second.
+Result<void> Session::sweep_if_due()
+{
+	if (!program_.is_due() && !program_.table_full())
+		return {};
+	tcpwin_sweep request = sweep_now();
+	if (program_.take_table_full()) {
+		warn_full();
+		request.linger_ns = 0;
+	}
+	return sweep(request);
+}
+
+// A flow that other interfaces saw as well begins anew.
+Result<void> Session::forget(unsigned ifindex)
+{
+	interfaces_.forget(ifindex);
+	wait_for_packets_in_flight();
+	tcpwin_sweep request = sweep_now();
+	request.ifindex = ifindex;
+	return sweep(request);
+}
+
+Result<void> Session::forget_deleted(const std::vector<Interface> &all)
+{
+	for (unsigned ifindex : interfaces_.deleted(all)) {
+		const std::string name(interfaces_.name(ifindex));
+		if (auto forgotten = forget(ifindex); !forgotten)
+			return forgotten;
+		if (interfaces_.empty() && !options_.any())
+			return fail("cannot go on watching " + name,
+				    "the interface was deleted while being watched");
+		if (options_.any())
+			spdlog::info("interface {} was deleted", name);
+		else
+			spdlog::warn("interface {} was deleted; the others are still watched", name);
+	}
+	return {};
+}
+
+Result<void> Session::follow_interfaces()
+{
+	auto all = monitor_.changed();
+	if (!all)
+		return tl::unexpected(all.error());
+	if (auto forgotten = forget_deleted(*all); !forgotten)
+		return forgotten;
+	return interfaces_.follow(*all);
+}
+
+Result<void> Session::wait(Clock::time_point until)
+{
+	const auto left = std::max<nanoseconds>(until - Clock::now(), 0ns);
+	const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+	const timespec timeout{seconds.count(), (left - seconds).count()};
+	const auto [records, packets] = program_.ring_fds();
+	pollfd fds[] = {{stop_.fd(), POLLIN, 0},
+			{monitor_.fd(), POLLIN, 0},
+			{writers_.watched_fd(), 0, 0},
+			{records, POLLIN, 0},
+			{packets, POLLIN, 0}};
+
+	if (ppoll(fds, std::size(fds), &timeout, nullptr) < 0 && errno != EINTR)
+		return fail("cannot wait for packets", describe_errno(errno));
+	if (fds[0].revents)
+		stop_.collect();
+	if (fds[2].revents & POLLERR)
+		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has gone");
+	if (fds[1].revents)
+		if (auto followed = follow_interfaces(); !followed)
+			return followed;
+	return fds[3].revents || fds[4].revents ? write_records() : Result<void>{};
+}
+
+Result<void> Session::watch()
+{
+	const Clock::time_point start = Clock::now();
+	const Clock::time_point end = options_.duration ? start + *options_.duration : Clock::time_point::max();
+	Clock::time_point next_sweep = start + options_.poll_interval;
+
+	while (!stop_.requested() && Clock::now() < end) {
+		if (auto waited = wait(std::min(next_sweep, end)); !waited)
+			return waited;
+		const Clock::time_point now = Clock::now();
+		if (now >= next_sweep || program_.table_full()) {
+			if (auto swept = sweep_if_due(); !swept)
+				return swept;
+			next_sweep = std::max(next_sweep, now) + options_.poll_interval;
+		}
+	}
+	return {};
+}
+
+// Persistent: flows that are alive go on, and what could not be written waits for the next agent.
+Result<void> Session::finish()
+{
+	interfaces_.release();
+	if (persistence_ && failed_)
+		return {};
+	wait_for_packets_in_flight();
+	tcpwin_sweep request = sweep_now();
+	request.shutdown = !persistence_;
+	return sweep(request);
+}
+
+std::string Session::report()
+{
+	auto counters = program_.counters();
+	if (!counters) {
+		spdlog::error("{}", counters.error().sentence());
+		return {};
+	}
+	std::string text = format_report(writers_.totals(), *counters, options_.config, program_.max_flows());
+	if (persistence_)
+		text += fmt::format("Flows still in the table: {}\n", program_.live_flows());
+	return text;
+}
+
+} // namespace tcpwin

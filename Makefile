@@ -14,7 +14,7 @@ BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-
 	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
 DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
 KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin python3
-TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema python3-fastjsonschema tshark wireshark-common ethtool
+TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema python3-fastjsonschema tshark wireshark-common ethtool strace
 
 # Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.
 GTEST_FOUND = $(if $(wildcard /usr/include/gtest/gtest.h /usr/local/include/gtest/gtest.h),ON,OFF)

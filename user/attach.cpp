@@ -13,29 +13,23 @@ namespace tcpwin {
 namespace {
 
 // Without --persistent: nothing.
-Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, InterfaceMonitor &monitor)
+Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, const std::vector<Interface> &all,
+						const Claims &claims)
 {
 	if (!options.persistent)
 		return std::nullopt;
-	auto all = monitor.changed();
-	if (!all)
-		return tl::unexpected(all.error());
-	return Persistence::open(options.bpffs, *all, [&](const Interface &interface) {
-		return options.any() || is_named(options, interface);
-	});
+	return Persistence::open(options.bpffs, all,
+				 [&](const Interface &interface) { return claims.contains(interface.index); });
 }
 
 // Before anything is loaded or opened.
-Result<void> find_all(const AttachOptions &options, InterfaceMonitor &monitor)
+Result<void> find_all(const AttachOptions &options, const std::vector<Interface> &all)
 {
 	if (options.any())
 		return {};
-	auto all = monitor.changed();
-	if (!all)
-		return tl::unexpected(all.error());
 	for (const std::string &name : options.interfaces) {
 		const auto same = [&](const Interface &interface) { return interface.name == name; };
-		if (std::none_of(all->begin(), all->end(), same))
+		if (std::none_of(all.begin(), all.end(), same))
 			return fail("cannot attach to " + name, "there is no such interface", "'ip link' lists them");
 	}
 	return {};
@@ -49,12 +43,18 @@ Result<void> attach(const AttachOptions &options)
 	auto monitor = InterfaceMonitor::open();
 	if (!monitor)
 		return tl::unexpected(monitor.error());
-	if (auto found = find_all(options, *monitor); !found)
+	auto all = monitor->changed();
+	if (!all)
+		return tl::unexpected(all.error());
+	if (auto found = find_all(options, *all); !found)
 		return found;
 	auto stop = StopSignal::create();
 	if (!stop)
 		return tl::unexpected(stop.error());
-	auto persistence = find_earlier(options, *monitor);
+	auto claims = claim_all(options, *all);
+	if (!claims)
+		return tl::unexpected(claims.error());
+	auto persistence = find_earlier(options, *all, *claims);
 	if (!persistence)
 		return tl::unexpected(persistence.error());
 	auto program = Program::load({.max_flows = options.max_flows,
@@ -71,8 +71,8 @@ Result<void> attach(const AttachOptions &options)
 
 	if (program->max_flows() != options.max_flows)
 		spdlog::warn("the flow table that is taken over keeps its {} entries", program->max_flows());
-	Session session(options, std::move(*stop), std::move(*monitor), std::move(*writers), std::move(*program),
-			std::move(*persistence));
+	Session session(options, std::move(*stop), std::move(*monitor), std::move(*claims), std::move(*writers),
+			std::move(*program), std::move(*persistence));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
 	session.drop_privileges();

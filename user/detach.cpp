@@ -24,8 +24,18 @@ constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 struct Target {
 	PinnedInterface pinned;
 	std::string name; // empty: the interface was deleted
+	bool elsewhere = false; // of another network namespace
 	std::optional<Presence> presence;
 };
+
+std::string describe(const Target &target)
+{
+	if (!target.name.empty())
+		return target.name;
+	return fmt::format("interface {}, which {}", target.pinned.ifindex(),
+			   target.elsewhere ? "was deleted in another network namespace" :
+					      "was deleted or went to another network namespace");
+}
 
 std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
 {
@@ -41,7 +51,7 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	for (const PinnedInterface &one : pinned) {
 		const std::string name = name_of(all, one.ifindex());
 		if (options.interfaces.empty() || std::ranges::count(options.interfaces, name))
-			targets.push_back({one, name, {}});
+			targets.push_back({.pinned = one, .name = name, .elsewhere = false, .presence = {}});
 	}
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets, [&](const Target &target) { return target.name == name; }))
@@ -87,10 +97,10 @@ void detach_hooks(const Target &target)
 }
 
 // Of one flow table, all of whose interfaces were detached.
-Result<void> write_table(const PinnedInterface &pinned, RecordWriters &writers, StopSignal &stop,
-			 Verbosity verbosity)
+Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
+			 StopSignal &stop, Verbosity verbosity)
 {
-	auto opened = PinnedLeftovers::open(pinned);
+	auto opened = PinnedLeftovers::open(table.pinned);
 	if (!opened)
 		return tl::unexpected(opened.error());
 	const Leftovers left = opened->get();
@@ -101,6 +111,10 @@ Result<void> write_table(const PinnedInterface &pinned, RecordWriters &writers, 
 		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
 
 	settle(left, writers.flow_output());
+	for (const Interface &interface : all) // some may have been renamed
+		if (const auto known = interfaces->find(interface.index); !table.elsewhere && known != interfaces->end())
+			*std::copy_n(interface.name.begin(), std::min(interface.name.size(), sizeof(known->second.name) - 1),
+				     known->second.name) = '\0';
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
 	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {
@@ -117,11 +131,10 @@ Result<void> write_table(const PinnedInterface &pinned, RecordWriters &writers, 
 	return drained ? written : drained;
 }
 
-// Those whose every directory is among the targets.
-std::vector<PinnedInterface> tables_to_write(const std::vector<Target> &targets,
-					     const std::vector<PinnedInterface> &pinned)
+// One directory of each table whose every directory is among the targets.
+std::vector<Target> tables_to_write(const std::vector<Target> &targets, const std::vector<PinnedInterface> &pinned)
 {
-	std::vector<PinnedInterface> all;
+	std::vector<Target> all;
 	std::set<std::uint32_t> stay;
 	const auto is_target = [&](const PinnedInterface &one) {
 		return std::ranges::any_of(targets, [&](const Target &target) {
@@ -132,12 +145,13 @@ std::vector<PinnedInterface> tables_to_write(const std::vector<Target> &targets,
 		if (!is_target(one))
 			stay.insert(one.table_id());
 	for (const Target &target : targets)
-		if (!stay.contains(target.pinned.table_id()))
-			all.push_back(target.pinned);
-	return one_of_each_table(all);
+		if (target.pinned.is_complete() && stay.insert(target.pinned.table_id()).second)
+			all.push_back({.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
+	return all;
 }
 
-Result<void> write_tables(const std::vector<PinnedInterface> &tables, const DetachOptions &options)
+Result<void> write_tables(const std::vector<Target> &tables, const std::vector<Interface> &all,
+			  const DetachOptions &options)
 {
 	if (tables.empty())
 		return {};
@@ -147,8 +161,8 @@ Result<void> write_tables(const std::vector<PinnedInterface> &tables, const Deta
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());
-	for (const PinnedInterface &table : tables)
-		if (auto written = write_table(table, *writers, *stop, options.verbosity); !written)
+	for (const Target &table : tables)
+		if (auto written = write_table(table, all, *writers, *stop, options.verbosity); !written)
 			return written;
 	return {};
 }
@@ -158,10 +172,7 @@ Result<void> remove(const std::vector<Target> &targets)
 	for (const Target &target : targets) {
 		if (auto removed = target.pinned.remove(); !removed)
 			return removed;
-		if (target.name.empty())
-			spdlog::info("removed what was left of interface {}, which was deleted", target.pinned.ifindex());
-		else
-			spdlog::info("detached from {}", target.name);
+		spdlog::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from", describe(target));
 	}
 	return {};
 }
@@ -176,10 +187,15 @@ Result<void> detach(const DetachOptions &options)
 	auto all = list_interfaces();
 	if (!all)
 		return tl::unexpected(all.error());
-	const std::vector<PinnedInterface> pinned = directory->list();
+	std::vector<PinnedInterface> pinned = directory->list();
 	auto targets = find_targets(options, pinned, *all);
 	if (!targets)
 		return tl::unexpected(targets.error());
+	if (options.interfaces.empty())
+		for (const PinnedInterface &one : orphans(*directory)) {
+			pinned.push_back(one);
+			targets->push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
+		}
 	if (targets->empty()) {
 		spdlog::info("nothing was left attached");
 		return {};
@@ -189,7 +205,7 @@ Result<void> detach(const DetachOptions &options)
 	for (const Target &target : *targets)
 		detach_hooks(target);
 	wait_for_packets_in_flight();
-	if (auto written = write_tables(tables_to_write(*targets, pinned), options); !written) {
+	if (auto written = write_tables(tables_to_write(*targets, pinned), *all, options); !written) {
 		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
 		return written;
 	}

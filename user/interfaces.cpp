@@ -17,7 +17,35 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? nullptr : &*found;
 }
 
+// Error: it is another agent's.
+Result<Presence> claim(const AttachOptions &options, const Interface &interface)
+{
+	auto presence = Presence::claim(interface);
+	if (presence && !options.persistent)
+		if (auto free = refuse_if_pinned(options.bpffs, interface); !free)
+			return tl::unexpected(free.error());
+	return presence;
+}
+
 } // namespace
+
+Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interface> &all)
+{
+	Claims claims;
+	for (const Interface &interface : all) {
+		const bool wanted = !options.any()     ? is_named(options, interface) :
+				    options.persistent ? true : // it may be pinned, up or not
+							 interface.up && !interface.stacked;
+		if (!wanted)
+			continue;
+		auto claimed = claim(options, interface);
+		if (claimed)
+			claims.emplace(interface.index, std::move(*claimed));
+		else if (!options.any())
+			return tl::unexpected(claimed.error());
+	}
+	return claims;
+}
 
 bool is_named(const AttachOptions &options, const Interface &interface)
 {
@@ -71,12 +99,10 @@ Result<void> Interfaces::add_to_program(const Interface &interface)
 
 Result<void> Interfaces::attach(const Interface &interface, const All &all)
 {
-	auto presence = Presence::claim(interface);
+	auto claimed = claims_.extract(interface.index);
+	auto presence = claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface);
 	if (!presence)
 		return tl::unexpected(presence.error());
-	if (!persistence_)
-		if (auto free = refuse_if_pinned(options_.bpffs, interface); !free)
-			return free;
 	if (auto added = add_to_program(interface); !added)
 		return added;
 	const std::string_view no_egress = why_no_egress(interface, all);
@@ -115,6 +141,7 @@ Result<void> Interfaces::attach_all(const All &all)
 		if (const auto known = program_.interface(interface.index))
 			last_scope_ = std::max(last_scope_, known->scope);
 	auto attached = attach_new(all);
+	claims_.clear();
 	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
 		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
 	if (!attached) {
@@ -166,18 +193,25 @@ std::vector<unsigned> Interfaces::deleted(const All &all) const
 	return gone;
 }
 
-void Interfaces::forget(unsigned ifindex)
+bool Interfaces::forget(unsigned ifindex)
 {
-	if (const auto found = watched_.find(ifindex); found != watched_.end()) {
-		found->second.forget();
-		watched_.erase(found);
-	}
-	program_.remove_interface(ifindex);
+	const auto found = watched_.find(ifindex);
+	if (found == watched_.end())
+		return true;
+	const bool removed = found->second.forget();
+	watched_.erase(found);
+	return removed;
 }
 
-void Interfaces::release()
+bool Interfaces::pins_are_gone() const
 {
-	if (persistence_)
+	return !watched_.empty() &&
+	       std::ranges::all_of(watched_, [](const auto &entry) { return entry.second.pins_are_gone(); });
+}
+
+void Interfaces::release(bool leaves)
+{
+	if (leaves)
 		for (const auto &[ifindex, watched] : watched_)
 			spdlog::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
 				     name(ifindex));
@@ -195,6 +229,7 @@ Needs Interfaces::needs() const
 	const bool filters = std::ranges::any_of(watched_, [](const auto &entry) { return entry.second.has_filter(); });
 	return {.attach_more = options_.any(),
 		.detach_by_netlink = !persistence_ && filters,
+		.detach_links = persistence_ != nullptr,
 		.pin_more = persistence_ && options_.any()};
 }
 

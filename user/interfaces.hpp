@@ -20,13 +20,15 @@
 
 namespace tcpwin {
 
+using Claims = std::map<unsigned, Presence>; // by interface index
+
 class Interfaces {
 public:
 	using All = std::vector<Interface>; // that exist
 
-	// All three outlive it; persistence may be null.
-	Interfaces(const AttachOptions &options, Program &program, const Persistence *persistence)
-		: options_(options), program_(program), persistence_(persistence)
+	// The first three outlive it; persistence may be null. claims: made before anything was touched.
+	Interfaces(const AttachOptions &options, Program &program, const Persistence *persistence, Claims claims)
+		: options_(options), program_(program), persistence_(persistence), claims_(std::move(claims))
 	{
 	}
 
@@ -36,10 +38,12 @@ public:
 	Result<void> follow(const All &all);
 	// Those that are watched and exist no more.
 	std::vector<unsigned> deleted(const All &all) const;
-	// The kernel has detached its programs; no packet of it is counted any more.
-	void forget(unsigned ifindex);
+	// No packet of it is counted any more. False: this process may not remove what is pinned of it.
+	bool forget(unsigned ifindex);
+	// Of all.
+	bool pins_are_gone() const;
 	// Detaches from all, or leaves them attached if they are persistent.
-	void release();
+	void release(bool leaves);
 
 	bool empty() const { return watched_.empty(); }
 	// Of all that were ever watched, as they were named last.
@@ -63,6 +67,7 @@ private:
 	const AttachOptions &options_;
 	Program &program_;
 	const Persistence *persistence_;
+	Claims claims_; // of what is not attached yet
 	std::map<unsigned, Watched> watched_;   // by interface index
 	std::map<unsigned, std::string> names_; // outlives the interfaces
 	std::set<unsigned> refused_;            // could not be attached; any
@@ -71,5 +76,8 @@ private:
 };
 
 bool is_named(const AttachOptions &options, const Interface &interface);
+// Of all that may be attached, before anything is touched that may be another agent's: its maps, its configuration, its
+// files. any: what cannot be claimed is a warning when it is to be attached.
+Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interface> &all);
 
 } // namespace tcpwin

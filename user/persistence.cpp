@@ -20,6 +20,12 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? nullptr : &*found;
 }
 
+bool is_left(const std::vector<PinnedInterface> &pinned, unsigned ifindex)
+{
+	return std::ranges::any_of(
+		pinned, [&](const PinnedInterface &one) { return one.ifindex() == ifindex && one.is_complete(); });
+}
+
 tl::unexpected<Error> shared_with(const Interface &other)
 {
 	return fail("cannot take over what was left attached",
@@ -86,8 +92,12 @@ bool Persistence::is_pinned(unsigned ifindex) const
 	       0;
 }
 
+// An agent may have come and gone since this one started; what it left is not to be written over.
 Result<PinnedInterface> Persistence::prepare(const Program &program, unsigned ifindex) const
 {
+	if (!is_pinned(ifindex) && is_left(directory_.list(), ifindex))
+		return fail("cannot pin", "an agent that is gone has left its programs attached",
+			    "start this one again, it goes on with them then");
 	auto made = directory_.make(ifindex);
 	if (!made)
 		return made;
@@ -124,10 +134,7 @@ Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interfa
 	const auto directory = PinDirectory::open(bpffs);
 	if (!directory)
 		return {};
-	const auto pinned = directory->list();
-	if (std::ranges::none_of(pinned, [&](const PinnedInterface &one) {
-		    return one.ifindex() == interface.index && one.is_complete();
-	    }))
+	if (!is_left(directory->list(), interface.index))
 		return {};
 	return fail("cannot attach to " + interface.name, "an agent that is gone has left its programs attached",
 		    fmt::format("'attach --persistent {0}' goes on with them, 'detach {0}' ends them", interface.name));
@@ -141,6 +148,18 @@ std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface
 		if (one.is_complete() && tables.insert(one.table_id()).second)
 			firsts.push_back(one);
 	return firsts;
+}
+
+std::vector<PinnedInterface> orphans(const PinDirectory &directory)
+{
+	std::vector<PinnedInterface> elsewhere = directory.list_elsewhere();
+	std::set<std::uint32_t> in_use;
+	for (const auto &some : {directory.list(), elsewhere})
+		for (const PinnedInterface &one : some)
+			if (one.is_attached() || !one.has_links())
+				in_use.insert(one.table_id());
+	std::erase_if(elsewhere, [&](const PinnedInterface &one) { return in_use.contains(one.table_id()); });
+	return elsewhere;
 }
 
 Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)

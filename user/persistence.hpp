@@ -72,6 +72,10 @@ std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface
 void settle(const tcpwin_batch &batch, RingReader &records, Output &output);
 void settle(const Leftovers &leftovers, Output &output);
 
+// Of other network namespaces, whose interfaces were all deleted: no agent of that namespace will ask for them, which is
+// most likely gone. Not those of which a clsact filter alone would know.
+std::vector<PinnedInterface> orphans(const PinDirectory &directory);
+
 // Its maps, for drain_leftovers and read_counters; closed with the object.
 class PinnedLeftovers {
 public:

@@ -16,6 +16,7 @@ constexpr unsigned nobody = 65534;
 struct Needs {
 	bool attach_more = false;       // to interfaces that come later
 	bool detach_by_netlink = false; // clsact filters, at the end
+	bool detach_links = false;      // that are pinned
 	bool pin_more = false;          // in directories of this user, who is kept
 };
 

@@ -30,11 +30,11 @@ tcpwin_sweep sweep_now()
 
 } // namespace
 
-Session::Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, RecordWriters writers,
-		 Program program, std::optional<Persistence> persistence)
+Session::Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, Claims claims,
+		 RecordWriters writers, Program program, std::optional<Persistence> persistence)
 	: options_(options), stop_(std::move(stop)), monitor_(std::move(monitor)), writers_(std::move(writers)),
 	  program_(std::move(program)), persistence_(std::move(persistence)),
-	  interfaces_(options, program_, persistence_ ? &*persistence_ : nullptr)
+	  interfaces_(options, program_, persistence_ ? &*persistence_ : nullptr, std::move(claims))
 {
 }
 
@@ -174,14 +174,18 @@ Result<void> Session::sweep_if_due()
 	return sweep(request);
 }
 
-// A flow that other interfaces saw as well begins anew.
+// A flow that other interfaces saw as well begins anew. Until its records are written and its pins removed, the interface
+// is known: the next agent and status want its name.
 Result<void> Session::forget(unsigned ifindex)
 {
-	interfaces_.forget(ifindex);
+	const bool removed = interfaces_.forget(ifindex);
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
 	request.ifindex = ifindex;
-	return sweep(request);
+	return sweep(request).map([&] {
+		if (removed)
+			program_.remove_interface(ifindex);
+	});
 }
 
 Result<void> Session::forget_deleted(const std::vector<Interface> &all)
@@ -257,12 +261,15 @@ Result<void> Session::watch()
 // Persistent: flows that are alive go on, and what could not be written waits for the next agent.
 Result<void> Session::finish()
 {
-	interfaces_.release();
-	if (persistence_ && failed_)
+	const bool leaves = persistence_ && !interfaces_.pins_are_gone();
+	if (persistence_ && !leaves)
+		spdlog::warn("what was pinned has been removed: the flows that are left are written now");
+	interfaces_.release(leaves);
+	if (leaves && failed_)
 		return {};
 	wait_for_packets_in_flight();
 	tcpwin_sweep request = sweep_now();
-	request.shutdown = !persistence_;
+	request.shutdown = !leaves;
 	return sweep(request);
 }
 

@@ -23,8 +23,8 @@ namespace tcpwin {
 class Session {
 public:
 	// options outlives it.
-	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, RecordWriters writers,
-		Program program, std::optional<Persistence> persistence);
+	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, Claims claims,
+		RecordWriters writers, Program program, std::optional<Persistence> persistence);
 	Session(const Session &) = delete;
 	Session &operator=(const Session &) = delete;
 

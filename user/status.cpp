@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <set>
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
@@ -34,6 +35,7 @@ struct Row {
 	std::string name;
 	std::vector<RunningProgram> programs; // none: the interface was deleted, or its agent killed while it attached
 	bool persistent = false;
+	std::string_view no_hooks; // why there are none
 	std::optional<pid_t> agent;
 	Table table;
 
@@ -82,25 +84,39 @@ Result<std::optional<Row>> running_row(const Interface &interface, bool persiste
 		   .name = interface.name,
 		   .programs = std::move(*programs),
 		   .persistent = persistent,
+		   .no_hooks = {},
 		   .agent = Presence::holder(interface.index),
 		   .table = read_table(maps->get())};
 }
 
-Result<Row> pinned_row(const PinnedInterface &pinned)
+// name: empty if there is no such interface here.
+Result<Row> pinned_row(const PinnedInterface &pinned, const std::string &name)
 {
 	auto maps = PinnedLeftovers::open(pinned);
 	if (!maps)
 		return tl::unexpected(maps.error());
-	Row row{.ifindex = pinned.ifindex(), .name = {}, .programs = {}, .persistent = true, .agent = {},
+	Row row{.ifindex = pinned.ifindex(), .name = name, .programs = {}, .persistent = true, .no_hooks = {}, .agent = {},
 		.table = read_table(maps->get())};
-	row.name = row.known() ? row.known()->name : "?";
+	row.no_hooks = !name.empty()	    ? "nothing is attached" :
+		       pinned.is_attached() ? "in another network namespace" :
+					      "deleted";
+	if (name.empty())
+		row.name = row.known() ? row.known()->name : "?";
 	return row;
 }
 
-std::vector<PinnedInterface> list_pinned(const std::string &bpffs)
+struct Pinned {
+	std::vector<PinnedInterface> here;
+	std::vector<PinnedInterface> orphans;
+};
+
+// No bpffs: nothing.
+Result<Pinned> list_pinned(const std::string &bpffs)
 {
 	auto directory = PinDirectory::open(bpffs);
-	return directory ? directory->list() : std::vector<PinnedInterface>{};
+	if (!directory && directory.error().exit == Exit::no_permission)
+		return tl::unexpected(directory.error());
+	return directory ? Pinned{directory->list(), orphans(*directory)} : Pinned{};
 }
 
 bool is_asked(const StatusOptions &options, const std::string &name)
@@ -113,25 +129,41 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	auto all = list_interfaces();
 	if (!all)
 		return tl::unexpected(all.error());
-	const std::vector<PinnedInterface> pinned = list_pinned(options.bpffs);
+	auto pinned = list_pinned(options.bpffs);
+	if (!pinned)
+		return tl::unexpected(pinned.error());
 	std::vector<Row> rows;
+	std::set<unsigned> running;
 	for (const Interface &interface : *all) {
-		const bool persistent = std::ranges::count(pinned, interface.index, &PinnedInterface::ifindex);
+		const bool persistent = std::ranges::count(pinned->here, interface.index, &PinnedInterface::ifindex);
 		auto row = running_row(interface, persistent);
 		if (!row)
 			return tl::unexpected(row.error());
-		if (*row && is_asked(options, interface.name))
+		if (!*row)
+			continue;
+		running.insert(interface.index);
+		if (is_asked(options, interface.name))
 			rows.push_back(std::move(**row));
 	}
-	for (const PinnedInterface &one : pinned) {
-		if (!one.is_complete() || std::ranges::count(*all, one.ifindex(), &Interface::index))
-			continue;
-		auto row = pinned_row(one);
+	const auto add_pinned = [&](const PinnedInterface &one, const std::string &name) -> Result<void> {
+		if (!one.is_complete() || running.contains(one.ifindex()))
+			return {};
+		auto row = pinned_row(one, name);
 		if (!row)
 			return tl::unexpected(row.error());
 		if (is_asked(options, row->name))
 			rows.push_back(std::move(*row));
+		return {};
+	};
+	for (const PinnedInterface &one : pinned->here) {
+		const auto found = std::ranges::find(*all, one.ifindex(), &Interface::index);
+		if (auto added = add_pinned(one, found == all->end() ? "" : found->name); !added)
+			return tl::unexpected(added.error());
 	}
+	running.clear();
+	for (const PinnedInterface &one : pinned->orphans)
+		if (auto added = add_pinned(one, ""); !added)
+			return tl::unexpected(added.error());
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(*all, [&](const Interface &one) { return one.name == name; }) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
@@ -151,7 +183,7 @@ std::string describe_hooks(const Row &row)
 	std::vector<std::string> hooks;
 	for (const RunningProgram &program : row.programs)
 		hooks.push_back(program.hook);
-	return hooks.empty() ? "deleted" : fmt::format("{}", fmt::join(hooks, ", "));
+	return hooks.empty() ? std::string(row.no_hooks) : fmt::format("{}", fmt::join(hooks, ", "));
 }
 
 std::string describe_agent(const Row &row)

@@ -125,7 +125,7 @@ void allow_attaching(Filter &filter)
 
 void allow_pinning(Filter &filter)
 {
-	filter.allow_bpf({BPF_OBJ_PIN, BPF_OBJ_GET, BPF_LINK_UPDATE, BPF_LINK_DETACH});
+	filter.allow_bpf({BPF_OBJ_PIN, BPF_OBJ_GET, BPF_LINK_UPDATE});
 	filter.allow({SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(unlink), SCMP_SYS(unlinkat)});
 	filter.allow({SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2)});
 	filter.allow({SCMP_SYS(openat), SCMP_SYS(fcntl), SCMP_SYS(getdents64)});
@@ -143,6 +143,8 @@ Result<void> drop_system_calls(const Needs &needs)
 		allow_attaching(filter);
 	if (needs.detach_by_netlink)
 		allow_netlink(filter);
+	if (needs.detach_links)
+		filter.allow_bpf({BPF_LINK_DETACH});
 	if (needs.pin_more)
 		allow_pinning(filter);
 	return filter.load();

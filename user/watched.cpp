@@ -2,6 +2,7 @@
 #include "watched.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 namespace tcpwin {
 namespace {
@@ -74,6 +75,7 @@ Result<Watched> Watched::attach(const HookSource &source, const Interface &inter
 		if (!pins)
 			return tl::unexpected(pins.error());
 		watched.pins_ = std::move(*pins);
+		watched.directory_ = watched.pins_->keep();
 	}
 	if (auto attached = watched.attach_hooks(source, interface, why_no_egress.empty()); !attached) {
 		if (!source.persistence || !source.persistence->is_pinned(interface.index))
@@ -130,14 +132,22 @@ void Watched::undo()
 	for (auto *hook : {&ingress_, &egress_})
 		if (*hook)
 			(*hook)->persist(false);
-	forget();
-}
-
-// Without the privileges for it any more, it is left to the next agent.
-void Watched::forget()
-{
 	if (pins_)
 		static_cast<void>(pins_->remove());
+}
+
+bool Watched::forget()
+{
+	for (auto *hook : {&ingress_, &egress_})
+		if (*hook)
+			(*hook)->detach();
+	return !pins_ || pins_->remove();
+}
+
+bool Watched::pins_are_gone() const
+{
+	struct stat status {};
+	return fstat(directory_.get(), &status) == 0 && status.st_nlink == 0;
 }
 
 bool Watched::has_filter() const

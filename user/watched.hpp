@@ -35,8 +35,11 @@ public:
 	Result<void> set_egress(const HookSource &source, const Interface &interface, bool wanted);
 	// Detaches in spite of persistence.
 	void undo();
-	// An interface that was deleted.
-	void forget();
+	// An interface that was deleted, or has gone to another network namespace: there the kernel detaches nothing. False:
+	// pins are left, which this process may not remove any more.
+	bool forget();
+	// Somebody has removed them: then there will be no next agent that could go on.
+	bool pins_are_gone() const;
 
 	bool has_egress() const { return egress_.has_value(); }
 	bool has_filter() const;
@@ -52,6 +55,7 @@ private:
 	std::optional<Hook> ingress_;
 	std::optional<Hook> egress_;
 	std::optional<PinnedInterface> pins_; // persistent
+	UniqueFd directory_;                  // of the pins: a bpffs in use is not unmounted by mistake
 };
 
 } // namespace tcpwin

@@ -9,8 +9,8 @@ import tempfile
 import pytest
 
 from agent import BINARY, Agent
+from leftovers import Persistent
 from network import Wire, run
-from persistent import Persistent
 
 SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
 
@@ -109,5 +109,16 @@ def bpffs(tmp_path):
 
 
 @pytest.fixture
-def persistent(start_agent, bpffs, tmp_path):
+def persistent(bpffs, start_agent, tmp_path):
+    """Agents with --persistent. They are gone before their bpffs is."""
     return Persistent(start_agent, bpffs, tmp_path / "flows.json")
+
+
+@pytest.fixture
+def ends(wire):
+    """Two veth pairs between the namespaces: names of the watched ends."""
+    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
+        "netns", wire.right.name)
+    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
+        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    return wire.RIGHT, "watched1"

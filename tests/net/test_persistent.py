@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """attach --persistent: programs, links and maps that outlive the agent, and what the next one makes of them."""
 import contextlib
-import json
 import os
 import re
 import signal
@@ -12,8 +11,8 @@ import pytest
 
 from agent import BINARY, run_agent
 from frames import from_client, from_server, send
+from leftovers import LONG, attached_programs
 from network import run, wait_until
-from persistent import LONG
 from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
@@ -28,15 +27,6 @@ def topology():
     made = Topology()
     yield made
     made.delete()
-
-
-def attached_programs(namespace, device):
-    """Names of all programs on the device: XDP, TCX and clsact."""
-    filters = [json.loads(run("tc", "-n", namespace.name, "-j", "filter", "show", "dev", device, way, check=False).stdout
-                          or "[]") for way in ("ingress", "egress")]
-    clsact = [entry["options"]["prog"]["id"] for way in filters for entry in way if "prog" in entry.get("options", {})]
-    return sorted(json.loads(run("bpftool", "--json", "prog", "show", "id", str(number)).stdout)["name"]
-                  for number in [*namespace.xdp_programs(device), *namespace.tcx_programs(device), *clsact])
 
 
 @contextlib.contextmanager
@@ -276,16 +266,6 @@ def test_table_keeps_its_size(wire, persistent):
 
 
 # ---- several interfaces ----
-
-@pytest.fixture
-def ends(wire):
-    """Two veth pairs between the namespaces: names of the watched ends."""
-    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
-        "netns", wire.right.name)
-    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
-        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
-    return wire.RIGHT, "watched1"
-
 
 def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
     persistent.attach(wire.right, *ends).kill()

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -55,10 +56,18 @@ std::string xdp_program(unsigned ifindex)
 
 tl::unexpected<Error> has_xdp_program(const Interface &interface)
 {
-	return fail("cannot attach to " + interface.name,
-		    "it already has the XDP program " + xdp_program(interface.index),
-		    fmt::format("--mode tc watches beside it, or detach it: ip link set dev {} xdp off",
-				interface.name));
+	const std::string program = xdp_program(interface.index);
+	// The names are for CAP_SYS_ADMIN only.
+	const bool ours = program.starts_with(fmt::format("'{}", our_prefix)), nameless = !program.starts_with('\'');
+	std::vector<std::string> advice;
+	if (!ours)
+		advice.push_back(fmt::format("--mode tc watches beside it, or detach it: ip link set dev {} xdp off",
+					     interface.name));
+	if (ours || nameless)
+		advice.emplace_back("if a persistent agent has left it: 'tcpwin-agent detach' of its user, with its --bpffs, in "
+				    "the network namespace it was started in");
+	return fail("cannot attach to " + interface.name, "it already has the XDP program " + program,
+		    fmt::format("{}", fmt::join(advice, "; ")));
 }
 
 std::string_view mode_of(Attachment attachment)
@@ -196,6 +205,12 @@ void Hook::persist(bool stays)
 	attached_->stays = stays;
 }
 
+void Hook::detach()
+{
+	if (attached_->link)
+		bpf_link_detach(attached_->link.get()); // fails for an interface that was deleted
+}
+
 int Hook::link_fd() const
 {
 	return attached_->link.get();
@@ -213,7 +228,8 @@ bool remove_stale_filter(unsigned ifindex, Direction direction)
 {
 	bpf_tc_hook hook = make_hook(ifindex, attach_point(direction));
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_query(&hook, &query) != 0 || !program_name(query.prog_id).starts_with(our_prefix))
+	if (bpf_tc_query(&hook, &query) != 0 ||
+	    !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix))
 		return false;
 	Filter::detach(ifindex, direction);
 	return true;

@@ -45,6 +45,8 @@ public:
 
 	// Whether what it is attached to stays so when the object goes; a link has to be pinned for that.
 	void persist(bool stays);
+	// A link: now, pinned or not.
+	void detach();
 
 	Hook(Hook &&) noexcept;
 	Hook &operator=(Hook &&) noexcept;

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ namespace fs = std::filesystem;
 
 constexpr int netns_cookie = 71; // SO_NETNS_COOKIE, Linux 5.14: younger than Debian 12's C library
 constexpr int most_tries = 100;
+constexpr std::string_view link_prefix = "link_";
 
 Result<std::uint64_t> network_namespace()
 {
@@ -69,6 +71,14 @@ tl::unexpected<Error> cannot_pin(const fs::path &path, int error)
 		    denied ? Exit::no_permission : Exit::failure);
 }
 
+// 0: its interface was deleted. Of TCX, which these headers do not know, the index lies where XDP links have theirs.
+__u32 interface_of(int link_fd)
+{
+	bpf_link_info info{};
+	__u32 size = sizeof(info);
+	return bpf_obj_get_info_by_fd(link_fd, &info, &size) == 0 ? info.xdp.ifindex : 0;
+}
+
 bpf_map_info map_info(int fd)
 {
 	bpf_map_info info{};
@@ -90,8 +100,10 @@ std::uint32_t max_entries(int fd)
 
 bool PinnedInterface::is_complete() const
 {
-	return std::ranges::all_of(pinned_maps,
-				   [&](std::string_view name) { return fs::exists(directory_ / name); });
+	return std::ranges::all_of(pinned_maps, [&](std::string_view name) {
+		std::error_code ignored; // not ours to read: not there
+		return fs::exists(directory_ / name, ignored);
+	});
 }
 
 UniqueFd PinnedInterface::open(std::string_view name) const
@@ -99,13 +111,23 @@ UniqueFd PinnedInterface::open(std::string_view name) const
 	return name.empty() ? UniqueFd() : UniqueFd(std::max(-1, bpf_obj_get((directory_ / name).c_str())));
 }
 
-// A rename, so that there is no time without.
+UniqueFd PinnedInterface::keep() const
+{
+	return UniqueFd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// At once, so that no one who is killed leaves a link without its name; a rename, so that there is no time without.
 Result<void> PinnedInterface::pin(std::string_view name, int fd) const
 {
 	const fs::path path = directory_ / name, beside = directory_ / "next";
+	int failed = bpf_obj_pin(fd, path.c_str());
+	if (!failed)
+		return {};
 	std::error_code error;
 	fs::remove(beside, error);
-	if (int failed = bpf_obj_pin(fd, beside.c_str()))
+	if (failed == -EEXIST)
+		failed = bpf_obj_pin(fd, beside.c_str());
+	if (failed)
 		return fail(fmt::format("cannot pin {}", path.string()), describe_errno(failed));
 	fs::rename(beside, path, error);
 	if (error)
@@ -149,13 +171,46 @@ Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 	auto network = network_namespace();
 	if (!network)
 		return tl::unexpected(network.error());
-	return PinDirectory(fs::path(bpffs) / "tcpwin-agent", *network);
+	const fs::path root = fs::path(bpffs) / "tcpwin-agent";
+	std::error_code error;
+	fs::directory_iterator(root, error);
+	if (error && error != std::errc::no_such_file_or_directory)
+		return fail("cannot read " + root.string(), error.message(), "run as root, or choose a bpffs of yours with --bpffs",
+			    Exit::no_permission);
+	return PinDirectory(root, *network);
+}
+
+bool PinnedInterface::has_links() const
+{
+	return std::ranges::any_of(entries(directory_), [](const fs::path &path) {
+		return path.filename().string().starts_with(link_prefix);
+	});
+}
+
+bool PinnedInterface::is_attached() const
+{
+	return std::ranges::any_of(entries(directory_), [&](const fs::path &path) {
+		const std::string name = path.filename();
+		if (!name.starts_with(link_prefix))
+			return false;
+		const UniqueFd link = open(name);
+		return link && interface_of(link.get()) != 0;
+	});
 }
 
 std::vector<PinnedInterface> PinDirectory::list() const
 {
+	return list_if([&](std::uint64_t network) { return network == network_; });
+}
+
+std::vector<PinnedInterface> PinDirectory::list_elsewhere() const
+{
+	return list_if([&](std::uint64_t network) { return network != network_; });
+}
+
+std::vector<PinnedInterface> PinDirectory::list_if(const std::function<bool(std::uint64_t)> &is_asked) const
+{
 	std::vector<PinnedInterface> all;
-	const std::string prefix = fmt::format("{}-", network_);
 	for (const fs::path &layout : entries(root_)) {
 		const std::string name = layout.filename();
 		const auto version = parse<unsigned>(std::string_view(name).substr(std::min<std::size_t>(1, name.size())));
@@ -163,9 +218,10 @@ std::vector<PinnedInterface> PinDirectory::list() const
 			continue;
 		for (const fs::path &path : entries(layout)) {
 			const std::string directory = path.filename();
-			if (!directory.starts_with(prefix))
-				continue;
-			if (auto ifindex = parse<unsigned>(std::string_view(directory).substr(prefix.size())))
+			const std::size_t dash = std::min(directory.find('-'), directory.size() - 1);
+			const auto network = parse<std::uint64_t>(std::string_view(directory).substr(0, dash));
+			const auto ifindex = parse<unsigned>(std::string_view(directory).substr(dash + 1));
+			if (network && ifindex && is_asked(*network))
 				all.emplace_back(path, *version, *ifindex);
 		}
 	}

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,9 +42,14 @@ public:
 	bool is_complete() const;
 	// Empty if there is nothing of that name.
 	UniqueFd open(std::string_view name) const;
+	// The directory, open: as long as it is, its bpffs cannot be unmounted. Empty if that fails.
+	UniqueFd keep() const;
 	// In the place of what has the name.
 	Result<void> pin(std::string_view name, int fd) const;
 	void unpin(std::string_view name) const;
+	// Whether a link is pinned, and whether one of them has its interface still, in whatever network namespace.
+	bool has_links() const;
+	bool is_attached() const;
 	// Kernel id of the flow table, which the directories of one agent share; 0: none.
 	std::uint32_t table_id() const;
 	// With all that is in it.
@@ -63,11 +69,15 @@ public:
 
 	// Of every layout, in order of layout and interface.
 	std::vector<PinnedInterface> list() const;
+	// Those of other network namespaces, which may be gone.
+	std::vector<PinnedInterface> list_elsewhere() const;
 	// In our layout; made if it does not exist.
 	Result<PinnedInterface> make(unsigned ifindex) const;
 
 private:
 	PinDirectory(std::filesystem::path root, std::uint64_t network) : root_(std::move(root)), network_(network) {}
+
+	std::vector<PinnedInterface> list_if(const std::function<bool(std::uint64_t)> &is_asked) const;
 
 	std::filesystem::path root_;
 	std::uint64_t network_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -30,6 +31,26 @@ off_t end_of_last_line(const std::string &path, off_t size)
 	return 0;
 }
 
+// A FIFO waits here for its reader. Nothing is attached yet, so a signal may end the process meanwhile, though
+// StopSignal has blocked them.
+int open_for_writing(const std::string &path, bool append)
+{
+	struct stat status {};
+	const bool waits = stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+	sigset_t stopping, before;
+	sigemptyset(&stopping);
+	sigaddset(&stopping, SIGINT);
+	sigaddset(&stopping, SIGTERM);
+	if (waits)
+		pthread_sigmask(SIG_UNBLOCK, &stopping, &before);
+	const int fd = ::open(path.c_str(), O_WRONLY | (append ? O_APPEND : O_TRUNC) | O_CREAT | O_CLOEXEC, 0644);
+	const int error = errno;
+	if (waits)
+		pthread_sigmask(SIG_SETMASK, &before, nullptr);
+	errno = error;
+	return fd;
+}
+
 } // namespace
 
 Result<Output> Output::open(const std::string &path, bool append)
@@ -37,7 +58,7 @@ Result<Output> Output::open(const std::string &path, bool append)
 	const bool standard = path == "-";
 	const std::string name = standard ? "standard output" : path;
 	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) :
-			       ::open(path.c_str(), O_WRONLY | (append ? O_APPEND : O_TRUNC) | O_CREAT | O_CLOEXEC, 0644));
+			       open_for_writing(path, append));
 	struct stat status {};
 	if (fd && (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return fail("cannot write to " + name, "it is closed", "choose a file with --output");

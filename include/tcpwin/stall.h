@@ -192,16 +192,19 @@ TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *x)
 	own->next_ns = x->now;
 }
 
-/* Bytes in flight, and whether they fill the peer's window. Both as this point of the network sees it. */
-TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *own, const struct tcpwin_progress *peer,
-				      __u32 *in_flight_max, __u32 *window_full, __u32 end)
+/*
+ * Bytes in flight, and whether they fill the peer's window. Both as this point of the network sees it. end: sequence
+ * number after the last byte of the segment; a FIN is no byte.
+ */
+TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 *in_flight_max, __u32 *window_full,
+				      __u32 end)
 {
-	__s32 in_flight = (__s32)(own->next - peer->ack), to_end = (__s32)(end - peer->ack);
+	__s32 in_flight = (__s32)(end - peer->ack);
 	__s32 window = peer->window << (peer->known & TCPWIN_SYN_WINDOW ? 0 : peer->shift);
 
 	if (in_flight > (__s32)*in_flight_max)
 		*in_flight_max = in_flight;
-	if (window && to_end >= window)
+	if (window && in_flight >= window)
 		++*window_full;
 }
 
@@ -284,6 +287,12 @@ TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *x)
 	x->own->known &= ~(TCPWIN_PROBED | TCPWIN_OWES_ACK);
 }
 
+/* After a SYN-ACK, whose window is in bytes. */
+TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, const struct tcpwin_packet *packet, int pure)
+{
+	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
+}
+
 /* What a segment with ACK, neither SYN nor RST, says of the sender's receiver. */
 TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *x, int next_one)
 {
@@ -292,11 +301,12 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *x, int next_o
 	int pure = next_one && !packet->payload && !(packet->tcp_flags & TCPWIN_FLAG_FIN);
 	__u32 duplicates = 0;
 
-	if ((own->known & (TCPWIN_KNOWN_ACK | TCPWIN_SYN_WINDOW)) == TCPWIN_KNOWN_ACK &&
-	    !tcpwin_is_far(packet->ack, own->ack)) {
+	if ((own->known & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
 		if (tcpwin_is_before(packet->ack, own->ack))
 			return; /* old */
-		if (packet->window != own->window)
+		if (own->known & TCPWIN_SYN_WINDOW)
+			x->own_facts->window_updates += tcpwin_is_first_update(own, packet, pure);
+		else if (packet->window != own->window)
 			tcpwin_compare_window(own, x->own_facts, packet, pure);
 		else if (pure && packet->ack == own->ack)
 			duplicates = own->duplicate_acks + 1;
@@ -328,7 +338,8 @@ TCPWIN_INLINE void tcpwin_finish_segment(const struct tcpwin_segment *x, enum tc
 	const struct tcpwin_packet *packet = x->packet;
 
 	if (shape == TCPWIN_SHAPE_PLAIN && packet->payload && (x->peer->known & TCPWIN_KNOWN_ACK))
-		tcpwin_note_flight(x->own, x->peer, &x->own->in_flight_max, &x->peer_facts->window_full, x->end);
+		tcpwin_note_flight(x->peer, &x->own->in_flight_max, &x->peer_facts->window_full,
+				   packet->sequence + packet->payload);
 	if (shape == TCPWIN_SHAPE_PROBE)
 		x->peer->known |= TCPWIN_PROBED;
 	if ((x->own->known & TCPWIN_STALLED) && (packet->sequence != x->end || shape != TCPWIN_SHAPE_PLAIN))
@@ -480,7 +491,7 @@ TCPWIN_INLINE void tcpwin_analyze_usual(struct tcpwin_flow *flow, const struct t
 	own->next += packet->payload;
 	own->next_ns = now;
 	if (peer->known)
-		tcpwin_note_flight(own, peer, &own->in_flight_max, &flow->analysis[~from & 1].window_full, own->next);
+		tcpwin_note_flight(peer, &own->in_flight_max, &flow->analysis[~from & 1].window_full, own->next);
 }
 
 TCPWIN_INLINE void tcpwin_analyze(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 sender, __u64 now)

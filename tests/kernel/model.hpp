@@ -68,7 +68,7 @@ public:
 	{
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
-			due = std::min(due, expires_at(entry) + (entry.ended ? tcpwin_linger(&entry.flow, linger_ns) : 0));
+			due = std::min<uint64_t>(due, expires_at(entry) + (entry.ended ? tcpwin_linger(&entry.flow, linger_ns) : 0));
 		return due;
 	}
 

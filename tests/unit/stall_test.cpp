@@ -350,6 +350,16 @@ TEST(Window, AnUpdateHasNoPayloadANewWindowAndNoNewAck)
 	EXPECT_EQ(c.ack(reader, 10, 2, 98).of(reader).window.updates, 3u) << "a keep-alive";
 }
 
+TEST(Window, AnUpdateMayFollowASynAck)
+{
+	Connection c;
+	c.syn(reader, 0, scale_7).syn_ack(writer, 0, 1, scale_2, 400).ack(writer, 1, 1, 100);
+	EXPECT_EQ(c.of(writer).window.updates, 0u) << "the same in bytes";
+	Connection shielded;
+	shielded.syn(reader, 0, scale_7).syn_ack(writer, 0, 1, scale_2, 0).ack(writer, 1, 1, 100);
+	EXPECT_EQ(shielded.of(writer).window.updates, 1u);
+}
+
 // -------------------------------------------------------------------- scale
 
 TEST(Window, ScalesIfBothSynsHaveTheOption)
@@ -480,6 +490,15 @@ TEST(Tcp, BytesInFlightAreWhatIsNotAcknowledged)
 	c.data(writer, 1, 300).data(writer, 301, 300).ack(reader, 1, 301, 1000).data(writer, 601, 100);
 	EXPECT_THAT(c.of(writer).tcp.bytes_in_flight_max, Optional(600u));
 	EXPECT_THAT(c.of(reader).tcp.bytes_in_flight_max, Optional(0u)) << "it sent none";
+}
+
+TEST(Tcp, AFinIsNoByteInFlight)
+{
+	Connection c = open_connection();
+	c.send(writer, {.flags = FIN | ACK, .payload = 300});
+	EXPECT_THAT(c.of(writer).tcp.bytes_in_flight_max, Optional(300u));
+	c.at(1s).send(writer, {.flags = FIN | ACK, .payload = 300});
+	EXPECT_THAT(c.of(writer).tcp.bytes_in_flight_max, Optional(300u));
 }
 
 TEST(Tcp, BytesInFlightAreNotKnownFromOneSide)

@@ -7,6 +7,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 KERNELS ?= 6.1
+JSON ?= $(BUILD)/bench.json
 
 # Debian 12. Each list holds what its targets need beyond the ones before it.
 BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
@@ -14,7 +15,9 @@ BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-
 	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
 DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
 KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin python3
-TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema python3-fastjsonschema tshark wireshark-common ethtool strace
+TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema \
+	python3-fastjsonschema tshark wireshark-common ethtool strace
+BENCH_PACKAGES = iproute2 iperf3
 
 # Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.
 GTEST_FOUND = $(if $(wildcard /usr/include/gtest/gtest.h /usr/local/include/gtest/gtest.h),ON,OFF)
@@ -89,13 +92,14 @@ test: ## Run every test (root; without root those that need it are skipped)
 	grep -E '^SKIPPED |: SKIPPED: ' $(BUILD)/Testing/Temporary/LastTest.log; \
 	exit $$code
 
-bench: ## Measure replay against libpcap alone and against other tools, which it installs (JSON=FILE: results as JSON)
-	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+bench: ## Measure replay beside other tools, which it installs, and what watching costs (root; JSON=build/bench.json)
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES))
 	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON -DTCPWIN_BENCH=ON
-	cmake --build $(BUILD) -j$(JOBS) --target tcpwin-agent pcap_loop make_input
+	cmake --build $(BUILD) -j$(JOBS) --target tcpwin-agent pcap_loop make_input bench_programs live_frames_sender
 	/usr/bin/python3 -B tests/bench/bench.py --agent $(BUILD)/tcpwin-agent \
-		--baseline $(BUILD)/tests/bench/pcap_loop --generator $(BUILD)/tests/bench/make_input \
-		$(if $(JSON),--json $(JSON))
+		--baseline $(BUILD)/tests/bench/pcap_loop --generator $(BUILD)/tests/bench/make_input --json $(JSON)
+	/usr/bin/python3 -B tests/bench/live.py --agent $(BUILD)/tcpwin-agent --programs $(BUILD)/tests/bench \
+		--sender $(BUILD)/tests/live_frames_sender --add-to $(JSON)
 
 test-kernels: ## Load and attach on Debian's own kernels, in emulated machines (KERNELS="6.1 6.12")
 	$(call need,$(BUILD_PACKAGES) $(KERNEL_PACKAGES))

@@ -147,7 +147,6 @@ class Bench:
                 time.sleep(IDLE_SECONDS)
                 cpu.append(100 * (agent.cpu_seconds() - before) / IDLE_SECONDS)
                 agent.stop()
-                # of an agent that swept and wrote them all
             with Pair() as pair:
                 agent = Agent(self.options.agent, pair, "--max-flows", IDLE_FLOWS + 1000, "--output", "/dev/null")
                 self.send(pair, IDLE_FLOWS)
@@ -258,17 +257,29 @@ def parse_options():
     parser.add_argument("--rounds", type=int, default=21, help="(%(default)s)")
     parser.add_argument("--transfers", type=int, default=5, help="rounds of iperf3 (%(default)s)")
     parser.add_argument("--only", nargs="*", help="packet_cost throughput stall records idle_agent latency transfers")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--add-to", metavar="FILE", help="the JSON that bench.py wrote: add the figures to it")
     options = parser.parse_args()
     for name in "agent", "programs", "sender":
         setattr(options, name, os.path.abspath(getattr(options, name)))
     return options
 
 
+def add_to(path, result):
+    whole = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            whole = json.load(file)
+    whole["live"] = result
+    with open(path, "w") as file:
+        json.dump(whole, file, indent=1)
+        file.write("\n")
+
+
 def main():
     options = parse_options()
     if os.geteuid() != 0:
-        sys.exit("bench: what watching costs is measured by root only")
+        print("SKIPPED: what watching costs can be measured by root only", file=sys.stderr)
+        return
     bench = Bench(options)
     with tempfile.TemporaryDirectory(prefix="tcpwin-bench-") as directory:
         parts = {"packet_cost": bench.packet_cost, "throughput": bench.throughput, "stall": bench.stall,
@@ -279,10 +290,8 @@ def main():
                 part()
     result = {"machine": report.machine(core=None), "rows": bench.rows}
     print(text(result))
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+    if options.add_to:
+        add_to(options.add_to, result)
 
 
 if __name__ == "__main__":

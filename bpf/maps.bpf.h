@@ -63,6 +63,14 @@ struct {
 	__type(value, __u64);
 } untracked SEC(".maps");
 
+/* A new flow on its way into the table, too large for the stack as well. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcpwin_flow);
+} fresh_flow SEC(".maps");
+
 /* By interface index. Written by the agent before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -74,6 +82,7 @@ struct {
 /* Set before loading; the verifier removes the code of what is off. */
 const volatile bool report_packets = false; /* packet mode */
 const volatile bool per_interface = false;  /* each interface has flows of its own */
+const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 
 /*
  * Written by the agent at any time; it sweeps then, for due_ns no longer holds. In .data, away from the words below,

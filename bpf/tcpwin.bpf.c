@@ -36,11 +36,17 @@ struct arrival {
 	__u32 ifindex;
 };
 
+/* In place of a flow that has ended. */
 static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
 {
 	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 
-	tcpwin_begin_flow(flow, id, arrival->ifindex, &arrival->packet, arrival->sender);
+	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
+}
+
+static __always_inline void count_packet(struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	tcpwin_count_any_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 }
 
 /* Before the flow is released: a sweep that ends it at once must find it counted. */
@@ -125,13 +131,16 @@ static __always_inline void note_untracked_flow(__u32 fold)
  */
 static __always_inline enum verdict create(struct arrival *arrival)
 {
-	struct tcpwin_flow fresh;
+	__u32 only = 0;
+	struct tcpwin_flow *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
 
-	fresh.word = busy_word(arrival->fold);
-	tcpwin_begin_flow(&fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
-	tcpwin_update_flow(&fresh, &config, &arrival->packet, arrival->sender, arrival->now);
+	if (!fresh)
+		return UNTRACKED_CONTENDED;
+	fresh->word = busy_word(arrival->fold);
+	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
+	count_packet(fresh, arrival);
 
-	long error = bpf_map_update_elem(&flows, &arrival->key, &fresh, BPF_NOEXIST);
+	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
 	if (error == -EEXIST || error == -EBUSY)
 		return LOOK_UP_AGAIN;
 	if (error) {
@@ -201,7 +210,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		}
 	}
 	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
-	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	count_packet(flow, arrival);
 	arrival->flow_id = flow->id;
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
@@ -239,6 +248,9 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
  */
 static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
 {
+	/* Read now, it comes from memory together with what else is read before the flow is owned, and not after. */
+	if (analyze_stalls)
+		(void)*(const volatile __u8 *)&flow->progress[1].known;
 	__u64 word = read_word_first(flow);
 
 	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
@@ -246,7 +258,7 @@ static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arriv
 	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
 		return false;
 	__u8 timeout = flow->direction[arrival->sender & 1].timeout;
-	tcpwin_update_flow(flow, &config, &arrival->packet, arrival->sender, arrival->now);
+	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
 	if (flow->direction[arrival->sender & 1].timeout != timeout) /* the other direction's never changes alone */
 		note_due(flow);
@@ -481,7 +493,7 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	}
 	__u32 mark = word & MARK_MASK;
 	if (mark == MARK_ENDED)
-		due += sweep->linger_ns;
+		due += tcpwin_linger(flow, sweep->linger_ns);
 	bool removable = mark == MARK_DYING || /* a delete that failed before */
 			 (mark == MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
 	if (!removable || !remove(key, flow, word, sweep)) {

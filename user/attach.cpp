@@ -61,6 +61,7 @@ Result<void> attach(const AttachOptions &options)
 				      .config = options.config,
 				      .report_packets = !options.packets.empty(),
 				      .per_interface = options.per_interface,
+				      .analyze_stalls = options.analyze_stalls,
 				      .adopted = *persistence ? (*persistence)->adopted() : nullptr});
 	if (!program)
 		return tl::unexpected(program.error());

@@ -35,6 +35,20 @@ constexpr std::string_view name_of(tcpwin_end_reason reason)
 	return "?";
 }
 
+constexpr std::string_view name_of(tcpwin_stall_end end)
+{
+	switch (end) {
+#define X(name, text)                 \
+	case TCPWIN_STALL_END_##name: \
+		return text;
+		TCPWIN_STALL_ENDS(X)
+#undef X
+	case TCPWIN_STALL_END_NONE:
+		break;
+	}
+	return "?";
+}
+
 struct BitName {
 	std::uint8_t bit;
 	std::string_view name;

@@ -226,13 +226,15 @@ void add_common(CLI::App &app, CommonOptions &options)
 		->check(not_empty)
 		->type_name("FILE");
 	add_state_machine(app, options.config);
+	app.add_flag_callback("--no-analysis", [&] { options.analyze_stalls = false; },
+			      "Without stall analysis: a packet costs less, and stall, window and tcp of a record are null");
 	add_verbosity(app, options.verbosity);
 }
 
 void add_max_flows(CLI::App &app, std::uint32_t &max_flows)
 {
 	app.add_option("--max-flows", max_flows,
-		       "Size of the kernel's flow table (about 240 bytes of kernel memory each)")
+		       "Size of the kernel's flow table (about 460 bytes of kernel memory each)")
 		->check(CLI::Range(1U, 100'000'000U))
 		->capture_default_str();
 }

@@ -32,6 +32,7 @@ struct CommonOptions {
 	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	bool analyze_stalls = true;
 	Verbosity verbosity = Verbosity::normal;
 };
 

@@ -46,6 +46,7 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 		.last = wall_time(direction.last_ns, offset),
 		.timeout = timeout_of(direction.timeout, config),
 		.direction = direction,
+		.analysis = make_analysis(record, endpoint),
 	};
 }
 
@@ -88,6 +89,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 
 	FlowRecord flow{
 		.id = record.flow.id,
+		.continues = record.flow.continues,
 		.key = record.key,
 		.interface = interface,
 		.hooks = record.flow.hooks,

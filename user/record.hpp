@@ -6,11 +6,14 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <netinet/in.h>
 #include <tcpwin/types.h>
+
+#include "analysis.hpp"
 
 namespace tcpwin {
 
@@ -25,12 +28,14 @@ struct Side {
 	WallTime last;
 	std::chrono::nanoseconds timeout; // in force at the end
 	tcpwin_direction direction;
+	std::optional<Analysis> analysis;
 
 	bool seen() const { return direction.packets != 0; }
 };
 
 struct FlowRecord {
 	std::uint64_t id;
+	std::uint64_t continues; // number of the flow of the same connection that ended shortly before, or 0
 	tcpwin_key key;
 	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
 	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture

@@ -146,6 +146,7 @@ Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowOb
 {
 	const EngineOptions engine_options{.config = options.config,
 					   .report_packets = !options.packets.empty(),
+					   .analyze_stalls = options.analyze_stalls,
 					   .max_flows = options.max_flows};
 	if (options.engine == EngineKind::kernel)
 		return make_kernel_engine(engine_options, observer);

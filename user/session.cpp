@@ -18,14 +18,13 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-constexpr nanoseconds linger = 2s;       // an ended entry stays so long, a flow that comes back reuses it
 constexpr nanoseconds full_warning = 1s; // at most so often
 
 tcpwin_sweep sweep_now()
 {
 	tcpwin_sweep request{};
 	request.now_ns = TCPWIN_CLOCK_NOW;
-	request.linger_ns = static_cast<__u64>(linger.count());
+	request.linger_ns = TCPWIN_CONTINUES_NS;
 	return request;
 }
 

@@ -9,7 +9,7 @@
 #ifndef TCPWIN_FLOW_H
 #define TCPWIN_FLOW_H
 
-#include "parse.h"
+#include "stall.h"
 
 TCPWIN_INLINE __u64 tcpwin_be64(const __u8 *at)
 {
@@ -77,16 +77,27 @@ TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
 	       port == 8088 || port == 8089 || (packet->tcp_flags & syn_ack) == syn_ack;
 }
 
+/* All but progress and analysis. */
+TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u64 continues, __u32 ifindex,
+					 const struct tcpwin_packet *packet, __u32 sender)
+{
+	flow->id = id;
+	flow->continues = continues;
+	flow->ifindex = ifindex;
+	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
+	flow->hooks = 0;
+	flow->analyzed = 1;
+	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
+	__builtin_memset(flow->zero_too, 0, sizeof(flow->zero_too));
+	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
+}
+
 /* A new flow without a packet; word is left to the caller. */
 TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 ifindex,
 				     const struct tcpwin_packet *packet, __u32 sender)
 {
-	flow->id = id;
-	flow->ifindex = ifindex;
-	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
-	flow->hooks = 0;
-	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
-	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
+	tcpwin_begin_counting(flow, id, 0, ifindex, packet, sender);
+	tcpwin_begin_analysis(flow);
 }
 
 /*
@@ -127,6 +138,34 @@ TCPWIN_INLINE enum tcpwin_end_reason tcpwin_expiry_reason(const struct tcpwin_fl
 			return TCPWIN_END_IDLE_TIMEOUT;
 	}
 	return TCPWIN_END_ABORT_TIMEOUT;
+}
+
+/*
+ * How long after its expiry the entry of an ended flow stays in the table: linger_ns, or longer where a sender still
+ * waits for a window. 0: no time, to make room.
+ */
+TCPWIN_INLINE __u64 tcpwin_linger(const struct tcpwin_flow *flow, __u64 linger_ns)
+{
+	if (linger_ns && linger_ns < TCPWIN_CONTINUES_STALLED_NS && tcpwin_has_open_stall(flow))
+		return TCPWIN_CONTINUES_STALLED_NS;
+	return linger_ns;
+}
+
+/*
+ * A new flow in place of one of the same key that has ended. If that was not long ago, it names it, and goes on with
+ * what was known of the connection.
+ */
+TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 id,
+				       __u32 ifindex, const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+{
+	__u64 forgotten_at = tcpwin_expires_at(flow, config) + tcpwin_linger(flow, TCPWIN_CONTINUES_NS);
+
+	if (now >= forgotten_at) {
+		tcpwin_begin_flow(flow, id, ifindex, packet, sender);
+		return;
+	}
+	tcpwin_begin_counting(flow, id, flow->id, ifindex, packet, sender);
+	tcpwin_carry_on(flow);
 }
 
 /*
@@ -216,6 +255,29 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		direction->window_scale = packet->window_scale;
 	tcpwin_step(direction, reverse, packet, config);
+}
+
+/* The same, with the stall analysis or without it. For callers that are not on the way of nearly all packets. */
+TCPWIN_INLINE void tcpwin_count_any_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+					   const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
+{
+	tcpwin_update_flow(flow, config, packet, sender, now);
+	if (analyze)
+		tcpwin_analyze_any(flow, packet, sender, now);
+	else
+		flow->analyzed = 0;
+}
+
+/* The same in fewer steps for most packets, and more code. */
+TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+				       const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
+{
+	tcpwin_update_flow(flow, config, packet, sender, now);
+	TCPWIN_NEXT_STEP(sender);
+	if (analyze)
+		tcpwin_analyze(flow, packet, sender, now);
+	else
+		flow->analyzed = 0;
 }
 
 /* The packet that was just counted, for packet mode; previous_ns: the direction's last_ns before it. */

@@ -20,6 +20,9 @@ struct tcpwin_packet {
 	struct tcpwin_address destination;
 	__u32 bytes; /* of the IP packet: its total length, or the frame's where that is 0 or too large */
 	__u32 segments;     /* packets on the wire, see tcpwin_count_segments */
+	__u32 payload;      /* bytes of TCP payload, in all segments */
+	__u32 sequence;
+	__u32 ack;          /* acknowledgement number, whether or not the flag is set */
 	__u16 header_bytes; /* of the IP and TCP headers */
 	__u16 scope;        /* set by the caller, as hook */
 	__u16 source_port;
@@ -27,7 +30,7 @@ struct tcpwin_packet {
 	__u16 vlan;   /* id of the innermost tag, 0: none */
 	__u16 window; /* raw, never scaled */
 	__u8 tcp_flags;
-	__u8 window_scale; /* of the option in a SYN, else TCPWIN_NO_WINDOW_SCALE */
+	__u8 window_scale; /* of the option in a SYN, TCPWIN_NO_ or TCPWIN_UNKNOWN_WINDOW_SCALE */
 	__u8 first_fragment; /* 1: more fragments follow, with fragment_id */
 	__u8 hook;           /* enum tcpwin_hook, 0: a capture */
 	__u32 fragment_id;
@@ -53,6 +56,15 @@ TCPWIN_INLINE __u16 tcpwin_be16(const __u8 *at)
 	return __builtin_bswap16(*(const __u16 *)at);
 #else
 	return (__u16)(at[0] << 8 | at[1]);
+#endif
+}
+
+TCPWIN_INLINE __u32 tcpwin_be32(const __u8 *at)
+{
+#ifdef __bpf__
+	return __builtin_bswap32(*(const __u32 *)at);
+#else
+	return (__u32)tcpwin_be16(at) << 16 | tcpwin_be16(at + 2);
 #endif
 }
 
@@ -111,6 +123,14 @@ struct tcpwin_option_walk {
 	__u8 window_scale;
 };
 
+/* The frame ends inside the options: what was not captured may be the option. */
+TCPWIN_INLINE long tcpwin_cut_options(struct tcpwin_option_walk *walk)
+{
+	if (walk->window_scale == TCPWIN_NO_WINDOW_SCALE)
+		walk->window_scale = TCPWIN_UNKNOWN_WINDOW_SCALE;
+	return 1;
+}
+
 /* Looks at one TCP option; 1: the walk is over. */
 static inline long tcpwin_step_option(__u32 index, struct tcpwin_option_walk *walk)
 {
@@ -120,23 +140,31 @@ static inline long tcpwin_step_option(__u32 index, struct tcpwin_option_walk *wa
 	if (at >= walk->length || at >= TCPWIN_MAX_TCP_OPTIONS)
 		return 1;
 	const __u8 *option = walk->options + at;
-	if (option + 1 > walk->end || option[0] == TCPWIN_OPTION_END)
+	if (option + 1 > walk->end)
+		return tcpwin_cut_options(walk);
+	if (option[0] == TCPWIN_OPTION_END)
 		return 1;
 	if (option[0] == TCPWIN_OPTION_NOP) {
 		walk->at = at + 1;
 		return 0;
 	}
-	if (at + 2 > walk->length || option + 2 > walk->end || option[1] < 2)
+	if (at + 2 > walk->length)
+		return 1;
+	if (option + 2 > walk->end)
+		return tcpwin_cut_options(walk);
+	if (option[1] < 2)
 		return 1;
 	/* The last one counts, as in Linux's tcp_parse_options. */
-	if (option[0] == TCPWIN_OPTION_WINDOW_SCALE && option[1] == 3 && at + 3 <= walk->length &&
-	    option + 3 <= walk->end)
+	if (option[0] == TCPWIN_OPTION_WINDOW_SCALE && option[1] == 3 && at + 3 <= walk->length) {
+		if (option + 3 > walk->end)
+			return tcpwin_cut_options(walk);
 		walk->window_scale = option[2] > TCPWIN_MAX_WINDOW_SCALE ? (__u8)TCPWIN_MAX_WINDOW_SCALE : option[2];
+	}
 	walk->at = at + option[1];
 	return 0;
 }
 
-/* The shift of the window-scale option (RFC 7323), at most 14, or TCPWIN_NO_WINDOW_SCALE. */
+/* The shift of the window-scale option (RFC 7323), at most 14, or as tcpwin_packet has it. */
 TCPWIN_INLINE __u8 tcpwin_find_window_scale(const __u8 *options, const __u8 *end, __u32 length)
 {
 	struct tcpwin_option_walk walk = { options, end, length, 0, TCPWIN_NO_WINDOW_SCALE };
@@ -164,6 +192,9 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_tcp(const struct tcpwin_cursor *cu
 	packet->destination_port = tcpwin_be16(tcp + 2);
 	packet->tcp_flags = tcp[13];
 	packet->window = tcpwin_be16(tcp + 14);
+	packet->sequence = tcpwin_be32(tcp + 4);
+	packet->ack = tcpwin_be32(tcp + 8);
+	packet->payload = packet->bytes > packet->header_bytes ? packet->bytes - packet->header_bytes : 0;
 	packet->window_scale = TCPWIN_NO_WINDOW_SCALE;
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN) {
 		__u32 bound = header < ip_left ? header : ip_left;
@@ -442,11 +473,9 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const _
  */
 TCPWIN_INLINE void tcpwin_count_segments(struct tcpwin_packet *packet, __u32 gso_segs, __u32 gso_size)
 {
-	__u32 payload = packet->bytes > packet->header_bytes ? packet->bytes - packet->header_bytes : 0;
-
-	if (!gso_size || payload <= gso_size)
+	if (!gso_size || packet->payload <= gso_size)
 		return;
-	packet->segments = gso_segs ? gso_segs : (payload + gso_size - 1) / gso_size;
+	packet->segments = gso_segs ? gso_segs : (packet->payload + gso_size - 1) / gso_size;
 	packet->bytes += (packet->segments - 1) * packet->header_bytes;
 }
 

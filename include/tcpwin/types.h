@@ -204,9 +204,10 @@ struct tcpwin_key {
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_key) == 2 * 16 + 2 * 2 + 2 + 2, "tcpwin_key has padding");
 
-#define TCPWIN_NO_WINDOW_SCALE 0xff
+#define TCPWIN_NO_WINDOW_SCALE 0xff      /* no SYN, or one without the option */
+#define TCPWIN_UNKNOWN_WINDOW_SCALE 0xfe /* the options were not captured to their end */
 
-/* What one endpoint of a flow sent; packets == 0: nothing yet. */
+/* What one endpoint of a flow sent; packets == 0: nothing yet. The state machine's view, see analysis.h for more. */
 struct tcpwin_direction {
 	__u64 first_ns;
 	__u64 last_ns;
@@ -220,28 +221,47 @@ struct tcpwin_direction {
 	__u8 stat;         /* tcpWinStat */
 	__u8 state;        /* enum tcpwin_state */
 	__u8 timeout;      /* enum tcpwin_timeout */
-	__u8 window_scale; /* shift of the last SYN, or TCPWIN_NO_WINDOW_SCALE */
+	__u8 window_scale; /* of the last SYN, as tcpwin_packet has it */
 	__u8 zero[1];
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1,
 		     "tcpwin_direction has padding");
 
+#include "analysis.h"
+
 /*
- * One connection. direction[i] is what the key's endpoint i sent. Three
- * cache lines hold key and flow.
+ * One connection. direction[i], progress[i] and analysis[i] are of the key's
+ * endpoint i. With 48 bytes of the kernel's own and the key, an entry of the
+ * table is seven whole cache lines: the plain counting of a packet touches the
+ * first four, the analysis of nearly all of them the fifth.
  */
 struct tcpwin_flow {
-	__u64 word;    /* sequence word, see bpf/ownership.bpf.h */
-	__u64 id;      /* number of the flow, from 1, in order of first packets */
-	__u32 ifindex; /* where the first packet was seen */
-	__u8 a_side;   /* which endpoint of the key is A */
-	__u8 hooks;    /* enum tcpwin_hook, all that saw a packet; 0: a capture */
-	__u8 zero[10];
+	__u64 word;     /* sequence word, see bpf/ownership.bpf.h */
+	__u64 id;       /* number of the flow, from 1, in order of first packets */
+	__u32 ifindex;  /* where the first packet was seen */
+	__u8 a_side;    /* which endpoint of the key is A */
+	__u8 hooks;     /* enum tcpwin_hook, all that saw a packet; 0: a capture */
+	__u8 analyzed;  /* 0: progress and analysis say nothing, or not all */
+	__u8 zero[1];
+	__u64 continues; /* number of the flow of this connection that ended shortly before, or 0 */
 	struct tcpwin_direction direction[2];
+	struct tcpwin_progress progress[2];
+	struct tcpwin_analysis analysis[2];
+	__u8 zero_too[8];
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) ==
-			     2 * 8 + 4 + 1 + 1 + 10 + 2 * sizeof(struct tcpwin_direction),
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) == 3 * 8 + 4 + 4 * 1 + 2 * sizeof(struct tcpwin_direction) +
+							   2 * sizeof(struct tcpwin_progress) +
+							   2 * sizeof(struct tcpwin_analysis) + 8,
 		     "tcpwin_flow has padding");
+
+/*
+ * A flow that begins this long after another of its key expired continues it. A
+ * sender that waits for a window probes at intervals of up to two minutes
+ * (Linux's TCP_RTO_MAX), and is waited for longer. Entries stay in the tables
+ * until then: these numbers cost memory.
+ */
+#define TCPWIN_CONTINUES_NS 2000000000ULL
+#define TCPWIN_CONTINUES_STALLED_NS 130000000000ULL
 
 /* A flow that ended; all that the agent needs to write its record. */
 struct tcpwin_record {
@@ -327,7 +347,7 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_test_frame) == 8 + 4 + 4, "tcpwin_test
 /* Argument and result of the sweep program. */
 struct tcpwin_sweep {
 	__u64 now_ns;    /* in: the time, or TCPWIN_CLOCK_NOW */
-	__u64 linger_ns; /* in: how long an ended entry stays for reuse */
+	__u64 linger_ns; /* in: how long an ended entry stays, see tcpwin_linger; 0: make room */
 	__u32 shutdown;  /* in: export every flow, expired or not */
 	__u32 ifindex;   /* in: export every flow that was first seen there, 0: none */
 	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */

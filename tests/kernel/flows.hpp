@@ -114,15 +114,38 @@ inline void write(std::ostream &out, const tcpwin_direction &d)
 	    << " timeout " << +d.timeout << " scale " << +d.window_scale << " zero " << +d.zero[0];
 }
 
+inline void write(std::ostream &out, const tcpwin_progress &p)
+{
+	out << "next " << p.next << " since " << p.next_ns << " ack " << p.ack << " window " << p.window << " ("
+	    << p.window_min << '-' << p.window_max << ") shift " << +p.shift << " known " << +p.known << " duplicates "
+	    << p.duplicate_acks << " payload " << p.payload_bytes << " in flight " << p.in_flight_max;
+}
+
+inline void write(std::ostream &out, const tcpwin_analysis &a)
+{
+	out << "stalled since " << a.stalled_since_ns << " total " << a.stalled_ns << " longest " << a.longest_ns
+	    << " zero windows " << a.zero_windows << " episodes " << a.episodes << " probes " << a.probes << " answers "
+	    << a.probe_answers << " updates " << a.window_updates << " shrinks " << a.window_shrinks << " full "
+	    << a.window_full << " keep-alives " << a.keep_alives << " retransmitted " << a.retransmitted
+	    << " out of order " << a.out_of_order << " rtt " << a.handshake_rtt_ns << " scale " << +a.scale << " ended "
+	    << +a.ended << " facts " << +a.facts;
+}
+
 inline std::string text(const tcpwin_flow &flow)
 {
 	std::ostringstream out;
-	out << "flow " << flow.id << " ifindex " << flow.ifindex << " A " << +flow.a_side << " zero ";
+	out << "flow " << flow.id << " continues " << flow.continues << " ifindex " << flow.ifindex << " A " << +flow.a_side << " zero ";
 	out << " hooks " << +flow.hooks;
 	write_bytes(out, flow.zero, sizeof(flow.zero));
 	for (const tcpwin_direction &direction : flow.direction) {
 		out << "\n    ";
 		write(out, direction);
+	}
+	for (int i = 0; i < 2; i++) {
+		out << "\n    ";
+		write(out, flow.progress[i]);
+		out << ' ';
+		write(out, flow.analysis[i]);
 	}
 	return out.str();
 }

@@ -43,7 +43,7 @@ public:
 		}
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
-		tcpwin_update_flow(&entry.flow, &config_, &parsed.packet, parsed.sender, now);
+		tcpwin_count_packet(&entry.flow, &config_, &parsed.packet, parsed.sender, now, 1);
 		if (parsed.packet.first_fragment)
 			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.sender, 0};
 	}
@@ -68,7 +68,7 @@ public:
 	{
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
-			due = std::min(due, expires_at(entry) + (entry.ended ? linger_ns : 0));
+			due = std::min<uint64_t>(due, expires_at(entry) + (entry.ended ? tcpwin_linger(&entry.flow, linger_ns) : 0));
 		return due;
 	}
 
@@ -108,7 +108,12 @@ private:
 			live_--;
 		}
 		entry.ended = false;
-		tcpwin_begin_flow(&entry.flow, ++numbered_, loopback, &parsed.packet, parsed.sender);
+		numbered_++;
+		if (fresh)
+			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.sender);
+		else
+			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.sender,
+					    now);
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
 		counters_.peak_flows = std::max<uint64_t>(counters_.peak_flows, ++live_);
 		return entry;
@@ -129,7 +134,7 @@ private:
 
 	bool is_removable(const Entry &entry, const tcpwin_sweep &sweep) const
 	{
-		return entry.ended && (sweep.shutdown || sweep.now_ns >= expires_at(entry) + sweep.linger_ns);
+		return entry.ended && (sweep.shutdown || sweep.now_ns >= expires_at(entry) + tcpwin_linger(&entry.flow, sweep.linger_ns));
 	}
 
 	void add_record(const Entries::value_type &keyed, uint64_t now, tcpwin_end_reason reason)

@@ -145,11 +145,18 @@ private:
 
 	void add_tcp(Frame &frame, uint16_t source, uint16_t destination, const tcpwin_config &config)
 	{
-		TcpFields fields = {.window = window(config), .options = options()};
+		TcpFields fields = {.window = window(config), .seq = number(), .ack = number(), .options = options()};
 		if (random_.chance(2))
 			fields.data_offset = byte(16);
 		frame.tcp(source, destination, flags(), fields);
-		frame.payload(random_.chance(60) ? 0 : random_.chance(95) ? random_.below(1400) : random_.below(7000));
+		frame.payload(random_.chance(30) ? random_.below(2) * 10 : random_.chance(60) ? 0 : random_.chance(95) ? random_.below(1400) : random_.below(7000));
+	}
+
+	// Few, so that they often follow, meet or repeat one another, on both sides of 2^32.
+	uint32_t number()
+	{
+		static const std::vector<uint32_t> few = {0, 1, 2, 10, 11, 12, 20, 21, 0xffffffff, 0xfffffff0};
+		return random_.chance(95) ? random_.one_of(few) : static_cast<uint32_t>(random_.below(1ULL << 32));
 	}
 
 	uint8_t flags()

@@ -22,6 +22,7 @@ tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
 	record.flow.ifindex = 0;
 	record.now_ns = 0;
 	record.flow.id -= flows_before;
+	record.flow.continues -= record.flow.continues ? flows_before : 0;
 	return record;
 }
 
@@ -56,10 +57,11 @@ std::string describe(const tcpwin_direction &d)
 
 std::string describe(const tcpwin_record &r)
 {
-	return fmt::format("flow {} {} key {} a_side {} zero {}\n\t0: {}\n\t1: {}\n", r.flow.id,
-			   name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
+	return fmt::format("flow {} continues {} {} key {} a_side {} zero {}\n\t0: {}\n\t1: {}\n\tanalysis {} {}\n", r.flow.id,
+			   r.flow.continues, name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
 			   hex(r.flow.zero, sizeof(r.flow.zero)), describe(r.flow.direction[0]),
-			   describe(r.flow.direction[1]));
+			   describe(r.flow.direction[1]), hex(r.flow.progress, sizeof(r.flow.progress)),
+			   hex(r.flow.analysis, sizeof(r.flow.analysis)));
 }
 
 std::string describe(const SeenPacket &p)

@@ -116,7 +116,9 @@ private:
 		const std::uint8_t flags =
 			one_in(8) ? byte()
 				  : any_of<std::uint8_t>({0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04});
-		TcpFields fields{.window = any_of<std::uint16_t>({0, 0, 1, 99, 100, 64240, 65535})};
+		TcpFields fields{.window = any_of<std::uint16_t>({0, 0, 1, 99, 100, 64240, 65535}),
+				 .seq = number(from_server ? 5'000 : 0xffff'fff0),
+				 .ack = number(from_server ? 0xffff'fff0 : 5'000)};
 		if (one_in(4))
 			fields.options = {3, 3, static_cast<std::uint8_t>(below(16)), 1};
 		if (one_in(30))
@@ -124,7 +126,15 @@ private:
 		return frame
 			.tcp(from_server ? flow.server_port : flow.client_port,
 			     from_server ? flow.client_port : flow.server_port, flags, fields)
-			.payload(below(3) * 30);
+			.payload(one_in(4) ? 1 : below(3) * 30);
+	}
+
+	// Few, so that they often follow, meet or repeat one another; one endpoint's pass 2^32.
+	std::uint32_t number(std::uint32_t first)
+	{
+		if (one_in(30))
+			return static_cast<std::uint32_t>(random_());
+		return first + any_of<std::uint32_t>({0, 0, 1, 1, 2, 30, 31, 60, 61, 90});
 	}
 
 	Frame &ip4(Frame &frame, bool from_server, const Ipv4Fields &fields)

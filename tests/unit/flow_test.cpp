@@ -282,6 +282,8 @@ TEST(Flow, BeginsWithNothingOfItsPredecessor)
 	expected.id = 17;
 	expected.ifindex = 3;
 	expected.a_side = 1;
+	expected.analyzed = 1;
+	expected.progress[0].window_min = expected.progress[1].window_min = 0xffff; // of none
 
 	tcpwin_begin_flow(&flow, 17, 3, &packet, 1);
 	EXPECT_TRUE(same_bytes(flow, expected));

@@ -65,7 +65,7 @@ TEST(Json, HasEveryField)
 {
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted()));
 	EXPECT_EQ(flow, nlohmann::json::parse(R"({
-		"schema": 1, "event": "flow", "flow_id": 7, "community_id": "1:w9iuTaiuttyYUFKthLzeDYFDHRk=", "in_iface": "eth0",
+		"schema": 1, "event": "flow", "flow_id": 7, "continues": null, "community_id": "1:w9iuTaiuttyYUFKthLzeDYFDHRk=", "in_iface": "eth0",
 		"hooks": ["xdp", "tc_egress"], "vlan": null, "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
 		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
@@ -73,11 +73,11 @@ TEST(Json, HasEveryField)
 		"a": {"ip": "10.0.0.2", "port": 50000, "first_ns": 1000000005000000001, "last_ns": 1000000006250000000,
 		      "packets": 4, "bytes": 200, "tcp_flags": ["SYN", "ACK", "ECE"], "stat": "0xd2",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 2, "window_min": 0,
-		      "window_max": 1000, "window_last": 0, "timeout": 0.001},
+		      "window_max": 1000, "window_last": 0, "timeout": 0.001, "stall": null, "window": null, "tcp": null},
 		"b": {"ip": "10.0.0.1", "port": 443, "first_ns": 1000000005500000000, "last_ns": 1000000007000000000,
 		      "packets": 3, "bytes": 4500, "tcp_flags": ["ACK"], "stat": "0x10",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 0, "window_min": 500,
-		      "window_max": 600, "window_last": 600, "timeout": 0.001}})"));
+		      "window_max": 600, "window_last": 600, "timeout": 0.001, "stall": null, "window": null, "tcp": null}})"));
 }
 
 TEST(Json, IsOneLine)

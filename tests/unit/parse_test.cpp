@@ -26,7 +26,7 @@ using tcpwin::test::Bytes;
 using tcpwin::test::Frame;
 
 constexpr __u8 SYN = 0x02, ACK = 0x10;
-constexpr int NO_SCALE = 0xff;
+constexpr int NO_SCALE = 0xff, UNKNOWN_SCALE = 0xfe;
 
 std::string name_of(int reject)
 {
@@ -168,7 +168,7 @@ struct Accepted {
 	std::size_t ip;  // offset of the IP header: 14, and 4 for each VLAN tag
 	std::size_t tcp; // offset of the TCP header
 	Expected expected;
-	std::size_t scale_end = 0; // where the window-scale option ends
+	std::size_t scale_end = 0; // of a SYN: as much tells the scale, or that there is none
 	bool no_length = false;	   // IP does not say how long it is
 };
 
@@ -261,7 +261,7 @@ std::vector<Accepted> tcp_frames()
 			 .ipv4("10.0.0.1", "10.0.0.2", {.total_length = 43})
 			 .tcp(40000, 80, SYN, {.window = 0x1234, .options = {1, 3, 3, 7}, .data_offset = 15})
 			 .pad_to(90),
-		 14, 34, {.bytes = 43, .flags = SYN}},
+		 14, 34, {.bytes = 43, .flags = SYN}, 57},
 		{"data offset of a SYN beyond the IP packet, option inside",
 		 Frame()
 			 .ethernet()
@@ -544,8 +544,8 @@ tcpwin_reject expected_when_cut(const Accepted &whole, std::size_t n)
 Expected fields_when_cut(const Accepted &whole, std::size_t n)
 {
 	Expected fields = whole.expected;
-	if (n < whole.scale_end)
-		fields.scale = NO_SCALE;
+	if (n < whole.scale_end) // none yet: nobody knows what would have come
+		fields.scale = UNKNOWN_SCALE;
 	return fields;
 }
 

@@ -30,6 +30,7 @@ tcpwin_packet with_payload(__u32 payload)
 	packet.segments = 1;
 	packet.header_bytes = ipv4_and_tcp;
 	packet.bytes = ipv4_and_tcp + payload;
+	packet.payload = payload;
 	return packet;
 }
 

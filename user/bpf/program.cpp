@@ -83,6 +83,7 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->data->config = options.config;
 	skeleton->rodata->report_packets = options.report_packets;
 	skeleton->rodata->per_interface = options.per_interface;
+	skeleton->rodata->analyze_stalls = options.analyze_stalls;
 }
 
 // Equal layout numbers promise equal types; equal sizes are what can be seen of that.

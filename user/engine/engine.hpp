@@ -45,6 +45,7 @@ public:
 struct EngineOptions {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	bool report_packets = false;
+	bool analyze_stalls = true;
 	std::uint32_t max_flows = 262'144; // of the kernel engine's table
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Live flows by key. Slots never move, so that a slot's number names it.
+// Flows by key, live or ended. Slots never move, so that a slot's number names it.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ public:
 		tcpwin_key key;
 		tcpwin_flow flow;      // id 0: the slot is free
 		std::uint64_t due_ns;  // when the flow is next looked at
+		bool ended;            // it has its record
 	};
 
 	FlowTable() : index_(1024) {}

@@ -102,20 +102,31 @@ private:
 	Result<void> sweep(bool shutdown)
 	{
 		since_sweep_ = 0;
+		if (auto swept = sweep(shutdown, TCPWIN_CONTINUES_NS); !swept)
+			return swept;
+		// A small table keeps nothing for flows that may continue.
+		if (!shutdown && room_ < program_.max_flows() / 2)
+			if (auto swept = sweep(shutdown, 0); !swept)
+				return swept;
+		hand_on();
+		return {};
+	}
+
+	Result<void> sweep(bool shutdown, std::uint64_t linger_ns)
+	{
 		while (true) {
 			tcpwin_sweep request{};
 			request.now_ns = now_;
 			request.shutdown = shutdown;
+			request.linger_ns = linger_ns;
 			auto swept = program_.sweep(request);
 			if (!swept)
 				return tl::unexpected(swept.error());
 			drain();
 			room_ = std::max<std::uint64_t>(1, program_.max_flows() - swept->remaining);
 			if (!swept->ring_full && (!shutdown || swept->remaining == 0))
-				break;
+				return {};
 		}
-		hand_on();
-		return {};
 	}
 
 	void hand_on()
@@ -150,6 +161,7 @@ Result<std::unique_ptr<Engine>> make_kernel_engine(const EngineOptions &options,
 	auto program = Program::load({.max_flows = options.max_flows,
 				      .config = options.config,
 				      .report_packets = options.report_packets,
+				      .analyze_stalls = options.analyze_stalls,
 				      .test_runs = true});
 	if (!program)
 		return tl::unexpected(program.error());

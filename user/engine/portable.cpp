@@ -5,7 +5,9 @@
 // a heap, at a time that is never later than its expiry: a packet that prolongs
 // a flow does not touch the heap, and an entry that comes up too early is put
 // back at the flow's present expiry. Only an abort, which shortens a timeout,
-// adds an entry; what it replaces no longer matches the slot and is dropped.
+// adds an entry; what it replaces no longer matches the slot and is dropped. An
+// ended flow stays in its slot for a while, as in the kernel's table, so that the
+// next one of its key can continue it.
 #include "engine/portable.hpp"
 
 #include <algorithm>
@@ -68,7 +70,8 @@ private:
 class PortableEngine final : public Engine {
 public:
 	PortableEngine(const EngineOptions &options, FlowObserver &observer)
-		: config_(options.config), report_packets_(options.report_packets), observer_(observer)
+		: config_(options.config), report_packets_(options.report_packets), analyze_(options.analyze_stalls),
+		  observer_(observer)
 	{
 	}
 
@@ -114,13 +117,15 @@ private:
 		if (slot.flow.id != due.flow_id || slot.due_ns != due.time_ns)
 			return;
 		const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_);
-		if (expires > due.time_ns)
+		if (slot.ended)
+			table_.erase(due.slot);
+		else if (expires > due.time_ns)
 			schedule(due.slot, expires);
 		else
-			end_flow(due.slot, expires <= std::min(limit, now_));
+			end_flow(due.slot, expires, expires <= std::min(limit, now_));
 	}
 
-	void end_flow(std::uint32_t number, bool expired)
+	void end_flow(std::uint32_t number, std::uint64_t expires, bool expired)
 	{
 		Slot &slot = table_.slot(number);
 		tcpwin_record record{};
@@ -128,7 +133,9 @@ private:
 		record.flow = slot.flow;
 		record.now_ns = now_;
 		record.reason = expired ? tcpwin_expiry_reason(&slot.flow, &config_) : TCPWIN_END_SHUTDOWN;
-		table_.erase(number);
+		slot.ended = true;
+		live_flows_--;
+		schedule(number, expires + tcpwin_linger(&slot.flow, TCPWIN_CONTINUES_NS));
 		observer_.on_flow(record);
 	}
 
@@ -139,16 +146,24 @@ private:
 		due_.push({time_ns, slot.flow.id, number});
 	}
 
-	std::uint32_t begin_flow(const tcpwin_packet &packet, const tcpwin_key &key, std::uint32_t sender,
-				 std::uint32_t fold)
+	// In a slot of its own, or in that of a flow of the same key that has ended.
+	std::uint32_t begin_flow(std::uint32_t number, const tcpwin_packet &packet, const tcpwin_key &key,
+				 std::uint32_t sender, std::uint32_t fold)
 	{
-		const std::uint32_t number = table_.insert(key, fold);
+		const bool succeeds = number != FlowTable::none;
+		if (!succeeds)
+			number = table_.insert(key, fold);
 		Slot &slot = table_.slot(number);
+		flows_numbered_++;
+		if (succeeds)
+			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, sender, now_);
+		else
+			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, sender);
 		slot.flow.word = 0;
 		slot.due_ns = UINT64_MAX;
-		tcpwin_begin_flow(&slot.flow, ++flows_numbered_, 0, &packet, sender);
+		slot.ended = false;
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
-		counters_.peak_flows = std::max<std::uint64_t>(counters_.peak_flows, table_.size());
+		counters_.peak_flows = std::max(counters_.peak_flows, ++live_flows_);
 		return number;
 	}
 
@@ -158,12 +173,12 @@ private:
 		const std::uint32_t sender = tcpwin_make_key(&packet, &key);
 		const std::uint32_t fold = tcpwin_fold_key(&key);
 		std::uint32_t number = table_.find(key, fold);
-		if (number == FlowTable::none)
-			number = begin_flow(packet, key, sender, fold);
+		if (number == FlowTable::none || table_.slot(number).ended)
+			number = begin_flow(number, packet, key, sender, fold);
 
 		Slot &slot = table_.slot(number);
 		const std::uint64_t previous = slot.flow.direction[sender].last_ns;
-		tcpwin_update_flow(&slot.flow, &config_, &packet, sender, now_);
+		tcpwin_count_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
 		if (const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_); expires < slot.due_ns)
 			schedule(number, expires);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
@@ -177,7 +192,8 @@ private:
 		const tcpwin_fragment *first = fragments_.find(packet);
 		const std::uint32_t number =
 			first ? table_.find(first->key, tcpwin_fold_key(&first->key)) : FlowTable::none;
-		if (number == FlowTable::none || table_.slot(number).flow.id != first->flow_id) {
+		if (number == FlowTable::none || table_.slot(number).ended ||
+		    table_.slot(number).flow.id != first->flow_id) {
 			counters_.value[TCPWIN_COUNTER_LATER_FRAGMENT]++;
 			return;
 		}
@@ -200,12 +216,14 @@ private:
 
 	const tcpwin_config config_;
 	const bool report_packets_;
+	const bool analyze_;
 	FlowObserver &observer_;
 	FlowTable table_;
 	std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
 	FragmentTable fragments_;
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
+	__u64 live_flows_ = 0; // the table has those that have ended, too
 	std::uint64_t now_ = 0;
 };
 

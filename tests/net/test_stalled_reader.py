@@ -66,7 +66,7 @@ def assert_stalled(stall, zero_windows):
     assert 1.0 < stall["longest"] <= stall["total"] < 5.0
     assert (stall["open"], stall["last_ended"]) == (False, "resumed")
     assert stall["probes"] >= 2
-    assert 2 <= stall["probe_answers"] <= stall["probes"]
+    assert 1 <= stall["probe_answers"] <= stall["probes"], "Linux answers twice a second at most"
 
 
 def scales(path, reader, writer):

@@ -66,9 +66,9 @@ inline double run(int program, uint32_t repeat)
 
 class Machine {
 public:
-	explicit Machine(uint32_t flows) : production_(tcpwin_bpf::open()), others_(packet_cost_bpf::open())
+	explicit Machine(uint32_t flows, bool analyze = true) : production_(tcpwin_bpf::open()), others_(packet_cost_bpf::open())
 	{
-		load_production(flows);
+		load_production(flows, analyze);
 		load_others();
 		ring_.reset(ring_buffer__new(bpf_map__fd(production_->maps.records), ignore, nullptr, nullptr));
 		set_timeouts(never);
@@ -153,8 +153,9 @@ private:
 
 	static int ignore(void *, void *, size_t) { return 0; }
 
-	void load_production(uint32_t flows)
+	void load_production(uint32_t flows, bool analyze)
 	{
+		production_->rodata->analyze_stalls = analyze;
 		check("set the size of the table", bpf_map__set_max_entries(production_->maps.flows, flows));
 		for (bpf_program *other :
 		     {production_->progs.tcpwin_xdp_at, production_->progs.tcpwin_ingress, production_->progs.tcpwin_egress})

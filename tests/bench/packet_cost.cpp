@@ -69,6 +69,15 @@ std::vector<Measure> many_flows(Machine &machine)
 		{"sweep", [&] { return sweep_all(machine); }}};
 }
 
+// The same with --no-analysis.
+std::vector<Measure> without_analysis(Machine &one, Machine &many)
+{
+	run(one.whole(), 1);
+	run(many.vary(many.whole(), 0), million);
+	return {{"plain", [&] { return run(one.whole(), repeat); }},
+		{"many_plain", [&] { return run(many.vary(many.whole(), million - 1), repeat); }}};
+}
+
 std::vector<Measure> new_flows(Machine &machine)
 {
 	const auto measure = [&machine] {
@@ -94,9 +103,9 @@ double lines_touched(size_t end)
 
 nlohmann::json measure(int rounds)
 {
-	Machine one(262144), all(million), fresh(2 * fresh_flows);
+	Machine one(262144), all(million), fresh(2 * fresh_flows), one_plain(262144, false), all_plain(million, false);
 	std::vector<Measure> measures;
-	for (auto &&some : {same_flow(one), many_flows(all), new_flows(fresh)})
+	for (auto &&some : {same_flow(one), many_flows(all), without_analysis(one_plain, all_plain), new_flows(fresh)})
 		measures.insert(measures.end(), some.begin(), some.end());
 	nlohmann::json samples;
 	for (int round = 0; round < rounds; round++)
@@ -105,7 +114,7 @@ nlohmann::json measure(int rounds)
 	return {{"ns", samples},
 		{"bytes_a_flow", all.bytes_a_flow()},
 		{"lines_floor", lines_touched(flow_at)},
-		{"lines_whole", lines_touched(entry)}};
+		{"lines_whole", lines_touched(flow_at + offsetof(tcpwin_flow, analysis))}};
 }
 
 } // namespace

@@ -192,7 +192,7 @@ def test_the_captures_have_something_of_each():
             for packet in packets:
                 marks.update(mark for mark in MARKS if mark_of(packet.marks[mark]))
     assert marks["zero_window"] > 50 and marks["initial_rtt"] > 1000 and marks["bytes_in_flight"] > 1000
-    assert min(marks[mark] for mark in ("keep_alive", "window_update", "retransmission", "out_of_order")) > 10, marks
+    assert min(marks[mark] for mark in ("keep_alive", "window_update", "retransmission", "out_of_order")) > 5, marks
 
 
 def test_a_stall_that_is_cut_names_the_flow_before():

@@ -113,4 +113,5 @@ def without_times(record):
     for side in "a", "b":
         if kept[side]:
             kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
+            kept[side]["stall"] = {name: value for name, value in kept[side]["stall"].items() if name not in ("total", "longest")}
     return kept

@@ -4,25 +4,13 @@ import csv
 
 import pytest
 
-from agent import run_agent
+from agent import without_times, run_agent
 from captures import DIRECTORY, replay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay")]
 
 # Captures whose records stay the same with every timeout 15 % shorter or 30 % longer: a late replay changes nothing.
 ROBUST = ["vlan_bot.pcap", "ipv4_fragmented_syn.pcap"]
-
-
-def without_times(record):
-    """All of a record but when, where, and whether the agent's end or a timeout ended its last flow."""
-    aside = ("start", "end", "start_ns", "end_ns", "duration", "in_iface", "hooks", "end_reason")
-    kept = {name: value for name, value in record.items() if name not in aside}
-    for side in ("a", "b"):
-        if kept[side]:
-            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
-            for group, names in (("stall", ("total", "longest")), ("tcp", ("handshake_rtt",))):
-                kept[side][group] = {name: value for name, value in kept[side][group].items() if name not in names}
-    return kept
 
 
 def by_number(records):

@@ -3,7 +3,6 @@
 import pytest
 
 from agent import without_times
-
 from frames import CLIENT, SERVER, from_client, from_server, send
 
 pytestmark = pytest.mark.needs_root

@@ -38,6 +38,18 @@ def error_sentences(stderr):
     return [line for line in stderr.splitlines() if line.startswith("tcpwin-agent: error: ")]
 
 
+def without_times(record, *more):
+    """All of a record but when, and but more fields."""
+    aside = ("start", "end", "start_ns", "end_ns", "duration", *more)
+    kept = {name: value for name, value in record.items() if name not in aside}
+    for side in ("a", "b"):
+        if kept[side]:
+            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
+            for group, names in (("stall", ("total", "longest")), ("tcp", ("handshake_rtt",))):
+                kept[side][group] = {name: value for name, value in kept[side][group].items() if name not in names}
+    return kept
+
+
 def sides(records):
     """Every direction of every record."""
     return [side for record in records for side in (record["a"], record["b"]) if side]

@@ -2,6 +2,7 @@
 """The abort of a flow and its reverse flow, cut by the packet itself and not by the poll."""
 import pytest
 
+from agent import without_times
 from frames import CLIENT, SERVER, from_client, from_server, send
 
 pytestmark = pytest.mark.needs_root
@@ -105,13 +106,3 @@ def test_records_do_not_depend_on_the_poll_interval(make_wire, watch):
     polled, cut = results
     assert [record["end_reason"] for record in cut] == ["abort_timeout", *["idle_timeout"] * 3]
     assert polled == cut
-
-
-def without_times(record):
-    """A record without what differs from run to run."""
-    kept = {name: value for name, value in record.items() if name not in ("start", "end", "start_ns", "end_ns", "duration")}
-    for side in "a", "b":
-        if kept[side]:
-            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
-            kept[side]["stall"] = {name: value for name, value in kept[side]["stall"].items() if name not in ("total", "longest")}
-    return kept

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from agent import run_agent
+from agent import without_times, run_agent
 from captures import DIRECTORY, replay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay")]
@@ -13,20 +13,10 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay")]
 ROBUST = ["vlan_bot.pcap", "ipv4_fragmented_syn.pcap"]
 
 
-def without_times(record):
-    """All of a record but when, where, and whether the agent's end or a timeout ended its last flow."""
-    aside = ("start", "end", "start_ns", "end_ns", "duration", "in_iface", "hooks", "end_reason")
-    kept = {name: value for name, value in record.items() if name not in aside}
-    for side in ("a", "b"):
-        if kept[side]:
-            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
-            for group, names in (("stall", ("total", "longest")), ("tcp", ("handshake_rtt",))):
-                kept[side][group] = {name: value for name, value in kept[side][group].items() if name not in names}
-    return kept
-
-
 def by_number(records):
-    return sorted(map(without_times, records), key=lambda record: record["flow_id"])
+    """Without where, and without whether the agent's end or a timeout ended its last flow."""
+    kept = [without_times(record, "in_iface", "hooks", "end_reason") for record in records]
+    return sorted(kept, key=lambda record: record["flow_id"])
 
 
 def packet_rows(text):

@@ -48,6 +48,7 @@ def test_refused_agent_touches_nothing(wire, persistent):
         assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]
     assert configuration(persistent) == before
     assert persistent.file.read_text() == '{"first":"agent"}\n{"being writ'
+    persistent.file.write_text("")  # it is no record
 
 
 def test_refused_plain_attach_empties_no_file(wire, persistent):
@@ -55,6 +56,7 @@ def test_refused_plain_attach_empties_no_file(wire, persistent):
     persistent.file.write_text('{"first":"agent"}\n')
     assert persistent.run(wire.right, "attach", wire.RIGHT, "--output", persistent.file).exit_code == 1
     assert persistent.file.read_text() == '{"first":"agent"}\n'
+    persistent.file.write_text("")  # it is no record
 
 
 def test_two_agents_at_the_same_time(wire, persistent):

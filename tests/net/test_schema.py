@@ -116,8 +116,8 @@ def value_at(event, way):
 @pytest.mark.parametrize("wrong", [-1, "wrong", 0.5, [0], {"wrong": 0}], ids=str)
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
-    any_name = {"in_iface", "iface"}
-    any_fraction = {"duration", "iat", "flow_duration", "timeout", "total", "longest", "handshake_rtt"}
+    any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
+                                                         "handshake_rtt"}
     for way in places(examples[event]):
         allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

@@ -80,6 +80,46 @@ TEST(Json, HasEveryField)
 		      "window_max": 600, "window_last": 600, "timeout": 0.001, "stall": null, "window": null, "tcp": null}})"));
 }
 
+TEST(Json, HasTheAnalysisOfEachSide)
+{
+	tcpwin_record record = aborted();
+	record.reason = TCPWIN_END_IDLE_TIMEOUT;
+	record.flow.analyzed = 1;
+	record.flow.continues = 3;
+	record.flow.progress[1] = {.next = 9, .ack = 8, .window = 5, .shift = 7, .known = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
+				   .duplicate_acks = 1, .payload_bytes = 5'000'000'000, .next_ns = 1, .in_flight_max = 11,
+				   .window_min = 0, .window_max = 500};
+	record.flow.analysis[1] = {.stalled_since_ns = 6'500'000'000, .stalled_ns = 250'000'001, .longest_ns = 250'000'000,
+				   .handshake_rtt_ns = 1'000, .zero_windows = 12, .episodes = 13, .probes = 14,
+				   .probe_answers = 15, .window_updates = 16, .window_shrinks = 17, .window_full = 18,
+				   .keep_alives = 19, .retransmitted = 20, .out_of_order = 21, .scale = 8,
+				   .ended = TCPWIN_STALL_END_RESUMED, .facts = TCPWIN_FACT_RTT, .zero = {}};
+	record.flow.analysis[0].scale = 1;
+	record.flow.progress[0].window_min = 0xffff;
+	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
+	EXPECT_EQ(flow["continues"], 3);
+	EXPECT_EQ(flow["a"]["stall"], nlohmann::json::parse(R"({"zero_window_segments": 12, "episodes": 13,
+		"total": 0.750000001, "longest": 0.5, "open": true, "last_ended": "timeout", "probes": 14, "probe_answers": 15})"));
+	EXPECT_EQ(flow["a"]["window"], nlohmann::json::parse(R"({"scale": 7, "min": 0, "max": 64000, "last": 640,
+		"shrinks": 17, "updates": 16, "full": 18})"));
+	EXPECT_EQ(flow["a"]["tcp"], nlohmann::json::parse(R"({"payload_bytes": 5000000000, "retransmitted_segments": 20,
+		"out_of_order_segments": 21, "keep_alives": 19, "bytes_in_flight_max": 11, "handshake_rtt": 0.000001})"));
+	EXPECT_EQ(flow["b"]["stall"]["last_ended"], nullptr);
+	EXPECT_EQ(flow["b"]["window"], nlohmann::json::parse(R"({"scale": 0, "min": null, "max": null, "last": null,
+		"shrinks": 0, "updates": 0, "full": 0})"));
+	EXPECT_EQ(flow["b"]["tcp"]["handshake_rtt"], nullptr);
+}
+
+TEST(Json, SaysThatWindowsAreNotScaledOrThatNobodyKnows)
+{
+	tcpwin_record record = aborted();
+	record.flow.analyzed = 1;
+	record.flow.analysis[1].scale = 8;
+	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"], nullptr);
+	record.flow.analysis[0].scale = TCPWIN_SCALE_NONE;
+	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"], "none");
+}
+
 TEST(Json, IsOneLine)
 {
 	const std::string text = write(*make_flow_format(Format::json), aborted());

@@ -36,6 +36,7 @@ TEST(Options, DefaultsAreTheTutorialsConstants)
 	EXPECT_FALSE(options.duration);
 	EXPECT_EQ(options.poll_interval, 100ms);
 	EXPECT_EQ(options.max_flows, 262'144U);
+	EXPECT_TRUE(options.analyze_stalls);
 	EXPECT_EQ(options.config.window_threshold, 1U);
 	EXPECT_EQ(options.config.abort_count, 2U);
 	EXPECT_THAT(options.config.timeout_ns, ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000));
@@ -47,7 +48,7 @@ TEST(Options, EachIsTaken)
 		{"attach", "eth0", "eth1", "eth0", "--mode", "generic", "--output", "x", "--format", "t2",
 		 "--duration", "30s", "--poll-interval", "1s", "--max-flows", "7", "--win-threshold", "100",
 		 "--abort-count", "3", "--timeout-new", "182s", "--timeout-bgn", "2s", "--timeout-est", "4s",
-		 "--timeout-abrt", "2ms", "--quiet"});
+		 "--timeout-abrt", "2ms", "--no-analysis", "--quiet"});
 	EXPECT_THAT(options.interfaces, ElementsAre("eth0", "eth1"));
 	EXPECT_EQ(options.mode, IngressMode::generic);
 	EXPECT_EQ(options.output, "x");
@@ -55,6 +56,7 @@ TEST(Options, EachIsTaken)
 	EXPECT_EQ(options.duration, 30s);
 	EXPECT_EQ(options.poll_interval, 1s);
 	EXPECT_EQ(options.max_flows, 7U);
+	EXPECT_FALSE(options.analyze_stalls);
 	EXPECT_EQ(options.config.window_threshold, 100U);
 	EXPECT_EQ(options.config.abort_count, 3U);
 	EXPECT_THAT(options.config.timeout_ns, ElementsAre(182'000'000'000, 2'000'000'000, 4'000'000'000, 2'000'000));

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stall analysis: what sequence and acknowledgement numbers tell of a segment and
+ * of what is in flight. Pure functions, as in flow.h.
+ */
+#ifndef TCPWIN_SEQUENCE_H
+#define TCPWIN_SEQUENCE_H
+
+#include "segment.h"
+
+/* Out of order rather than retransmitted, where the round trip is not known: Wireshark's 3 ms. */
+#define TCPWIN_REORDERING_NS 3000000ULL
+
+enum tcpwin_shape {
+	TCPWIN_SHAPE_PLAIN,
+	TCPWIN_SHAPE_PROBE,
+	TCPWIN_SHAPE_KEEP_ALIVE,
+};
+
+/*
+ * The peer's window is closed: does it ask for another? Either by the next byte
+ * (RFC 9293, 3.8.6.1), or by nothing at a number that is acknowledged already
+ * (Linux), as a keep-alive does where the window is open. Nothing at the next
+ * number is an acknowledgement, unless there is nothing to acknowledge.
+ */
+TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *x)
+{
+	const struct tcpwin_packet *packet = x->packet;
+	const struct tcpwin_progress *own = x->own, *peer = x->peer;
+	int closed = (peer->known & TCPWIN_STALLED) ||
+		     ((peer->known & (TCPWIN_SYN_WINDOW | TCPWIN_CARRIED)) && !peer->window);
+
+	if (!(own->known & TCPWIN_KNOWN_SEQUENCE) || packet->payload > 1 || (packet->tcp_flags & TCPWIN_FLAG_FIN))
+		return TCPWIN_SHAPE_PLAIN;
+	if (packet->sequence == own->next - 1)
+		return closed ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_KEEP_ALIVE;
+	if (!closed || packet->sequence != own->next)
+		return TCPWIN_SHAPE_PLAIN;
+	int unasked = (own->known & TCPWIN_KNOWN_ACK) && !(own->known & TCPWIN_OWES_ACK) &&
+		      packet->ack == own->ack && packet->window == own->window;
+	return packet->payload == 1 || unasked ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_PLAIN;
+}
+
+/*
+ * Of a segment that goes back. As Wireshark tells them apart: what comes within
+ * a round trip after the number that it should have come before was overtaken,
+ * unless two acknowledgements asked for it.
+ */
+TCPWIN_INLINE int tcpwin_is_out_of_order(const struct tcpwin_segment *x)
+{
+	__u64 limit = TCPWIN_REORDERING_NS;
+
+	if (x->own_facts->facts & x->peer_facts->facts & TCPWIN_FACT_RTT)
+		limit = (__u64)x->own_facts->handshake_rtt_ns + x->peer_facts->handshake_rtt_ns;
+	if (x->peer->duplicate_acks >= 2 && x->packet->sequence == x->peer->ack)
+		return 0;
+	return x->end != x->own->next && tcpwin_since(x->own->next_ns, x->now) < limit;
+}
+
+/* Follows the sequence number. Probes and keep-alives do not come here: they do not move it. */
+TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *x)
+{
+	const struct tcpwin_packet *packet = x->packet;
+	struct tcpwin_progress *own = x->own;
+
+	if (packet->tcp_flags & TCPWIN_FLAG_FIN)
+		x->own_facts->facts |= TCPWIN_FACT_FIN;
+	if ((own->known & TCPWIN_KNOWN_SEQUENCE) && !tcpwin_is_far(packet->sequence, own->next)) {
+		if (packet->sequence != x->end && tcpwin_is_before(packet->sequence, own->next)) {
+			if (tcpwin_is_out_of_order(x))
+				x->own_facts->out_of_order += packet->segments;
+			else
+				x->own_facts->retransmitted += packet->segments;
+		}
+		if (!tcpwin_is_before(own->next, x->end))
+			return;
+	}
+	own->known = (own->known | TCPWIN_KNOWN_SEQUENCE) & ~TCPWIN_SYN_PENDING;
+	own->next = x->end;
+	own->next_ns = x->now;
+}
+
+/*
+ * Bytes in flight, and whether they fill the peer's window. Both as this point of the network sees it. end: sequence
+ * number after the last byte of the segment; a FIN is no byte.
+ */
+TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 *in_flight_max, __u32 *window_full,
+				      __u32 end)
+{
+	__s32 in_flight = (__s32)(end - peer->ack);
+	__s32 window = peer->window << (peer->known & TCPWIN_SYN_WINDOW ? 0 : peer->shift);
+
+	if (in_flight > (__s32)*in_flight_max)
+		*in_flight_max = in_flight;
+	if (window && in_flight >= window)
+		++*window_full;
+}
+
+/* Between the peer's SYN and this answer. Nobody waits four seconds without sending the SYN again. */
+TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *x)
+{
+	__u64 taken = tcpwin_since(x->peer->next_ns, x->now);
+
+	if (taken >> 32)
+		return;
+	x->own_facts->handshake_rtt_ns = (__u32)taken;
+	x->own_facts->facts |= TCPWIN_FACT_RTT;
+}
+
+/* The first segment after the peer's SYN-ACK ends the handshake. */
+TCPWIN_INLINE void tcpwin_note_handshake(const struct tcpwin_segment *x)
+{
+	__u8 known = x->peer->known;
+
+	if (!(known & TCPWIN_SYN_PENDING))
+		return;
+	x->peer->known &= ~TCPWIN_SYN_PENDING;
+	if (!(known & TCPWIN_KNOWN_ACK) || x->packet->ack != x->peer->next)
+		return;
+	tcpwin_take_round_trip(x);
+}
+
+#endif

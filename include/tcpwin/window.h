@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stall analysis: the windows that an endpoint announces, and the episodes in
+ * which they are closed. Pure functions, as in flow.h.
+ */
+#ifndef TCPWIN_WINDOW_H
+#define TCPWIN_WINDOW_H
+
+#include "segment.h"
+
+TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
+{
+	return (flow->progress[0].known | flow->progress[1].known) & TCPWIN_STALLED;
+}
+
+TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
+				    enum tcpwin_stall_end how, __u64 now)
+{
+	if (!(own->known & TCPWIN_STALLED))
+		return;
+	__u64 stalled = tcpwin_since(facts->stalled_since_ns, now);
+	own->known &= ~(TCPWIN_STALLED | TCPWIN_PROBED);
+	facts->stalled_ns += stalled;
+	if (stalled > facts->longest_ns)
+		facts->longest_ns = stalled;
+	facts->ended = how;
+}
+
+/* The open episode counts up to last_ns, the flow's last packet. */
+TCPWIN_INLINE __u64 tcpwin_open_stall_ns(const struct tcpwin_flow *flow, __u32 endpoint, __u64 last_ns)
+{
+	if (!(flow->progress[endpoint & 1].known & TCPWIN_STALLED))
+		return 0;
+	return tcpwin_since(flow->analysis[endpoint & 1].stalled_since_ns, last_ns);
+}
+
+/*
+ * The window of a segment that is neither SYN nor RST and not old, against the
+ * one before. Its right edge may go back by less than one unit of the scale:
+ * that is rounding (RFC 7323, 2.4).
+ */
+TCPWIN_INLINE void tcpwin_compare_window(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
+					 const struct tcpwin_packet *packet, int pure)
+{
+	__u32 forward = packet->ack - own->ack;
+
+	if (pure && packet->window && !forward)
+		facts->window_updates++;
+	if (packet->window < own->window && (__u32)(own->window - packet->window - 1) << own->shift >= forward)
+		facts->window_shrinks++;
+}
+
+TCPWIN_INLINE void tcpwin_take_window(struct tcpwin_progress *own, __u16 window)
+{
+	own->window = window;
+	if (window < own->window_min)
+		own->window_min = window;
+	if (window > own->window_max)
+		own->window_max = window;
+}
+
+/* Opens, prolongs or closes the sender's episode. Nobody waits for it any more once it has the peer's FIN. */
+TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *x)
+{
+	const struct tcpwin_packet *packet = x->packet;
+	int has_fin = (x->peer_facts->facts & TCPWIN_FACT_FIN) && packet->ack == x->peer->next;
+
+	if ((packet->tcp_flags & TCPWIN_FLAG_FIN) || (has_fin && !packet->window)) {
+		tcpwin_end_stall(x->own, x->own_facts, TCPWIN_STALL_END_FIN, x->now);
+	} else if (packet->window) {
+		tcpwin_end_stall(x->own, x->own_facts, TCPWIN_STALL_END_RESUMED, x->now);
+	} else if (!(x->own->known & TCPWIN_STALLED)) {
+		x->own->known |= TCPWIN_STALLED;
+		x->own_facts->stalled_since_ns = x->now;
+		x->own_facts->episodes++;
+	}
+}
+
+/* Counts a closed window, old or not, and whether it answers a probe. */
+TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *x)
+{
+	const struct tcpwin_packet *packet = x->packet;
+
+	if (!packet->window && !(packet->tcp_flags & TCPWIN_FLAG_FIN)) {
+		x->own_facts->zero_windows += packet->segments;
+		if ((x->own->known & TCPWIN_PROBED) && !packet->payload)
+			x->own_facts->probe_answers++;
+	}
+	x->own->known &= ~(TCPWIN_PROBED | TCPWIN_OWES_ACK);
+}
+
+/* After a SYN-ACK, whose window is in bytes. */
+TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, const struct tcpwin_packet *packet, int pure)
+{
+	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
+}
+
+/* What a segment with ACK, neither SYN nor RST, says of the sender's receiver. */
+TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *x, int next_one)
+{
+	const struct tcpwin_packet *packet = x->packet;
+	struct tcpwin_progress *own = x->own;
+	int pure = next_one && !packet->payload && !(packet->tcp_flags & TCPWIN_FLAG_FIN);
+	__u32 duplicates = 0;
+
+	if ((own->known & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
+		if (tcpwin_is_before(packet->ack, own->ack))
+			return; /* old */
+		if (own->known & TCPWIN_SYN_WINDOW)
+			x->own_facts->window_updates += tcpwin_is_first_update(own, packet, pure);
+		else if (packet->window != own->window)
+			tcpwin_compare_window(own, x->own_facts, packet, pure);
+		else if (pure && packet->ack == own->ack)
+			duplicates = own->duplicate_acks + 1;
+	}
+	own->duplicate_acks = duplicates;
+	if ((own->known & TCPWIN_STALLED) && packet->ack == x->peer->next + 1)
+		x->peer->next++; /* the byte of a probe was let in */
+	tcpwin_note_stall(x);
+	tcpwin_take_window(own, packet->window);
+	own->ack = packet->ack;
+	own->known = (own->known | TCPWIN_KNOWN_ACK) & ~(TCPWIN_SYN_WINDOW | TCPWIN_CARRIED);
+}
+
+#endif

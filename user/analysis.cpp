@@ -34,7 +34,7 @@ std::optional<std::string_view> last_ended(const tcpwin_analysis &facts, bool op
 	return known(facts.ended != TCPWIN_STALL_END_NONE, name_of(static_cast<tcpwin_stall_end>(facts.ended)));
 }
 
-StallFacts make_stall(const tcpwin_record &record, unsigned endpoint)
+StallFacts make_stall(const tcpwin_record &record, unsigned endpoint, nanoseconds wall_offset)
 {
 	const tcpwin_flow &flow = record.flow;
 	const tcpwin_analysis &facts = flow.analysis[endpoint];
@@ -46,6 +46,7 @@ StallFacts make_stall(const tcpwin_record &record, unsigned endpoint)
 		.total = duration(facts.stalled_ns + in_open),
 		.longest = duration(std::max<std::uint64_t>(facts.longest_ns, in_open)),
 		.open = open,
+		.last_began = known(facts.episodes, std::chrono::sys_time<nanoseconds>(duration(facts.stalled_since_ns) + wall_offset)),
 		.last_ended = last_ended(facts, open, record.reason),
 		.probes = known(peer_seen, facts.probes),
 		.probe_answers = known(peer_seen, facts.probe_answers)};
@@ -83,11 +84,11 @@ TcpFacts make_tcp(const tcpwin_flow &flow, unsigned endpoint)
 
 } // namespace
 
-std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint)
+std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint, nanoseconds wall_offset)
 {
 	if (!record.flow.analyzed)
 		return std::nullopt;
-	return Analysis{.stall = make_stall(record, endpoint),
+	return Analysis{.stall = make_stall(record, endpoint, wall_offset),
 			.window = make_window(record.flow, endpoint),
 			.tcp = make_tcp(record.flow, endpoint)};
 }

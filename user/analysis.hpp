@@ -18,6 +18,7 @@ struct StallFacts {
 	std::chrono::nanoseconds total; // the open one up to the flow's last packet
 	std::chrono::nanoseconds longest;
 	bool open;
+	std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> last_began;
 	std::optional<std::string_view> last_ended;
 	std::optional<std::uint32_t> probes;
 	std::optional<std::uint32_t> probe_answers;
@@ -52,6 +53,7 @@ struct Analysis {
 };
 
 // Of the key's endpoint. Nothing if the flow was not analyzed.
-std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint);
+// wall_offset: what to add to the record's clock to get wall-clock time.
+std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint, std::chrono::nanoseconds wall_offset);
 
 } // namespace tcpwin

@@ -46,7 +46,7 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 		.last = wall_time(direction.last_ns, offset),
 		.timeout = timeout_of(direction.timeout, config),
 		.direction = direction,
-		.analysis = make_analysis(record, endpoint),
+		.analysis = make_analysis(record, endpoint, offset),
 	};
 }
 

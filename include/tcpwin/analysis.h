@@ -63,7 +63,7 @@ enum tcpwin_fact {
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */
 struct tcpwin_analysis {
-	__u64 stalled_since_ns; /* of the open episode */
+	__u64 stalled_since_ns; /* of the last episode */
 	__u64 stalled_ns;       /* in all episodes that have ended */
 	__u64 longest_ns;       /* of these */
 	__u32 handshake_rtt_ns; /* from the peer's SYN to the answer of this endpoint */

@@ -233,14 +233,35 @@ def from_stdin():
 
 def test_a_receiver_that_never_opens_its_window_again():
     text = told(run_agent("explain", DEAD))
-    assert "1. 172.31.136.85:38760 " in text and "195.81.202.68:80" in text
+    assert ("1. 172.31.136.85:38760 stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z. "
+            "195.81.202.68:80 probed 3 times and was told 3 times that the window is still closed. "
+            "The window was not opened again.") in text
     assert "Seen from 2009-03-03T15:55:16.488Z to 2009-03-03T15:55:40.220Z (flow 1)." in text, "one flow: long timeouts"
     assert "The recording ended before the connection did." in text
 
 
 def test_a_receiver_that_opens_its_window_again():
     text = told(run_agent("explain", DIRECTORY / "zerowindow_recovery.pcapng"))
-    assert "1 endpoint closed its window, in 1 flow. 1. 192.168.0.20:2235 " in text
+    assert "1 endpoint closed its window, in 1 flow. 1. 192.168.0.20:2235 stopped reading from 192.168.0.30:1720 once, for 10 ms, " in text
+    assert "Reading resumed." in text
+
+
+def test_records_that_timeouts_cut_tell_the_same(tmp_path):
+    """With the tutorial's timeouts the dead receiver is four flows."""
+    records = tmp_path / "records"
+    assert len(run_agent("replay", "-q", DEAD, "--output", records).records) == 0
+    text = told(run_agent("explain", records))
+    assert "stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z." in text
+    assert "probed 3 times and was told 3 times" in text
+    assert "(4 flows that continue each other, 1 to 4)" in text and "--timeout-est 10min" in text
+
+
+def test_no_analysis_is_told(tmp_path):
+    records = tmp_path / "records"
+    run_agent("replay", "-q", "--no-analysis", DEAD, "--output", records)
+    text = told(run_agent("explain", records))
+    assert "is not known: the record has no stall analysis." in text
+    assert "Without stall analysis: 4 of 4 flows." in text
 
 
 def test_a_capture_without_stalls():

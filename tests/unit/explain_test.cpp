@@ -118,14 +118,29 @@ TEST(Explain, AReaderThatIsSilentInARecordIsStillStalled)
 	EXPECT_TRUE(story.stall.open);
 }
 
-TEST(Explain, WhichOfSeveralEpisodesIsOpenIsNotKnown)
+TEST(Explain, TheOpenOneOfSeveralEpisodesIsTheLast)
 {
 	Connections connections;
-	connections.add(flow(1, 0, 0s, 4s, stall(2, 3s, 2s, true)));
-	connections.add(flow(2, 1, 5s, 6s, stall(1, 1s, 1s, false)));
+	ToldStall two = stall(2, 3s, 2s, true);
+	two.last_began = at(3s);
+	connections.add(flow(1, 0, 0s, 4s, two));
+	connections.add(flow(2, 1, 6s, 7s, stall(1, 1s, 1s, false)));
 	const SideStory story = only_story(connections);
 	EXPECT_EQ(story.stall.episodes, 2U);
-	EXPECT_EQ(story.stall.total, 3s + 1s + 1s);
+	EXPECT_EQ(story.stall.total, 3s + 2s + 1s);
+	EXPECT_EQ(story.stall.longest, 1s + 2s + 1s);
+	EXPECT_EQ(story.stall.last_began, at(3s));
+	EXPECT_FALSE(story.longest_is_least);
+}
+
+TEST(Explain, WhichOfSeveralEpisodesGoesOnWithAnotherIsNotKnown)
+{
+	Connections connections;
+	connections.add(flow(1, 0, 0s, 4s, stall(1, 1s, 1s, true)));
+	connections.add(flow(2, 1, 5s, 9s, stall(2, 3s, 2s, false)));
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.episodes, 2U);
+	EXPECT_EQ(story.stall.total, 1s + 1s + 3s);
 	EXPECT_EQ(story.stall.longest, 2s);
 	EXPECT_TRUE(story.longest_is_least);
 }

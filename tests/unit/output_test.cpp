@@ -99,12 +99,14 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
 	EXPECT_EQ(flow["continues"], 3);
 	EXPECT_EQ(flow["a"]["stall"], nlohmann::json::parse(R"({"zero_window_segments": 12, "episodes": 13,
-		"total": 0.750000001, "longest": 0.5, "open": true, "last_ended": "timeout", "probes": 14, "probe_answers": 15})"));
+		"total": 0.750000001, "longest": 0.5, "open": true, "last_began_ns": 1000000006500000000,
+		"last_ended": "timeout", "probes": 14, "probe_answers": 15})"));
 	EXPECT_EQ(flow["a"]["window"], nlohmann::json::parse(R"({"scale": 7, "min": 0, "max": 64000, "last": 640,
 		"shrinks": 17, "updates": 16, "full": 18})"));
 	EXPECT_EQ(flow["a"]["tcp"], nlohmann::json::parse(R"({"payload_bytes": 5000000000, "retransmitted_segments": 20,
 		"out_of_order_segments": 21, "keep_alives": 19, "bytes_in_flight_max": 11, "handshake_rtt": 0.000001})"));
 	EXPECT_EQ(flow["b"]["stall"]["last_ended"], nullptr);
+	EXPECT_EQ(flow["b"]["stall"]["last_began_ns"], nullptr);
 	EXPECT_EQ(flow["b"]["window"], nlohmann::json::parse(R"({"scale": 0, "min": null, "max": null, "last": null,
 		"shrinks": 0, "updates": 0, "full": 0})"));
 	EXPECT_EQ(flow["b"]["tcp"]["handshake_rtt"], nullptr);

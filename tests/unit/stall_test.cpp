@@ -28,6 +28,7 @@ using testing::Optional;
 
 constexpr __u8 FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10;
 constexpr auto none = std::nullopt;
+constexpr nanoseconds wall_offset = -1s; // the clock is a second ahead of Connection::at
 const tcpwin_config long_timeouts = {{1'000'000'000'000, 1'000'000'000'000, 1'000'000'000'000, 1'000'000'000'000}, 1, 1'000'000};
 
 enum Who { reader, writer };
@@ -96,7 +97,7 @@ public:
 		tcpwin_record record{};
 		record.flow = flow;
 		record.reason = static_cast<__u8>(reason);
-		return *tcpwin::make_analysis(record, who);
+		return *tcpwin::make_analysis(record, who, wall_offset);
 	}
 
 	tcpwin_flow flow{};
@@ -182,6 +183,22 @@ TEST(Stall, AddsUpEpisodesAndKeepsTheLongest)
 	EXPECT_EQ(stall.episodes, 2u);
 	EXPECT_EQ(stall.total, 4s);
 	EXPECT_EQ(stall.longest, 3s);
+}
+
+TEST(Stall, TellsWhenTheLastBegan)
+{
+	Connection c = open_connection();
+	const auto began = [&] {
+		const auto time = c.of(reader).stall.last_began;
+		return time ? std::optional(time->time_since_epoch()) : none;
+	};
+	EXPECT_EQ(began(), none);
+	c.at(1s).ack(reader, 1, 1, 0).at(2s).ack(reader, 1, 1, 0);
+	EXPECT_EQ(began(), 1s) << "while it is open";
+	c.at(4s).ack(reader, 1, 1, 9);
+	EXPECT_EQ(began(), 1s) << "and when it has ended";
+	c.at(10s).ack(reader, 1, 1, 0).at(11s).ack(reader, 1, 1, 9);
+	EXPECT_EQ(began(), 10s);
 }
 
 TEST(Stall, AnOldSegmentNeitherOpensNorCloses)
@@ -670,7 +687,7 @@ TEST(Stall, OffLeavesNothing)
 	tcpwin_count_packet(&flow, &long_timeouts, &packet, 0, 1, 0);
 	tcpwin_record record{};
 	record.flow = flow;
-	EXPECT_EQ(tcpwin::make_analysis(record, 0), std::nullopt);
+	EXPECT_EQ(tcpwin::make_analysis(record, 0, wall_offset), std::nullopt);
 	EXPECT_EQ(flow.direction[0].packets, 1u);
 }
 

@@ -23,17 +23,22 @@ void stay_closed(SideStory &story, nanoseconds time)
 	story.stall.longest = std::max(story.stall.longest, story.open_for);
 }
 
-// The first episode of this record is the open one of the record before. Which of several is the open one, and
-// so for how long it is, a record does not tell.
-void add_record(SideStory &story, const ToldStall &stall)
+// The open episode of a record that ends at last.
+nanoseconds open_at(WallTime last, const ToldStall &stall)
+{
+	return stall.open && stall.last_began ? std::max(last - *stall.last_began, nanoseconds(0)) : nanoseconds(0);
+}
+
+// The first episode of this record is the open one of the record before. If there are several, a record does not
+// tell for how long it was.
+void add_record(SideStory &story, const ToldStall &stall, WallTime last)
 {
 	const bool goes_on = story.stall.open, is_one = stall.episodes == 1;
 	const nanoseconds before = goes_on ? story.open_for : nanoseconds(0);
 
-	if (goes_on && (story.open_is_least || stall.episodes > 1))
+	if (goes_on && stall.episodes > 1)
 		story.longest_is_least = true;
-	story.open_is_least = is_one ? goes_on && story.open_is_least : stall.episodes > 1;
-	story.open_for = is_one ? before + stall.total : nanoseconds(0);
+	story.open_for = is_one ? before + stall.total : open_at(last, stall);
 	story.stall.episodes += stall.episodes - (goes_on && stall.episodes ? 1 : 0);
 	story.stall.total += stall.total;
 	story.stall.longest = std::max({story.stall.longest, stall.longest, story.open_for});
@@ -54,7 +59,7 @@ void add_optional(std::optional<std::uint64_t> &sum, const std::optional<std::ui
 		sum = sum.value_or(0) + *value;
 }
 
-void add_side(SideStory &story, const ToldSide &side, nanoseconds gap)
+void add_side(SideStory &story, const ToldSide &side, nanoseconds gap, WallTime last)
 {
 	const bool is_first = story.packets == 0;
 	story.ip = side.ip;
@@ -71,7 +76,7 @@ void add_side(SideStory &story, const ToldSide &side, nanoseconds gap)
 		stay_closed(story, gap);
 	add_optional(story.stall.probes, side.stall->probes, is_first);
 	add_optional(story.stall.answers, side.stall->answers, is_first);
-	add_record(story, *side.stall);
+	add_record(story, *side.stall, last);
 }
 
 void extend(Connection &connection, const ToldFlow &flow)
@@ -86,7 +91,7 @@ void extend(Connection &connection, const ToldFlow &flow)
 			seen[static_cast<std::size_t>(story - connection.sides.begin())] = true;
 		else
 			story = connection.sides.insert(story, SideStory{});
-		add_side(*story, *side, std::max(gap, nanoseconds(0)));
+		add_side(*story, *side, std::max(gap, nanoseconds(0)), flow.last);
 	}
 	for (std::size_t i = 0; i < seen.size(); i++)
 		if (!seen[i] && connection.sides[i].stall.open)

@@ -25,7 +25,6 @@ struct SideStory {
 	ToldStall stall;
 	bool longest_is_least = false;
 	std::chrono::nanoseconds open_for{0}; // of the open episode
-	bool open_is_least = false;
 
 	bool has_stalled() const { return stall.episodes != 0 || (!analyzed && zero_windows != 0); }
 };

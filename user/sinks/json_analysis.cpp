@@ -13,7 +13,12 @@ void put_stall(Line &line, const StallFacts &stall)
 {
 	line << "\"stall\":{\"zero_window_segments\":" << stall.zero_window_segments << ",\"episodes\":" << stall.episodes
 	     << ",\"total\":" << stall.total << ",\"longest\":" << stall.longest
-	     << ",\"open\":" << (stall.open ? "true" : "false") << ",\"last_ended\":";
+	     << ",\"open\":" << (stall.open ? "true" : "false") << ",\"last_began_ns\":";
+	if (stall.last_began)
+		line << stall.last_began->time_since_epoch().count();
+	else
+		line << "null";
+	line << ",\"last_ended\":";
 	if (stall.last_ended)
 		line << "\"" << *stall.last_ended << "\"";
 	else

@@ -243,17 +243,18 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 }
 
 /*
- * Nearly all packets: their flow is alive, and free, and not expired. False: nothing was done.
+ * Nearly all packets: their flow is alive, and free, and surely not expired. False: nothing was done.
  * What was read of the flow before it was owned holds, for the word proves that nobody wrote meanwhile.
  */
 static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
 {
-	/* Read now, it comes from memory together with what else is read before the flow is owned, and not after. */
+	/* Read now, they come from memory together with what else is read before the flow is owned, and not after. */
+	(void)*(const volatile __u64 *)&flow->direction[arrival->sender & 1].packets;
 	if (analyze_stalls)
 		(void)*(const volatile __u8 *)&flow->progress[1].known;
 	__u64 word = read_word_first(flow);
 
-	if (report_packets || !is_free(word, arrival->fold) || tcpwin_is_expired(flow, &config, arrival->now))
+	if (report_packets || !is_free(word, arrival->fold) || arrival->now >= tcpwin_expires_after(flow, &config))
 		return false;
 	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
 		return false;
@@ -481,8 +482,10 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 			struct tcpwin_sweep *sweep)
 {
 	__u64 word = read_word_first(flow);
-	__u64 due = tcpwin_expires_at(flow, &config);
+	__u64 due = tcpwin_expires_after(flow, &config);
 
+	if (sweep->now_ns >= due || (word & MARK_MASK) != MARK_FREE)
+		due = tcpwin_expires_at(flow, &config);
 	bool gone = sweep->ifindex && flow->ifindex == sweep->ifindex;
 	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= due)) {
 		enum tcpwin_end_reason reason = sweep->now_ns >= due ? tcpwin_expiry_reason(flow, &config) :

@@ -88,7 +88,7 @@ TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u
 	flow->hooks = 0;
 	flow->analyzed = 1;
 	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
-	__builtin_memset(flow->zero_too, 0, sizeof(flow->zero_too));
+	flow->recent = 0;
 	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
 }
 
@@ -117,6 +117,23 @@ TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const stru
 			expires = at;
 	}
 	return expires;
+}
+
+/*
+ * Not after tcpwin_expires_at, and for most flows less than 4 ns before it. It reads one word of the flow, next to the
+ * sequence word, where that reads three cache lines.
+ */
+TCPWIN_INLINE __u64 tcpwin_expires_after(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
+{
+	__u64 recent = flow->recent;
+
+	return (recent & ~(__u64)TCPWIN_RECENT_TIMEOUT) + config->timeout_ns[recent & TCPWIN_RECENT_TIMEOUT];
+}
+
+TCPWIN_INLINE void tcpwin_note_recent(struct tcpwin_flow *flow, const struct tcpwin_direction *direction)
+{
+	flow->recent = (direction->last_ns & ~(__u64)TCPWIN_RECENT_TIMEOUT) |
+		       (direction->timeout & TCPWIN_RECENT_TIMEOUT);
 }
 
 /* A time before last_seen is no idle time: expires_at lies after last_seen. */
@@ -216,6 +233,17 @@ TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin
 	}
 }
 
+TCPWIN_INLINE void tcpwin_add_packet(struct tcpwin_flow *flow, struct tcpwin_direction *direction,
+				     const struct tcpwin_packet *packet, __u64 now)
+{
+	/* The clock may be read before another CPU's packet is counted: never go back. */
+	if (now > direction->last_ns)
+		direction->last_ns = now;
+	direction->packets += packet->segments;
+	direction->bytes += packet->bytes;
+	flow->hooks |= packet->hook;
+}
+
 /*
  * Counts a later fragment of a packet that this flow has: it refreshes last_seen
  * and adds to packets and bytes, nothing else.
@@ -225,12 +253,8 @@ TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tc
 {
 	struct tcpwin_direction *direction = &flow->direction[sender & 1];
 
-	/* The clock may be read before another CPU's packet is counted: never go back. */
-	if (now > direction->last_ns)
-		direction->last_ns = now;
-	direction->packets += packet->segments;
-	direction->bytes += packet->bytes;
-	flow->hooks |= packet->hook;
+	tcpwin_add_packet(flow, direction, packet, now);
+	tcpwin_note_recent(flow, direction);
 }
 
 /* Counts a packet of the flow at time now. sender: what tcpwin_make_key returned, 0 or 1. */
@@ -245,7 +269,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 		direction->window_min = packet->window;
 		direction->window_scale = TCPWIN_NO_WINDOW_SCALE;
 	}
-	tcpwin_refresh_flow(flow, packet, sender, now);
+	tcpwin_add_packet(flow, direction, packet, now);
 	direction->tcp_flags |= packet->tcp_flags;
 	if (packet->window < direction->window_min)
 		direction->window_min = packet->window;
@@ -255,6 +279,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		direction->window_scale = packet->window_scale;
 	tcpwin_step(direction, reverse, packet, config);
+	tcpwin_note_recent(flow, direction);
 }
 
 /* The same, with the stall analysis or without it. For callers that are not on the way of nearly all packets. */

@@ -23,7 +23,7 @@
  * Whoever changes what they mean or how they are laid out adds one: an agent takes
  * over the maps of its own layout, and writes out and removes those of another.
  */
-#define TCPWIN_LAYOUT_VERSION 2
+#define TCPWIN_LAYOUT_VERSION 3
 
 #define TCPWIN_INLINE static inline __attribute__((always_inline))
 
@@ -227,13 +227,16 @@ struct tcpwin_direction {
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1,
 		     "tcpwin_direction has padding");
 
+#define TCPWIN_RECENT_TIMEOUT 3 /* the bits of tcpwin_flow.recent that are a timeout */
+
 #include "analysis.h"
 
 /*
  * One connection. direction[i], progress[i] and analysis[i] are of the key's
  * endpoint i. With 48 bytes of the kernel's own and the key, an entry of the
- * table is seven whole cache lines: the plain counting of a packet touches the
- * first four, the analysis of nearly all of them the fifth.
+ * table is seven whole cache lines: a sweep touches the first two of a live flow,
+ * the plain counting of a packet the next two as well, the analysis of nearly all
+ * of them the fifth.
  */
 struct tcpwin_flow {
 	__u64 word;     /* sequence word, see bpf/ownership.bpf.h */
@@ -243,16 +246,17 @@ struct tcpwin_flow {
 	__u8 hooks;     /* enum tcpwin_hook, all that saw a packet; 0: a capture */
 	__u8 analyzed;  /* 0: progress and analysis say nothing, or not all */
 	__u8 zero[1];
-	__u64 continues; /* number of the flow of this connection that ended shortly before, or 0 */
+	__u64 recent;   /* of the latest packet: last_ns of its direction but for the low bits, and timeout in these */
 	struct tcpwin_direction direction[2];
 	struct tcpwin_progress progress[2];
 	struct tcpwin_analysis analysis[2];
-	__u8 zero_too[8];
+	__u64 continues; /* number of the flow of this connection that ended shortly before, or 0 */
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) == 3 * 8 + 4 + 4 * 1 + 2 * sizeof(struct tcpwin_direction) +
 							   2 * sizeof(struct tcpwin_progress) +
 							   2 * sizeof(struct tcpwin_analysis) + 8,
 		     "tcpwin_flow has padding");
+TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_COUNT == TCPWIN_RECENT_TIMEOUT + 1, "tcpwin_flow.recent holds another timeout");
 
 /*
  * A flow that begins this long after another of its key expired continues it. A

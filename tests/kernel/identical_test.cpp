@@ -89,7 +89,7 @@ protected:
 		ASSERT_EQ(kernel.deleted, model.deleted);
 		ASSERT_EQ(kernel.remaining, model.remaining);
 		ASSERT_TRUE(due || argument.shutdown || kernel.exported == 0) << "without need";
-		ASSERT_EQ(kernel.due_ns, model_.due_ns(argument.linger_ns));
+		ASSERT_EQ(kernel.due_ns, model_.due_ns(argument.now_ns, argument.linger_ns));
 		ASSERT_EQ(kernel_->due_ns(), never);
 		due_ns_ = kernel.due_ns;
 	}

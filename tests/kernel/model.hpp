@@ -63,16 +63,24 @@ public:
 		return sweep;
 	}
 
-	// When the first of the entries expires, or has lingered, if it has ended.
-	uint64_t due_ns(uint64_t linger_ns) const
+	// What a sweep at now_ns tells: when the first of the entries expires, or has lingered, if it has ended.
+	uint64_t due_ns(uint64_t now_ns, uint64_t linger_ns) const
 	{
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
-			due = std::min<uint64_t>(due, expires_at(entry) + (entry.ended ? tcpwin_linger(&entry.flow, linger_ns) : 0));
+			due = std::min<uint64_t>(due, entry.ended ? expires_at(entry) + tcpwin_linger(&entry.flow, linger_ns) :
+							  live_due(entry.flow, now_ns));
 		return due;
 	}
 
 private:
+	// A sweep looks closer only if the flow may have expired.
+	uint64_t live_due(const tcpwin_flow &flow, uint64_t now_ns) const
+	{
+		const uint64_t after = tcpwin_expires_after(&flow, &config_);
+		return now_ns < after ? after : tcpwin_expires_at(&flow, &config_);
+	}
+
 	static std::string fragment_key(const tcpwin_packet &packet)
 	{
 		tcpwin_fragment_key key = {};

@@ -145,6 +145,17 @@ TEST_F(SweepTest, TellsWhenTheNextFlowExpires)
 	EXPECT_EQ(kernel.sweep(sweep_at(start + second / 2)).due_ns, start + est);
 }
 
+TEST_F(SweepTest, LooksAtBothDirectionsOnlyWhereTheLatestMayHaveExpired)
+{
+	Kernel &kernel = load();
+	kernel.run_at(from_client(1, syn), start);
+	kernel.run_at(from_server(1), start + 4); // has a timeout of 1 s, the client one of 2.2 s
+	EXPECT_EQ(kernel.sweep(sweep_at(start + 4)).due_ns, start + 4 + est);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + 4 + est)).due_ns, start + bgn);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn - 1)).exported, 0u);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn)).exported, 1u);
+}
+
 TEST_F(SweepTest, TellsHowLongAnEndedEntryLingers)
 {
 	Kernel &kernel = load();

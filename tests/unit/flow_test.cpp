@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -438,6 +439,27 @@ TEST(Expiry, NanosecondsDoNotGetLostInLongUptimes)
 
 	EXPECT_FALSE(f.is_expired(ten_years + 1ms - 1ns));
 	EXPECT_TRUE(f.is_expired(ten_years + 1ms));
+}
+
+// Random packets of both directions, at times that go back now and then, and limits that abort.
+TEST(Expiry, QuickAnswerIsNeverLaterThanTheExactOne)
+{
+	std::mt19937 random(1);
+	int close = 0;
+	for (int flows = 0; flows < 1000; flows++) {
+		Flow f;
+		for (__u64 now = 1000, i = 0; i < 20; i++) {
+			now += random() % 8 ? random() % 1'000'000'000 : -(random() % 1000);
+			f.packet.tcp_flags = static_cast<__u8>(random() % 8 ? ACK : random() & 0xff);
+			f.packet.window = static_cast<__u16>(random() % 4 ? 1000 : 0);
+			f.update(random() & 1, nanoseconds(now));
+			const __u64 exact = tcpwin_expires_at(&f.flow, &f.config);
+			const __u64 quick = tcpwin_expires_after(&f.flow, &f.config);
+			ASSERT_LE(quick, exact);
+			close += exact - quick < 4;
+		}
+	}
+	EXPECT_GT(close, 10'000);
 }
 
 TEST(Expiry, WaitsForEveryDirection)

@@ -120,6 +120,9 @@ Result<void> Session::write_records()
 		writers_.flow(make_flow_record(record, options_.config, wall_offset,
 					       interfaces_.name(record.flow.ifindex)));
 		flush_if_large();
+	}, [&](const tcpwin_alarm &alarm) {
+		for (const AlarmRecord &record : make_alarm_records(alarm, options_.config, wall_offset, interfaces_.name(alarm.ifindex)))
+			writers_.alarm(record);
 	});
 	program_.drain_packets([&](const tcpwin_packet_event &event) {
 		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));

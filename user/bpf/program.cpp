@@ -26,7 +26,7 @@ constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, 
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
 	const auto &maps = skeleton->maps;
-	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.data, maps.bss};
+	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.sources, maps.data, maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -204,11 +204,13 @@ Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t 
 	return {};
 }
 
-void Program::drain(const TakeRecord &take)
+void Program::drain(const TakeRecord &take, const TakeAlarm &take_alarm)
 {
 	records_->read([&](std::span<const std::uint8_t> bytes) {
 		if (bytes.size() == sizeof(tcpwin_record))
 			take(*reinterpret_cast<const tcpwin_record *>(bytes.data()));
+		else if (bytes.size() == sizeof(tcpwin_alarm) && take_alarm)
+			take_alarm(*reinterpret_cast<const tcpwin_alarm *>(bytes.data()));
 		else if (bytes.size() == sizeof(tcpwin_table_full))
 			table_full_ = true;
 	});

@@ -59,9 +59,10 @@ public:
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
 
 	using TakeRecord = std::function<void(const tcpwin_record &)>;
+	using TakeAlarm = std::function<void(const tcpwin_alarm &)>;
 	using TakePacket = std::function<void(const tcpwin_packet_event &)>;
 	// Hand over what is in a ring buffer, and was not handed over before.
-	void drain(const TakeRecord &take);
+	void drain(const TakeRecord &take, const TakeAlarm &take_alarm = {});
 	void drain_packets(const TakePacket &take);
 	RingReader &records() { return *records_; }
 	// What is about to be written, for an agent that comes after this one was killed.

@@ -49,7 +49,10 @@ void put_side(Line &line, const Side &side)
 	line.hexadecimal(d.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(d.state))
 				 << "\",\"state_code\":" << d.state << ",\"zero_window_count\":" << d.zero_window_count
 				 << ",\"window_min\":" << d.window_min << ",\"window_max\":" << d.window_max
-				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout << ",";
+				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout
+				 << ",\"alarms\":[";
+	put_names(line, d.alarms & TCPWIN_ALARM_ALL, alarm_names);
+	line << "],";
 	put_analysis(line, side.analysis);
 	line << "}";
 }
@@ -83,8 +86,7 @@ public:
 			line << r.continues;
 		else
 			line << "null";
-		if (community_id_seed_)
-			line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed_).text() << "\"";
+		put_community_id(line, r.key);
 		line << ",\"in_iface\":";
 		put_interface(line, r.interface);
 		line << ",\"hooks\":[";
@@ -93,7 +95,8 @@ public:
 		put_vlan(line, r.vlan);
 		line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
 		     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first
-		     << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"a\":";
+		     << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":"
+		     << (r.is_interim() ? "true" : "false") << ",\"a\":";
 		put_side(line, r.a);
 		line << ",\"b\":";
 		if (r.b.seen())
@@ -103,7 +106,37 @@ public:
 		line << "}\n";
 	}
 
+	bool alarm(const AlarmRecord &r, fmt::memory_buffer &buffer) const override
+	{
+		Line line(buffer);
+		line << "{\"schema\":1,\"event\":\"alarm\",\"alarm\":\"" << name_of(r.kind) << "\",\"time\":" << r.time
+		     << ",\"time_ns\":" << count(r.time) << ",\"flow_id\":" << r.flow_id;
+		put_community_id(line, r.key);
+		line << ",\"in_iface\":";
+		put_interface(line, r.interface);
+		line << ",\"vlan\":";
+		put_vlan(line, r.key.vlan);
+		line << ",\"receiver\":{\"ip\":\"" << r.receiver_ip << "\",\"port\":" << r.receiver_port
+		     << "},\"sender\":{\"ip\":\"" << r.sender_ip << "\",\"port\":" << r.sender_port
+		     << "},\"zero_window_count\":" << r.zero_window_count;
+		if (r.kind == TCPWIN_ALARM_ABORT_COUNT)
+			line << ",\"abort_count\":" << r.abort_count;
+		else if (r.kind == TCPWIN_ALARM_STALL)
+			line << ",\"stalled_since_ns\":" << count(r.stalled_since) << ",\"stalled\":" << r.stalled
+			     << ",\"stall_alarm\":" << r.stall_alarm;
+		else
+			line << ",\"stalled_flows\":" << r.stalled_flows << ",\"source_alarm\":" << r.source_alarm;
+		line << "}\n";
+		return true;
+	}
+
 private:
+	void put_community_id(Line &line, const tcpwin_key &key) const
+	{
+		if (community_id_seed_)
+			line << ",\"community_id\":\"" << CommunityId(key, *community_id_seed_).text() << "\"";
+	}
+
 	std::optional<std::uint16_t> community_id_seed_;
 };
 

@@ -53,7 +53,7 @@ public:
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
 	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
-	bool is_due() const;
+	bool is_due(std::uint64_t now_ns) const;
 
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);

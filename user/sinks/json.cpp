@@ -71,40 +71,55 @@ void put_interface(Line &line, std::string_view name)
 		line << nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+using Seed = std::optional<std::uint16_t>;
+
+// What a flow has before its end is known. The line was begun.
+void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
+{
+	line << "\"flow_id\":" << r.id << ",\"continues\":";
+	if (r.continues)
+		line << r.continues;
+	else
+		line << "null";
+	if (community_id_seed)
+		line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed).text() << "\"";
+	line << ",\"in_iface\":";
+	put_interface(line, r.interface);
+	line << ",\"hooks\":[";
+	put_names(line, r.hooks, hook_names);
+	line << "],\"vlan\":";
+	put_vlan(line, r.vlan);
+	line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
+	     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first;
+}
+
+void put_sides(Line &line, const FlowRecord &r)
+{
+	line << ",\"a\":";
+	put_side(line, r.a);
+	line << ",\"b\":";
+	if (r.b.seen())
+		put_side(line, r.b);
+	else
+		line << "null";
+	line << "}\n";
+}
+
 class JsonFlowFormat final : public FlowFormat {
 public:
-	explicit JsonFlowFormat(std::optional<std::uint16_t> community_id_seed) : community_id_seed_(community_id_seed) {}
+	explicit JsonFlowFormat(Seed community_id_seed) : community_id_seed_(community_id_seed) {}
 
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
 		Line line(buffer);
-		line << "{\"schema\":1,\"event\":\"flow\",\"flow_id\":" << r.id << ",\"continues\":";
-		if (r.continues)
-			line << r.continues;
-		else
-			line << "null";
-		if (community_id_seed_)
-			line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed_).text() << "\"";
-		line << ",\"in_iface\":";
-		put_interface(line, r.interface);
-		line << ",\"hooks\":[";
-		put_names(line, r.hooks, hook_names);
-		line << "],\"vlan\":";
-		put_vlan(line, r.vlan);
-		line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
-		     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first
-		     << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"a\":";
-		put_side(line, r.a);
-		line << ",\"b\":";
-		if (r.b.seen())
-			put_side(line, r.b);
-		else
-			line << "null";
-		line << "}\n";
+		line << "{\"schema\":1,\"event\":\"flow\",";
+		put_flow(line, r, community_id_seed_);
+		line << ",\"end_reason\":\"" << name_of(r.reason) << "\"";
+		put_sides(line, r);
 	}
 
 private:
-	std::optional<std::uint16_t> community_id_seed_;
+	Seed community_id_seed_;
 };
 
 class JsonPacketFormat final : public PacketFormat {
@@ -132,6 +147,14 @@ public:
 };
 
 } // namespace
+
+void put_live_flow(const FlowRecord &record, WallTime now, Seed community_id_seed, fmt::memory_buffer &buffer)
+{
+	Line line(buffer);
+	line << "{\"schema\":1,\"event\":\"live_flow\",\"time\":" << now << ",\"time_ns\":" << count(now) << ",";
+	put_flow(line, record, community_id_seed);
+	put_sides(line, record);
+}
 
 std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed)
 {

@@ -241,8 +241,8 @@ std::string sparkline(std::span<const std::uint64_t> counts, std::size_t width, 
 	std::string line;
 	for (std::uint64_t count : counts) {
 		// The lowest bar is for none.
-		const std::size_t height = count ? 1 + (count * 6 + most - 1) / most : 0;
-		line += (utf8 ? blocks : letters)[std::min<std::size_t>(height, 7)];
+		const std::size_t height = count ? (count * 7 + most - 1) / most : 0;
+		line += (utf8 ? blocks : letters)[height];
 	}
 	return line;
 }

@@ -12,7 +12,8 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::size_t narrowest_cell = 8; // of those that are cut
+constexpr std::size_t longest_ipv4 = 21;  // with the port
+constexpr std::size_t shortest_cut = 8;
 
 std::string state_text(const LiveFlow &flow)
 {
@@ -210,13 +211,15 @@ void Columns::leave_out_columns(Widths &widths, std::size_t width) const
 				if (columns_[i].importance == importance)
 					widths[i] = 0;
 	};
-	const auto cut_endpoints = [&] {
-		for (auto widest = std::ranges::max_element(widths); is_too_wide() && *widest > narrowest_cell;
+	const auto cut_endpoints = [&](std::size_t shortest) {
+		for (auto widest = std::ranges::max_element(widths); is_too_wide() && *widest > shortest;
 		     widest = std::ranges::max_element(widths))
 			--*widest;
 	};
 	leave_out(3);
-	cut_endpoints();
+	cut_endpoints(longest_ipv4);
+	leave_out(2);
+	cut_endpoints(shortest_cut);
 	leave_out(1);
 }
 

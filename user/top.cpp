@@ -46,6 +46,7 @@ public:
 	Result<void> begin()
 	{
 		next_ = {};
+		next_.flows.reserve(last_count_ + last_count_ / 8);
 		auto outdated = tables_ ? tables_->is_outdated() : Result<bool>(true);
 		if (!outdated)
 			return tl::unexpected(outdated.error());
@@ -77,6 +78,7 @@ public:
 		auto packets = tables_->tracked_packets();
 		if (!packets)
 			return tl::unexpected(packets.error());
+		last_count_ = next_.flows.size();
 		next_.totals = count_flows(next_.flows);
 		next_.rates = rates_.look(next_.flows, *packets, boot_clock_ns());
 		next_.interfaces = tables_->interfaces();
@@ -89,6 +91,7 @@ private:
 	std::optional<LiveTables> tables_;
 	Rates rates_;
 	Snapshot next_;
+	std::size_t last_count_ = 0;
 };
 
 class Top {

@@ -56,9 +56,16 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def wait_for(self, condition):
-        """Until the condition holds for the lines on the screen, which it returns."""
+        """Until the condition holds for the lines on the screen, which it returns. What is drawn comes in parts: all that
+        is to be seen at one time has to be in one condition, which may fail (LookupError, ValueError) on the way."""
+        def holds(lines):
+            try:
+                return condition(lines)
+            except (LookupError, ValueError):
+                return False
+
         end = time.monotonic() + TIMEOUT
-        while not condition(lines := self.lines()):
+        while not holds(lines := self.lines()):
             assert time.monotonic() < end and self.process.poll() is None, "\n".join(lines)
             self.read(0.05)
         return lines

@@ -97,6 +97,10 @@ def cells(lines, row):
     return dict(zip(lines[3].split(), lines[row].split(), strict=True))
 
 
+def is_row(lines, row, connection, closed):
+    return lines[row].split()[:2] == [*endpoints(connection)] and cells(lines, row)["CLOSED"] == closed
+
+
 def find(records, connection):
     client, server = connection.endpoint("client"), connection.endpoint("server")
     record, = [record for record in records if (record["a"]["ip"], record["a"]["port"]) == client]
@@ -324,18 +328,13 @@ def test_top_shows_the_stalled_flow(watched, open_top):
     quiet, stalled = watched.connect(4), stall(watched)
     quiet.transfer(10_000, 10_000)
     top = open_top(watched.server)
-    lines = top.wait_for_text(r"^s0: 2 flows, 1 stalled now, \S+ packets/s, \S+ zero windows/s$")
-    assert re.search("[▂▃▄▅▆▇█]", lines[1]) and lines[2] == "flows by stalled"
-    assert lines[3].split()[:2] == ["A", "B"]
-    assert cells(lines, 4)["CLOSED"] == "B" and lines[4].split()[:2] == [*endpoints(stalled)]
-    assert cells(lines, 5)["CLOSED"] == "-" and lines[5].split()[:2] == [*endpoints(quiet)]
-    assert lines[23].startswith("q quit")
-
+    lines = top.wait_for(lambda lines: re.fullmatch(r"s0: 2 flows, 1 stalled now, \S+ packets/s, \S+ zero windows/s", lines[0]) and
+                         re.search("[▂▃▄▅▆▇█]", lines[1]) and lines[2] == "flows by stalled" and
+                         is_row(lines, 4, stalled, "B") and is_row(lines, 5, quiet, "-") and lines[23].startswith("q quit"))
     before = cells(lines, 4)["STALLED"]
-    top.wait_for(lambda lines: cells(lines, 4)["STALLED"] != before)
+    top.wait_for(lambda lines: is_row(lines, 4, stalled, "B") and cells(lines, 4)["STALLED"] != before)
     resume(stalled)
-    lines = top.wait_for_text("^s0: 2 flows, 0 stalled now")
-    assert cells(lines, 4)["CLOSED"] == "-"
+    top.wait_for(lambda lines: lines[0].startswith("s0: 2 flows, 0 stalled now") and is_row(lines, 4, stalled, "-"))
     top.press(b"q")
     assert top.wait_end() == 0 and top.is_restored()
 
@@ -357,16 +356,16 @@ def test_keys(watched, open_top):
     top.wait_for_text("^flows by zero-windows, 8 to 26 of 26$")
 
     top.press(b"f" + endpoints(connections[3])[0].encode())
-    lines = top.wait_for(lambda lines: lines[2].endswith(f"filter: {endpoints(connections[3])[0]}_"))
-    assert lines[4].startswith(endpoints(connections[3])[0]) and lines[5] == ""
+    top.wait_for(lambda lines: lines[2].endswith(f"filter: {endpoints(connections[3])[0]}_") and
+                 is_row(lines, 4, connections[3], "-") and lines[5] == "")
     top.press(b"\r")
     top.wait_for_text(f"filter: {endpoints(connections[3])[0]}$")
     top.press(ESC)
     top.wait_for_text("^flows by zero-windows, 1 to 19 of 26$")
 
     top.press(b"p")
-    lines = top.wait_for_text("^peers by zero-windows$")
-    assert lines[4].split()[:3] == [stalled.endpoint("server")[0], "1", "1"] and lines[5] == ""
+    top.wait_for(lambda lines: lines[2] == "peers by zero-windows" and
+                 lines[4].split()[:3] == [stalled.endpoint("server")[0], "1", "1"] and lines[5] == "")
     top.press(b"\t")
     top.wait_for_text("^flows by zero-windows")
     top.press(b"?")
@@ -375,7 +374,7 @@ def test_keys(watched, open_top):
     top.wait_for_text("^flows by zero-windows")
 
     top.press(b" ")
-    paused = top.wait_for_text(", paused$")
+    paused = top.wait_for(lambda lines: lines[2].endswith(", paused") and "space go on" in lines[23])
     time.sleep(0.6)  # three intervals
     assert top.lines() == paused
     top.press(b"s")
@@ -422,16 +421,14 @@ def test_any_size(watched, open_top):
     top = open_top(watched.server)
     top.wait_for_text(endpoints(stalled)[0])
     top.resize(10, 40)
-    lines = top.wait_for(lambda lines: lines[9].startswith("q quit"))
-    assert cells(lines, 4)["CLOSED"] == "B"
+    top.wait_for(lambda lines: lines[9].startswith("q quit") and cells(lines, 4)["CLOSED"] == "B")
     for rows, columns in (2, 5), (1, 1), (3, 200), (24, 80):
         top.resize(rows, columns)
         top.wait_for(lambda lines: any(lines))
-    lines = top.wait_for(lambda lines: lines[23].startswith("q quit"))
-    assert lines[4].split()[:2] == [*endpoints(stalled)] and cells(lines, 4)["CLOSED"] == "B"
+    top.wait_for(lambda lines: lines[23].startswith("q quit") and is_row(lines, 4, stalled, "B"))
     top.resize(40, 160)
-    lines = top.wait_for(lambda lines: lines[39].startswith("q quit"))
-    assert lines[3].split() == HEADING and lines[4].split()[-1] == "s0"
+    top.wait_for(lambda lines: lines[39].startswith("q quit") and lines[3].split() == HEADING and
+                 cells(lines, 4)["IFACE"] == "s0")
     top.press(b"q")
     assert top.wait_end() == 0 and top.is_restored()
 
@@ -440,7 +437,7 @@ def test_bars_of_a_locale_without_them(watched, open_top):
     stall(watched)
     top = open_top(watched.server, environment={"LC_ALL": "C"})
     top.wait_for_text(r"^stalled, at most 1: #+$")
-    assert top.output.isascii()
+    assert top.output.isascii(), "no other bars than these"
     top.press(b"q")
     assert top.wait_end() == 0
 
@@ -465,9 +462,7 @@ def test_options(watched, open_top):
     for connection in (four, six):
         connection.transfer(1000, 1000)
     top = open_top(watched.server, "s0", "--sort", "idle", "--filter", "fd03")
-    lines = top.wait_for_text(r"^flows by idle, filter: fd03$")
-    lines = top.wait_for(lambda lines: lines[4].startswith(endpoints(six)[0]))
-    assert lines[5] == ""
+    top.wait_for(lambda lines: lines[2] == "flows by idle, filter: fd03" and is_row(lines, 4, six, "-") and lines[5] == "")
     top.press(b"q")
     assert top.wait_end() == 0
 

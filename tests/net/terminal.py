@@ -19,13 +19,43 @@ TIMEOUT = 30  # for a machine under load; what is waited for comes within a seco
 ESC, UP, DOWN, PAGE_DOWN = b"\x1b", b"\x1bOA", b"\x1bOB", b"\x1b[6~"
 
 
+if pyte:
+    class Screen(pyte.Screen):
+        """With what xterm has and pyte has not."""
+
+        def scroll_up(self, count=1):
+            self._at_margin("bottom", self.index, count)
+
+        def scroll_down(self, count=1):
+            self._at_margin("top", self.reverse_index, count)
+
+        def _at_margin(self, edge, move, count):
+            row = self.cursor.y
+            margins = self.margins or pyte.screens.Margins(0, self.lines - 1)
+            self.cursor.y = getattr(margins, edge)
+            for _ in range(count or 1):
+                move()
+            self.cursor.y = row
+
+        def draw(self, data):
+            super().draw(data)
+            self.last_drawn = data[-1:]
+
+        def repeat(self, count=1):
+            self.draw(self.last_drawn * (count or 1))
+
+    class Stream(pyte.ByteStream):
+        csi = pyte.ByteStream.csi | {"S": "scroll_up", "T": "scroll_down", "b": "repeat"}
+        events = pyte.ByteStream.events | {"scroll_up", "scroll_down", "repeat"}
+
+
 class Terminal:
     def __init__(self, command, rows=24, columns=80, environment=None):
         assert pyte, "python3-pyte is not installed: make deps installs it"
         self.master, self.slave = pty.openpty()
         self.output = b""
-        self.screen = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
+        self.screen = Screen(columns, rows)
+        self.stream = Stream(self.screen)
         self._set_size(rows, columns)
         self.modes = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(

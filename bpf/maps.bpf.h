@@ -55,6 +55,22 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
+/* The same for an alarm. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcpwin_alarm);
+} scratch_alarm SEC(".maps");
+
+/* Flows with a closed window, by whose it is; the least recently used go first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TCPWIN_MAX_STALLED_SOURCES);
+	__type(key, struct tcpwin_source);
+	__type(value, __s64);
+} sources SEC(".maps");
+
 /* Which flows found the table full, by the fold of the key. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -93,7 +109,7 @@ struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 __u64 flows_numbered = 0; /* number of the youngest flow */
 __u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
 __u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
-__u64 due_ns = 0;         /* no flow that began or got another timeout since the last sweep expires before */
+__u64 due_ns = 0;         /* no flow that began or got another timeout since the last sweep has to be looked at before */
 
 struct tcpwin_batch batch = {}; /* of the agent, no program looks at it */
 

@@ -10,6 +10,7 @@
  *
  *     packet:  FREE|ENDED --CAS--> BUSY --store--> FREE, sequence + 1
  *     sweep:   FREE  --CAS--> ENDED     the copy in the ring buffer is the flow's end
+ *              FREE  --CAS--> FREE, sequence + 1    the copy is whole, the flow goes on
  *              ENDED --CAS--> DYING, then deleted
  *
  * A packet runs with softirqs off, so no packet can interrupt an owner on its
@@ -116,12 +117,16 @@ static __always_inline enum ownership own(struct tcpwin_flow *flow, __u32 fold)
 	return attempt.result;
 }
 
+/* One step later, and free. */
+static __always_inline __u64 word_after(__u64 word)
+{
+	return (word & 0xffffffff00000000ULL) | (__u32)(((__u32)word & ~MARK_MASK) + SEQUENCE_STEP);
+}
+
 static __always_inline void release_as(struct tcpwin_flow *flow, __u32 mark)
 {
-	__u64 word = read_word(flow);
-	__u32 next = ((__u32)word & ~MARK_MASK) + SEQUENCE_STEP;
+	__u64 word = word_after(read_word(flow)) | mark;
 
-	word = (word & 0xffffffff00000000ULL) | next | mark;
 #ifdef TCPWIN_TOTAL_STORE_ORDER
 	__asm__ volatile("" ::: "memory");
 	*(volatile __u64 *)&flow->word = word;

@@ -31,9 +31,11 @@ struct arrival {
 	struct tcpwin_key key;
 	__u64 now;
 	__u64 flow_id; /* of the flow in which it was counted */
+	struct tcpwin_alarm *alarm; /* what it raised, to be reported; else NULL */
 	__u32 sender;
 	__u32 fold;
 	__u32 ifindex;
+	__u32 stalled; /* which windows of its flow were closed before it */
 };
 
 /* In place of a flow that has ended. */
@@ -44,9 +46,68 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
 }
 
-static __always_inline void count_packet(struct tcpwin_flow *flow, const struct arrival *arrival)
+static __always_inline void count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
+	arrival->stalled = flow->stalled;
 	tcpwin_count_any_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
+}
+
+static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 endpoint, __s64 change)
+{
+	struct tcpwin_source source = { key->address[endpoint & 1], key->vlan, key->scope, 0 };
+	__s64 none = 0, *flows_of_source = bpf_map_lookup_elem(&sources, &source);
+
+	if (!flows_of_source && change > 0) {
+		bpf_map_update_elem(&sources, &source, &none, BPF_NOEXIST); /* or another CPU did */
+		flows_of_source = bpf_map_lookup_elem(&sources, &source);
+	}
+	return flows_of_source ? __sync_fetch_and_add(flows_of_source, change) + change : 0;
+}
+
+/* A flow with closed windows has ended. */
+static __attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key, __u32 stalled)
+{
+	for (int i = 0; i < 2; i++)
+		if (stalled >> i & 1)
+			add_stalled(key, i, -1);
+	return 0;
+}
+
+/* The packet was counted, its flow is still owned. Out of line, for its stack. */
+static __attribute__((noinline)) int note_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
+{
+	__u32 only = 0, stalled_flows = 0;
+
+	for (int i = 0; i < 2; i++) {
+		__u32 was = arrival->stalled >> i & 1, is = flow->stalled >> i & 1;
+		if (was == is)
+			continue;
+		__s64 n = add_stalled(&arrival->key, i, is ? 1 : -1);
+		if (!is)
+			continue;
+		stalled_flows = n;
+		tcpwin_note_stalled_flows(flow, i, n, &config);
+	}
+	if (!tcpwin_has_alarms(flow))
+		return 0;
+	arrival->alarm = bpf_map_lookup_elem(&scratch_alarm, &only);
+	if (arrival->alarm)
+		tcpwin_take_alarms(arrival->alarm, &arrival->key, flow, stalled_flows, arrival->now);
+	return 0;
+}
+
+static __always_inline void note_any_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
+{
+	arrival->alarm = NULL;
+	if (flow->stalled != arrival->stalled || tcpwin_has_alarms(flow))
+		note_alarms(arrival, flow);
+}
+
+/* After the flow was owned. */
+static __always_inline void report_alarm(struct tcpwin_alarm *alarm)
+{
+	if (alarm && bpf_ringbuf_output(&records, alarm, sizeof(*alarm), 0))
+		count(TCPWIN_COUNTER_ALARMS_UNREPORTED);
 }
 
 /* Before the flow is released: a sweep that ends it at once must find it counted. */
@@ -64,15 +125,15 @@ static __always_inline void note_peak(__u64 alive)
 }
 
 /*
- * For a flow that is new or has another timeout; all others expire later than when the last sweep met them. So the
+ * For a flow that is new or has another timeout; all others are due later than when the last sweep met them. So the
  * agent knows without a sweep that nothing is due. Who loses the race for the word leaves 0, "now": a sweep too many.
  */
 static __always_inline void note_due(const struct tcpwin_flow *flow)
 {
 	__u64 due = __sync_fetch_and_add(&due_ns, 0); /* a barrier: who set it since sees the flow as it is now */
-	__u64 expires = tcpwin_expires_at(flow, &config);
+	__u64 next = tcpwin_due_at(flow, &config);
 
-	if (expires < due && __sync_val_compare_and_swap(&due_ns, due, expires) != due)
+	if (next < due && __sync_val_compare_and_swap(&due_ns, due, next) != due)
 		due_ns = 0;
 }
 
@@ -137,7 +198,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 	if (!fresh)
 		return UNTRACKED_CONTENDED;
 	fresh->word = busy_word(arrival->fold);
-	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender);
+	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
 	count_packet(fresh, arrival);
 
 	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
@@ -156,11 +217,13 @@ static __always_inline enum verdict create(struct arrival *arrival)
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
 					 0);
+	note_any_alarms(arrival, flow);
 	__u64 alive = one_more_alive();
 	note_due(flow);
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(alive);
+	report_alarm(arrival->alarm);
 	report_packet(event);
 	return TRACKED;
 }
@@ -200,6 +263,8 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		if (record) {
 			fill_record(record, &arrival->key, flow, arrival->now,
 				    tcpwin_expiry_reason(flow, &config));
+			if (flow->stalled)
+				forget_stalled(&arrival->key, flow->stalled);
 			begin(flow, arrival);
 			cut = true;
 		} else if (!looks_expired) {
@@ -211,6 +276,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	}
 	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
 	count_packet(flow, arrival);
+	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
@@ -230,6 +296,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	} else if (record) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
+	report_alarm(arrival->alarm);
 	report_packet(event);
 	return TRACKED;
 }
@@ -243,7 +310,8 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 }
 
 /*
- * Nearly all packets: their flow is alive, and free, and surely not expired. False: nothing was done.
+ * Nearly all packets: they raise nothing, and their flow is alive, and free, and surely not expired. False: nothing was
+ * done.
  * What was read of the flow before it was owned holds, for the word proves that nobody wrote meanwhile.
  */
 static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
@@ -254,7 +322,8 @@ static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arriv
 		(void)*(const volatile __u8 *)&flow->progress[1].known;
 	__u64 word = read_word_first(flow);
 
-	if (report_packets || !is_free(word, arrival->fold) || arrival->now >= tcpwin_expires_after(flow, &config))
+	if (report_packets || !is_free(word, arrival->fold) || arrival->now >= tcpwin_expires_after(flow, &config) ||
+	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->sender))
 		return false;
 	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
 		return false;
@@ -462,8 +531,39 @@ static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *f
 		return false;
 	}
 	__sync_fetch_and_sub(&live_flows, 1);
+	__u32 stalled = record->flow.stalled;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* the agent reads when the sweep returns */
+	if (stalled)
+		forget_stalled(key, stalled);
 	sweep->exported++;
+	return true;
+}
+
+/*
+ * A record of a flow that goes on. A step of the sequence proves that the copy is whole, and disturbs nobody: whoever
+ * read the word before looks again. active_since_s is the sweep's; that of a flow which a packet begins just now in the
+ * same entry becomes no later than now.
+ */
+static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+					   struct tcpwin_sweep *sweep)
+{
+	__u32 since = tcpwin_active_since(flow, &config, sweep->now_ns);
+
+	if (tcpwin_was_active(flow)) {
+		struct tcpwin_record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+		if (!record) {
+			sweep->ring_full = 1;
+			return false;
+		}
+		fill_record(record, key, flow, sweep->now_ns, TCPWIN_END_ACTIVE_TIMEOUT);
+		if (__sync_val_compare_and_swap(&flow->word, word, word_after(word)) != word) {
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+			return false;
+		}
+		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+		sweep->interim++;
+	}
+	flow->active_since_s = since;
 	return true;
 }
 
@@ -493,6 +593,12 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 								       TCPWIN_END_SHUTDOWN;
 		if (export(key, flow, word, reason, sweep))
 			word |= MARK_ENDED;
+	} else if ((word & MARK_MASK) == MARK_FREE) {
+		__u64 active = tcpwin_active_at(flow, &config);
+		if (sweep->now_ns >= active && export_interim(key, flow, word, sweep))
+			active = tcpwin_active_at(flow, &config);
+		if (active < due)
+			due = active;
 	}
 	__u32 mark = word & MARK_MASK;
 	if (mark == MARK_ENDED)

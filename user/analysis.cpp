@@ -24,7 +24,8 @@ template <typename T> std::optional<T> known(bool is_known, T value)
 
 bool is_timeout(std::uint8_t reason)
 {
-	return reason == TCPWIN_END_IDLE_TIMEOUT || reason == TCPWIN_END_ABORT_TIMEOUT;
+	return reason == TCPWIN_END_IDLE_TIMEOUT || reason == TCPWIN_END_ABORT_TIMEOUT ||
+	       reason == TCPWIN_END_FIN_TIMEOUT;
 }
 
 std::optional<std::string_view> last_ended(const tcpwin_analysis &facts, bool open, std::uint8_t reason)

@@ -49,6 +49,20 @@ constexpr std::string_view name_of(tcpwin_stall_end end)
 	return "?";
 }
 
+constexpr std::string_view name_of(tcpwin_alarm_kind kind)
+{
+	switch (kind) {
+#define X(name, bit, text)        \
+	case TCPWIN_ALARM_##name: \
+		return text;
+		TCPWIN_ALARMS(X)
+#undef X
+	case TCPWIN_ALARM_ALL:
+		break;
+	}
+	return "?";
+}
+
 struct BitName {
 	std::uint8_t bit;
 	std::string_view name;
@@ -63,6 +77,12 @@ inline constexpr BitName flag_names[] = {
 inline constexpr BitName hook_names[] = {
 #define X(name, bit, text) {bit, text},
 	TCPWIN_HOOKS(X)
+#undef X
+};
+
+inline constexpr BitName alarm_names[] = {
+#define X(name, bit, text) {bit, text},
+	TCPWIN_ALARMS(X)
 #undef X
 };
 

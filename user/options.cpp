@@ -257,6 +257,7 @@ void add_common(CLI::App &app, CommonOptions &options)
 	add_state_machine(app, options.config);
 	app.add_flag_callback("--no-analysis", [&] { options.analyze_stalls = false; },
 			      "Without stall analysis: a packet costs less, and stall, window and tcp of a record are null");
+	app.add_flag("--alarms-only", options.alarms_only, "Only records of flows that raised an alarm");
 	add_verbosity(app, options.verbosity);
 }
 

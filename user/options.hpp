@@ -34,6 +34,7 @@ struct CommonOptions {
 	std::uint32_t max_flows = 262'144;
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	bool analyze_stalls = true;
+	bool alarms_only = false; // no records of flows that raised none
 	Verbosity verbosity = Verbosity::normal;
 };
 

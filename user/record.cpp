@@ -27,7 +27,7 @@ WallTime wall_time(std::uint64_t clock_ns, nanoseconds offset)
 
 nanoseconds timeout_of(std::uint8_t timeout, const tcpwin_config &config)
 {
-	return nanoseconds(config.timeout_ns[timeout % TCPWIN_TIMEOUT_COUNT]);
+	return nanoseconds(config.timeout_ns[timeout % TCPWIN_TIMEOUT_SLOTS]);
 }
 
 // Clocks of two CPUs may differ: an earlier time is no time since.
@@ -48,6 +48,36 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 		.direction = direction,
 		.analysis = make_analysis(record, endpoint, offset),
 	};
+}
+
+AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind, unsigned receiver,
+			      const tcpwin_config &config, nanoseconds wall_offset, std::string_view interface)
+{
+	const unsigned sender = receiver ^ 1;
+	const std::uint64_t stalled_since = alarm.stalled_since_ns[receiver];
+	AlarmRecord record{
+		.kind = kind,
+		.time = wall_time(alarm.now_ns, wall_offset),
+		.flow_id = alarm.flow_id,
+		.key = alarm.key,
+		.interface = interface,
+		.receiver_ip = format_address(alarm.key.address[receiver]),
+		.receiver_port = alarm.key.port[receiver],
+		.sender_ip = format_address(alarm.key.address[sender]),
+		.sender_port = alarm.key.port[sender],
+		.zero_window_count = alarm.zero_window_count[receiver],
+		.abort_count = config.abort_count,
+		.stalled_since = {},
+		.stalled = {},
+		.stall_alarm = nanoseconds(config.stall_alarm_ns),
+		.stalled_flows = alarm.stalled_flows,
+		.source_alarm = config.source_alarm,
+	};
+	if (kind == TCPWIN_ALARM_STALL) {
+		record.stalled_since = wall_time(stalled_since, wall_offset);
+		record.stalled = since(stalled_since, alarm.now_ns);
+	}
+	return record;
 }
 
 } // namespace
@@ -91,7 +121,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 	const unsigned a = endpoint_a(record.flow);
 	FlowRecord flow{
 		.id = record.flow.id,
-		.continues = record.flow.continues,
+		.continues = record.flow.continues_back ? record.flow.id - record.flow.continues_back : 0,
 		.key = record.key,
 		.interface = interface,
 		.hooks = record.flow.hooks,
@@ -127,6 +157,22 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 		.timeout = timeout_of(event.timeout, config),
 		.event = event,
 	};
+}
+
+std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config, nanoseconds wall_offset,
+					    std::string_view interface)
+{
+	static constexpr tcpwin_alarm_kind kinds[] = {
+#define X(name, bit, text) TCPWIN_ALARM_##name,
+		TCPWIN_ALARMS(X)
+#undef X
+	};
+	std::vector<AlarmRecord> all;
+	for (unsigned receiver : {0, 1})
+		for (tcpwin_alarm_kind kind : kinds)
+			if (alarm.raised[receiver] & kind)
+				all.push_back(make_alarm_record(alarm, kind, receiver, config, wall_offset, interface));
+	return all;
 }
 
 // Records come in bursts of one second, and calendars are slow: the last second's text is kept.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <netinet/in.h>
 #include <tcpwin/types.h>
@@ -46,6 +47,10 @@ struct FlowRecord {
 	WallTime last;
 	Side a; // always seen
 	Side b;
+
+	bool has_alarm() const { return (a.direction.alarms | b.direction.alarms) & TCPWIN_ALARM_ALL; }
+	// The flow goes on, and has another record at its end, with all that this one has.
+	bool is_interim() const { return reason == TCPWIN_END_ACTIVE_TIMEOUT; }
 };
 
 // Which endpoint of the key is A; a flow with one direction only is written as A.
@@ -54,6 +59,30 @@ unsigned endpoint_a(const tcpwin_flow &flow);
 // wall_offset: what to add to the record's clock to get wall-clock time.
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config,
 			    std::chrono::nanoseconds wall_offset, std::string_view interface);
+
+// Something that a receiver whose window is closed was reported for, at a packet.
+struct AlarmRecord {
+	tcpwin_alarm_kind kind;
+	WallTime time; // of the packet
+	std::uint64_t flow_id;
+	tcpwin_key key;
+	std::string_view interface; // as of FlowRecord
+	std::string receiver_ip;
+	std::uint16_t receiver_port;
+	std::string sender_ip; // who has to wait
+	std::uint16_t sender_port;
+	std::uint32_t zero_window_count; // of the receiver
+	std::uint32_t abort_count;
+	WallTime stalled_since;           // TCPWIN_ALARM_STALL only, as the next
+	std::chrono::nanoseconds stalled; // since then
+	std::chrono::nanoseconds stall_alarm;
+	std::uint32_t stalled_flows; // TCPWIN_ALARM_STALLED_FLOWS only: of the receiver's address
+	std::uint32_t source_alarm;
+};
+
+// One for each that the packet raised. config: what was to be exceeded.
+std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config,
+					    std::chrono::nanoseconds wall_offset, std::string_view interface);
 
 // A packet of a flow, and its direction after it.
 struct PacketRecord {

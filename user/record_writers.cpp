@@ -6,7 +6,7 @@ namespace tcpwin {
 RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options)
 	: flows_(std::move(flows)), packets_(std::move(packets)),
 	  flow_format_(make_flow_format(options.format, options.community_id_seed)),
-	  packet_format_(make_packet_format(options.format))
+	  packet_format_(make_packet_format(options.format)), alarms_only_(options.alarms_only)
 {
 	if (!flows_.output().is_continued())
 		flow_format_->begin(flows_.text());
@@ -30,6 +30,13 @@ Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
 		packet_writer.emplace(std::move(*packets));
 	}
 	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options);
+}
+
+void RecordWriters::alarm(const AlarmRecord &record)
+{
+	totals_.alarms++;
+	if (flow_format_->alarm(record, flows_.text()))
+		flows_.record();
 }
 
 Result<void> RecordWriters::flush(StopSignal &stop)

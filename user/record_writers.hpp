@@ -19,8 +19,10 @@ public:
 	void flow(const FlowRecord &record)
 	{
 		totals_.add(record);
-		flow_format_->flow(record, flows_.record());
+		if ((!alarms_only_ || record.has_alarm()) && flow_format_->takes(record))
+			flow_format_->flow(record, flows_.record());
 	}
+	void alarm(const AlarmRecord &record);
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 
 	Result<void> flush(StopSignal &stop);
@@ -44,6 +46,7 @@ private:
 	std::optional<Writer> packets_;
 	std::unique_ptr<FlowFormat> flow_format_;
 	std::unique_ptr<PacketFormat> packet_format_;
+	bool alarms_only_;
 	Totals totals_;
 };
 

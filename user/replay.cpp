@@ -46,6 +46,7 @@ public:
 	std::string report(const Engine &engine) const;
 
 	void on_flow(const tcpwin_record &record) override;
+	void on_alarm(const tcpwin_alarm &alarm) override;
 	void on_packet(const tcpwin_packet_event &event, std::uint64_t number) override;
 
 private:
@@ -74,6 +75,12 @@ void Replay::on_flow(const tcpwin_record &record)
 {
 	writers_.flow(make_flow_record(record, options_.config, std::chrono::nanoseconds(0), {}));
 	keep(writers_.flush_if_large(stop_));
+}
+
+void Replay::on_alarm(const tcpwin_alarm &alarm)
+{
+	for (const AlarmRecord &record : make_alarm_records(alarm, options_.config, std::chrono::nanoseconds(0), {}))
+		writers_.alarm(record);
 }
 
 void Replay::on_packet(const tcpwin_packet_event &event, std::uint64_t number)

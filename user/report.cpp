@@ -58,7 +58,12 @@ std::uint32_t enough_flows(std::uint32_t max_flows, const tcpwin_counters &count
 
 void Totals::add(const FlowRecord &record)
 {
+	if (record.is_interim()) {
+		interim++;
+		return;
+	}
 	flows++;
+	flows_with_alarm += record.has_alarm();
 	a_flows++;
 	add_side(*this, record.a);
 	if (!record.b.seen())
@@ -82,6 +87,12 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 	fmt::format_to(out, "Packets seen: {}\n", seen);
 	fmt::format_to(out, "TCP packets: {} [{:.2f}%]\n", tcp, percent(tcp, seen));
 	fmt::format_to(out, "Flows: {}\nA flows: {}\nB flows: {}\n", totals.flows, totals.a_flows, totals.b_flows);
+	fmt::format_to(out, "Alarms in flows: {} [{:.2f}%]\n", totals.flows_with_alarm,
+		       percent(totals.flows_with_alarm, totals.flows));
+	if (totals.alarms)
+		fmt::format_to(out, "Alarms reported: {}\n", totals.alarms);
+	if (totals.interim)
+		fmt::format_to(out, "Interim records of flows that went on: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
 	for (const CounterName &c : reject_names)
@@ -94,6 +105,8 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
 	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_PACKETS_UNREPORTED])
 		fmt::format_to(out, "Packet records lost (ring buffer full): {}\n", unreported);
+	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_ALARMS_UNREPORTED])
+		fmt::format_to(out, "Alarms that are in the flow records only (ring buffer full): {}\n", unreported);
 	if (std::uint64_t forwarded = counters.value[TCPWIN_COUNTER_FORWARDED])
 		fmt::format_to(out, "Forwarded frames, counted where they came in: {}\n", forwarded);
 	if (totals.unwritten)

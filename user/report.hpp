@@ -16,6 +16,9 @@ struct Totals {
 	std::uint64_t flows = 0;
 	std::uint64_t a_flows = 0;
 	std::uint64_t b_flows = 0;
+	std::uint64_t flows_with_alarm = 0;
+	std::uint64_t alarms = 0;  // reported at a packet
+	std::uint64_t interim = 0; // records of flows that went on, which count nowhere else
 	std::uint64_t packets = 0;
 	std::uint64_t below_threshold = 0;
 	std::uint8_t stat = 0;  // of all directions

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
+#include "boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
 #include "privileges.hpp"
 #include "record.hpp"
@@ -120,6 +121,9 @@ Result<void> Session::write_records()
 		writers_.flow(make_flow_record(record, options_.config, wall_offset,
 					       interfaces_.name(record.flow.ifindex)));
 		flush_if_large();
+	}, [&](const tcpwin_alarm &alarm) {
+		for (const AlarmRecord &record : make_alarm_records(alarm, options_.config, wall_offset, interfaces_.name(alarm.ifindex)))
+			writers_.alarm(record);
 	});
 	program_.drain_packets([&](const tcpwin_packet_event &event) {
 		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
@@ -164,7 +168,7 @@ Result<void> Session::sweep(tcpwin_sweep request)
 // A million flows that go on cost nothing here, where a sweep would take a tenth of a second.
 Result<void> Session::sweep_if_due()
 {
-	if (!program_.is_due() && !program_.table_full())
+	if (!program_.is_due(boot_clock_ns()) && !program_.table_full())
 		return {};
 	tcpwin_sweep request = sweep_now();
 	if (program_.take_table_full()) {

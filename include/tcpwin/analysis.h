@@ -56,6 +56,7 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_progress) == 2 * 4 + 2 + 2 * 1 + 4 + 2
 enum tcpwin_fact {
 	TCPWIN_FACT_FIN = 0x01, /* it sent a FIN */
 	TCPWIN_FACT_RTT = 0x02, /* handshake_rtt_ns is known */
+	TCPWIN_FACT_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
 };
 
 /* What its SYN says of window scaling: 0, nothing seen; 1 + shift; or: */

@@ -79,40 +79,50 @@ TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
 
 /* All but progress and analysis. */
 TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u64 continues, __u32 ifindex,
-					 const struct tcpwin_packet *packet, __u32 sender)
+					 const struct tcpwin_packet *packet, __u32 sender, __u64 now)
 {
 	flow->id = id;
-	flow->continues = continues;
+	flow->continues_back = continues ? (__u32)(id - continues) : 0;
+	flow->active_since_s = (__u32)(now / 1000000000);
 	flow->ifindex = ifindex;
 	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
 	flow->hooks = 0;
 	flow->analyzed = 1;
-	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
+	flow->stalled = 0;
 	flow->recent = 0;
 	__builtin_memset(flow->direction, 0, sizeof(flow->direction));
 }
 
 /* A new flow without a packet; word is left to the caller. */
 TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 ifindex,
-				     const struct tcpwin_packet *packet, __u32 sender)
+				     const struct tcpwin_packet *packet, __u32 sender, __u64 now)
 {
-	tcpwin_begin_counting(flow, id, 0, ifindex, packet, sender);
+	tcpwin_begin_counting(flow, id, 0, ifindex, packet, sender, now);
 	tcpwin_begin_analysis(flow);
+}
+
+/* Whether a packet was its last, see TCPWIN_ON_THRESHOLD. */
+TCPWIN_INLINE int tcpwin_is_terminated(const struct tcpwin_flow *flow)
+{
+	return flow->direction[0].timeout == TCPWIN_TIMEOUT_TERMINATED ||
+	       flow->direction[1].timeout == TCPWIN_TIMEOUT_TERMINATED;
 }
 
 /*
  * When the flow ends if no packet comes: the latest of last_seen + timeout over
- * the directions it has.
+ * the directions it has. A closed window may hold it longer.
  */
 TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
 {
+	__u64 held_ns = flow->stalled && !tcpwin_is_terminated(flow) ? config->stalled_ns : 0;
 	__u64 expires = 0;
 
 	for (int i = 0; i < 2; i++) {
 		const struct tcpwin_direction *direction = &flow->direction[i];
 		if (!direction->packets)
 			continue;
-		__u64 at = direction->last_ns + config->timeout_ns[direction->timeout % TCPWIN_TIMEOUT_COUNT];
+		__u64 timeout_ns = config->timeout_ns[direction->timeout % TCPWIN_TIMEOUT_SLOTS];
+		__u64 at = direction->last_ns + (held_ns > timeout_ns ? held_ns : timeout_ns);
 		if (at > expires)
 			expires = at;
 	}
@@ -120,7 +130,7 @@ TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const stru
 }
 
 /*
- * Not after tcpwin_expires_at, and for most flows less than 4 ns before it. It reads one word of the flow, next to the
+ * Not after tcpwin_expires_at, and for most flows less than 8 ns before it. It reads one word of the flow, next to the
  * sequence word, where that reads three cache lines.
  */
 TCPWIN_INLINE __u64 tcpwin_expires_after(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
@@ -147,14 +157,51 @@ TCPWIN_INLINE enum tcpwin_end_reason tcpwin_expiry_reason(const struct tcpwin_fl
 							  const struct tcpwin_config *config)
 {
 	__u64 expires = tcpwin_expires_at(flow, config);
+	int aborted = 0, fin = 0;
 
+	if (tcpwin_is_terminated(flow))
+		return TCPWIN_END_TERMINATED;
 	for (int i = 0; i < 2; i++) {
 		const struct tcpwin_direction *direction = &flow->direction[i];
-		if (direction->packets && direction->timeout != TCPWIN_TIMEOUT_ABRT &&
-		    direction->last_ns + config->timeout_ns[direction->timeout % TCPWIN_TIMEOUT_COUNT] == expires)
+		__u8 timeout = direction->timeout % TCPWIN_TIMEOUT_SLOTS;
+		if (!direction->packets || direction->last_ns + config->timeout_ns[timeout] != expires)
+			continue;
+		if (timeout != TCPWIN_TIMEOUT_ABRT && timeout != TCPWIN_TIMEOUT_FIN)
 			return TCPWIN_END_IDLE_TIMEOUT;
+		aborted |= timeout == TCPWIN_TIMEOUT_ABRT;
+		fin |= timeout == TCPWIN_TIMEOUT_FIN;
 	}
-	return TCPWIN_END_ABORT_TIMEOUT;
+	return fin ? TCPWIN_END_FIN_TIMEOUT : aborted ? TCPWIN_END_ABORT_TIMEOUT : TCPWIN_END_IDLE_TIMEOUT;
+}
+
+/* When a record of a flow that goes on is due; never: ~0. Whole seconds of the clock are exact enough. */
+TCPWIN_INLINE __u64 tcpwin_active_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
+{
+	return config->active_s ? ((__u64)flow->active_since_s + config->active_s) * 1000000000 : ~0ULL;
+}
+
+/* When a sweep has something to do with the flow. */
+TCPWIN_INLINE __u64 tcpwin_due_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
+{
+	__u64 expires = tcpwin_expires_at(flow, config), active = tcpwin_active_at(flow, config);
+
+	return active < expires ? active : expires;
+}
+
+/* Whether such a record would tell anything that the one before did not. */
+TCPWIN_INLINE int tcpwin_was_active(const struct tcpwin_flow *flow)
+{
+	__u64 since = (__u64)flow->active_since_s * 1000000000;
+
+	return flow->direction[0].last_ns >= since || flow->direction[1].last_ns >= since;
+}
+
+/* The latest time at which such a record was due. now: not before tcpwin_active_at. */
+TCPWIN_INLINE __u32 tcpwin_active_since(const struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
+{
+	__u32 second = (__u32)(now / 1000000000), period = config->active_s;
+
+	return period ? second - (second - flow->active_since_s) % period : second;
 }
 
 /*
@@ -178,11 +225,56 @@ TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tc
 	__u64 forgotten_at = tcpwin_expires_at(flow, config) + tcpwin_linger(flow, TCPWIN_CONTINUES_NS);
 
 	if (now >= forgotten_at) {
-		tcpwin_begin_flow(flow, id, ifindex, packet, sender);
+		tcpwin_begin_flow(flow, id, ifindex, packet, sender, now);
 		return;
 	}
-	tcpwin_begin_counting(flow, id, flow->id, ifindex, packet, sender);
+	tcpwin_begin_counting(flow, id, flow->id, ifindex, packet, sender, now);
 	tcpwin_carry_on(flow);
+}
+
+TCPWIN_INLINE void tcpwin_raise(struct tcpwin_direction *direction, enum tcpwin_alarm_kind kind, int report)
+{
+	direction->alarms |= report ? kind | kind << 4 : kind;
+}
+
+TCPWIN_INLINE int tcpwin_counts_window(const struct tcpwin_packet *packet, const struct tcpwin_config *config)
+{
+	return packet->window < config->window_threshold &&
+	       !((config->rules & TCPWIN_RULE_SKIP_SYN_RST_WINDOWS) &&
+		 (packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_RST)));
+}
+
+TCPWIN_INLINE void tcpwin_close(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
+				const struct tcpwin_config *config)
+{
+	direction->state = TCPWIN_STATE_ABRT;
+	direction->timeout = TCPWIN_TIMEOUT_EST;
+	if (!(config->rules & TCPWIN_RULE_FIN_TIMEOUT))
+		return;
+	direction->timeout = TCPWIN_TIMEOUT_FIN;
+	if ((direction->stat & TCPWIN_FLAG_RST) && reverse->packets) {
+		reverse->state = TCPWIN_STATE_ABRT;
+		reverse->timeout = TCPWIN_TIMEOUT_FIN;
+	}
+}
+
+TCPWIN_INLINE void tcpwin_reach_abort_count(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
+					    const struct tcpwin_config *config)
+{
+	__u8 timeout = config->on_threshold == TCPWIN_ON_THRESHOLD_TERMINATE ? TCPWIN_TIMEOUT_TERMINATED :
+									       TCPWIN_TIMEOUT_ABRT;
+
+	if (!(direction->alarms & TCPWIN_ALARM_ABORT_COUNT))
+		tcpwin_raise(direction, TCPWIN_ALARM_ABORT_COUNT, config->rules & TCPWIN_RULE_ABORT_ALARM);
+	if (config->on_threshold == TCPWIN_ON_THRESHOLD_COUNT)
+		return;
+	direction->stat |= TCPWIN_STAT_ABORTED;
+	direction->state = TCPWIN_STATE_ABRT;
+	direction->timeout = timeout;
+	if (reverse->packets) {
+		reverse->state = TCPWIN_STATE_ABRT;
+		reverse->timeout = timeout;
+	}
 }
 
 /*
@@ -192,7 +284,7 @@ TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tc
 TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
 			       const struct tcpwin_packet *packet, const struct tcpwin_config *config)
 {
-	if (packet->window < config->window_threshold) {
+	if (tcpwin_counts_window(packet, config)) {
 		direction->zero_window_count += packet->segments;
 		direction->stat |= TCPWIN_STAT_BELOW_THRESHOLD;
 	}
@@ -209,28 +301,83 @@ TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin
 			return;
 		direction->state = TCPWIN_STATE_EST;
 		/* fall through */
-	case TCPWIN_STATE_BGN: /* the state stays BGN, for life or until it is ABRT */
+	case TCPWIN_STATE_BGN: /* by the tutorial, the state stays BGN for life or until it is ABRT */
+		if (config->rules & TCPWIN_RULE_PROMOTE_ESTABLISHED)
+			direction->state = TCPWIN_STATE_EST;
 		direction->timeout = TCPWIN_TIMEOUT_EST;
 		/* fall through */
 	case TCPWIN_STATE_EST:
-		if (direction->stat & (TCPWIN_FLAG_FIN | TCPWIN_FLAG_RST)) {
-			direction->state = TCPWIN_STATE_ABRT;
-			direction->timeout = TCPWIN_TIMEOUT_EST;
-			return;
-		}
-		if (direction->zero_window_count < config->abort_count)
-			return;
-		direction->stat |= TCPWIN_STAT_ABORTED;
-		direction->state = TCPWIN_STATE_ABRT;
-		direction->timeout = TCPWIN_TIMEOUT_ABRT;
-		if (reverse->packets) {
-			reverse->state = TCPWIN_STATE_ABRT;
-			reverse->timeout = TCPWIN_TIMEOUT_ABRT;
-		}
+		if (direction->stat & (TCPWIN_FLAG_FIN | TCPWIN_FLAG_RST))
+			tcpwin_close(direction, reverse, config);
+		else if (direction->zero_window_count >= config->abort_count)
+			tcpwin_reach_abort_count(direction, reverse, config);
 		return;
 	default: /* ABRT */
-		direction->timeout = TCPWIN_TIMEOUT_ABRT;
+		if (direction->timeout != TCPWIN_TIMEOUT_FIN && direction->timeout != TCPWIN_TIMEOUT_TERMINATED)
+			direction->timeout = TCPWIN_TIMEOUT_ABRT;
 	}
+}
+
+/*
+ * Whether a packet surely raises no alarm and opens or ends no stall: nearly all. The first look before counting, for
+ * who has no time for the rest.
+ */
+TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
+				  const struct tcpwin_packet *packet, __u32 sender)
+{
+	const struct tcpwin_direction *direction = &flow->direction[sender & 1];
+
+	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
+	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));
+}
+
+/* A packet comes: is there a window that has been closed for too long? */
+TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
+{
+	if (!config->stall_alarm_ns)
+		return;
+	for (int i = 0; i < 2; i++) {
+		struct tcpwin_analysis *facts = &flow->analysis[i];
+		if (!(flow->stalled >> i & 1) || (facts->facts & TCPWIN_FACT_ALARM) ||
+		    tcpwin_since(facts->stalled_since_ns, now) < config->stall_alarm_ns)
+			continue;
+		facts->facts |= TCPWIN_FACT_ALARM;
+		tcpwin_raise(&flow->direction[i], TCPWIN_ALARM_STALL, 1);
+	}
+}
+
+/* The window of endpoint has closed, now that of so many flows of its address. */
+TCPWIN_INLINE void tcpwin_note_stalled_flows(struct tcpwin_flow *flow, __u32 endpoint, __s64 stalled_flows,
+					     const struct tcpwin_config *config)
+{
+	if (config->source_alarm && stalled_flows > config->source_alarm)
+		tcpwin_raise(&flow->direction[endpoint & 1], TCPWIN_ALARM_STALLED_FLOWS,
+			     stalled_flows == (__s64)config->source_alarm + 1);
+}
+
+TCPWIN_INLINE int tcpwin_has_alarms(const struct tcpwin_flow *flow)
+{
+	return TCPWIN_ALARM_PENDING(flow->direction[0].alarms | flow->direction[1].alarms);
+}
+
+/* What the packet that was just counted raised; it is not pending any more. */
+TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct tcpwin_key *key, struct tcpwin_flow *flow,
+				      __u32 stalled_flows, __u64 now)
+{
+	__builtin_memset(alarm, 0, sizeof(*alarm));
+	alarm->key = *key;
+	alarm->flow_id = flow->id;
+	alarm->now_ns = now;
+	alarm->ifindex = flow->ifindex;
+	alarm->a_side = flow->a_side;
+	for (int i = 0; i < 2; i++) {
+		alarm->stalled_since_ns[i] = flow->analysis[i].stalled_since_ns;
+		alarm->zero_window_count[i] = flow->direction[i].zero_window_count;
+		alarm->raised[i] = TCPWIN_ALARM_PENDING(flow->direction[i].alarms);
+		flow->direction[i].alarms &= TCPWIN_ALARM_ALL;
+	}
+	if ((alarm->raised[0] | alarm->raised[1]) & TCPWIN_ALARM_STALLED_FLOWS)
+		alarm->stalled_flows = stalled_flows;
 }
 
 TCPWIN_INLINE void tcpwin_add_packet(struct tcpwin_flow *flow, struct tcpwin_direction *direction,
@@ -286,6 +433,8 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 TCPWIN_INLINE void tcpwin_count_any_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 					   const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
 {
+	if (flow->stalled)
+		tcpwin_note_long_stalls(flow, config, now);
 	tcpwin_update_flow(flow, config, packet, sender, now);
 	if (analyze)
 		tcpwin_analyze_any(flow, packet, sender, now);
@@ -293,7 +442,7 @@ TCPWIN_INLINE void tcpwin_count_any_packet(struct tcpwin_flow *flow, const struc
 		flow->analyzed = 0;
 }
 
-/* The same in fewer steps for most packets, and more code. */
+/* The same of a packet that tcpwin_is_quiet, in fewer steps for most, and more code. */
 TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				       const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
 {

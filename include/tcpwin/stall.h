@@ -178,6 +178,7 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_any(struct tcpwin_flow *flow, const struct
 	} else {
 		tcpwin_analyze_segment(flow, packet, sender, now);
 	}
+	tcpwin_note_stalled(flow);
 	return 0;
 }
 

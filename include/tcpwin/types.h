@@ -66,7 +66,9 @@ enum tcpwin_state {
 	X(NEW, 10000000000ULL) \
 	X(BGN, 2200000000ULL)  \
 	X(EST, 1000000000ULL)  \
-	X(ABRT, 1000000ULL)
+	X(ABRT, 1000000ULL)    \
+	X(FIN, 5000000000ULL)  \
+	X(TERMINATED, 0ULL)
 
 enum tcpwin_timeout {
 #define X(name, nanoseconds) TCPWIN_TIMEOUT_##name,
@@ -74,6 +76,43 @@ enum tcpwin_timeout {
 #undef X
 	TCPWIN_TIMEOUT_COUNT
 };
+#define TCPWIN_TIMEOUT_SLOTS 8 /* as many as three bits can tell apart, see tcpwin_flow.recent */
+TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_COUNT <= TCPWIN_TIMEOUT_SLOTS, "more timeouts than three bits can tell apart");
+
+/* What reaching the abort count does: X(name, text). */
+#define TCPWIN_ON_THRESHOLD(X)      \
+	X(ABORT, "abort")         \
+	X(TERMINATE, "terminate") \
+	X(COUNT, "count")
+
+/*
+ * ABORT: the timeout of the flow and its reverse flow becomes ABRT. TERMINATE: the packet is their last, the next one
+ * begins others. COUNT: nothing.
+ */
+enum tcpwin_on_threshold {
+#define X(name, text) TCPWIN_ON_THRESHOLD_##name,
+	TCPWIN_ON_THRESHOLD(X)
+#undef X
+};
+
+/*
+ * What a receiver whose window is closed is reported for, at the packet where it happens: X(name, bit, text in records).
+ * ABORT_COUNT: so many windows below the threshold, once a flow. STALL: closed for as long as stall_alarm_ns, once an
+ * episode. STALLED_FLOWS: its address has more than source_alarm flows with a closed window at once; reported of the
+ * flow that is the first above, marked in those that come while it has more.
+ */
+#define TCPWIN_ALARMS(X)                     \
+	X(ABORT_COUNT, 0x01, "abort_count") \
+	X(STALL, 0x02, "stall")             \
+	X(STALLED_FLOWS, 0x04, "stalled_flows")
+
+enum tcpwin_alarm_kind {
+#define X(name, bit, text) TCPWIN_ALARM_##name = bit,
+	TCPWIN_ALARMS(X)
+#undef X
+	TCPWIN_ALARM_ALL = 0x0f,
+};
+#define TCPWIN_ALARM_PENDING(alarms) ((alarms) >> 4 & TCPWIN_ALARM_ALL)
 
 /* tcpWinStat: the low five bits accumulate FIN, SYN, RST, PSH and ACK; the others: */
 #define TCPWIN_STATS(X)          \
@@ -87,12 +126,15 @@ enum tcpwin_stat {
 	TCPWIN_STAT_FLAGS = 0x1f
 };
 
-/* Why a flow ended: X(name, text in records). */
+/* Why a flow ended, or, ACTIVE_TIMEOUT, why there is a record though it goes on: X(name, text in records). */
 #define TCPWIN_END_REASONS(X)            \
 	X(IDLE_TIMEOUT, "idle_timeout")   \
 	X(ABORT_TIMEOUT, "abort_timeout") \
 	X(SHUTDOWN, "shutdown")           \
-	X(INTERFACE_GONE, "interface_gone")
+	X(INTERFACE_GONE, "interface_gone") \
+	X(FIN_TIMEOUT, "fin_timeout")     \
+	X(TERMINATED, "terminated")       \
+	X(ACTIVE_TIMEOUT, "active_timeout")
 
 enum tcpwin_end_reason {
 #define X(name, text) TCPWIN_END_##name,
@@ -153,7 +195,8 @@ enum tcpwin_reject {
 	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at the least: flow table full")   \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
 	X(FORWARDED, "forwarded", "frames not counted again where they left: they were where they came in") \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")  \
+	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms that were marked in the flow only: ring buffer full")
 
 /*
  * A flow that finds the table full sets one of so many bits; those that were not set before are counted as
@@ -222,12 +265,12 @@ struct tcpwin_direction {
 	__u8 state;        /* enum tcpwin_state */
 	__u8 timeout;      /* enum tcpwin_timeout */
 	__u8 window_scale; /* of the last SYN, as tcpwin_packet has it */
-	__u8 zero[1];
+	__u8 alarms;       /* enum tcpwin_alarm_kind, all that it raised; in the upper half those still to be reported */
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1,
 		     "tcpwin_direction has padding");
 
-#define TCPWIN_RECENT_TIMEOUT 3 /* the bits of tcpwin_flow.recent that are a timeout */
+#define TCPWIN_RECENT_TIMEOUT 7 /* the bits of tcpwin_flow.recent that are a timeout */
 
 #include "analysis.h"
 
@@ -245,18 +288,19 @@ struct tcpwin_flow {
 	__u8 a_side;    /* which endpoint of the key is A */
 	__u8 hooks;     /* enum tcpwin_hook, all that saw a packet; 0: a capture */
 	__u8 analyzed;  /* 0: progress and analysis say nothing, or not all */
-	__u8 zero[1];
+	__u8 stalled;   /* bit i: the window of endpoint i is closed, as TCPWIN_STALLED of progress[i] */
 	__u64 recent;   /* of the latest packet: last_ns of its direction but for the low bits, and timeout in these */
+	__u32 continues_back; /* the flow of this connection that ended shortly before has a number so much lower, or 0 */
+	__u32 active_since_s; /* of its clock, see tcpwin_active_at; a sweep writes it */
 	struct tcpwin_direction direction[2];
 	struct tcpwin_progress progress[2];
 	struct tcpwin_analysis analysis[2];
-	__u64 continues; /* number of the flow of this connection that ended shortly before, or 0 */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) == 3 * 8 + 4 + 4 * 1 + 2 * sizeof(struct tcpwin_direction) +
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_flow) == 3 * 8 + 3 * 4 + 4 * 1 + 2 * sizeof(struct tcpwin_direction) +
 							   2 * sizeof(struct tcpwin_progress) +
-							   2 * sizeof(struct tcpwin_analysis) + 8,
+							   2 * sizeof(struct tcpwin_analysis),
 		     "tcpwin_flow has padding");
-TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_COUNT == TCPWIN_RECENT_TIMEOUT + 1, "tcpwin_flow.recent holds another timeout");
+TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_SLOTS == TCPWIN_RECENT_TIMEOUT + 1, "tcpwin_flow.recent holds another timeout");
 
 /*
  * A flow that begins this long after another of its key expired continues it. A
@@ -279,20 +323,62 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_record) == sizeof(struct tcpwin_key) +
 							     sizeof(struct tcpwin_flow) + 8 + 1 + 7,
 		     "tcpwin_record has padding");
 
+/* X(name, bit): how the state machine differs from the tutorial's. */
+#define TCPWIN_RULES(X)                 \
+	X(FIN_TIMEOUT, 0x01)           \
+	X(PROMOTE_ESTABLISHED, 0x02)   \
+	X(SKIP_SYN_RST_WINDOWS, 0x04)  \
+	X(ABORT_ALARM, 0x08)
+
+/*
+ * FIN_TIMEOUT: after FIN or RST the timeout is FIN's for good, after RST in both directions; else EST's, and ABRT's from
+ * the next packet on. PROMOTE_ESTABLISHED: state BGN becomes EST with the next packet. SKIP_SYN_RST_WINDOWS: windows of
+ * segments with SYN or RST do not count. ABORT_ALARM: reaching the abort count is reported, see TCPWIN_ALARMS.
+ */
+enum tcpwin_rule {
+#define X(name, bit) TCPWIN_RULE_##name = bit,
+	TCPWIN_RULES(X)
+#undef X
+};
+
 /* May change while packets flow: each field is read on its own. */
 struct tcpwin_config {
-	__u64 timeout_ns[TCPWIN_TIMEOUT_COUNT]; /* each at least 1 */
-	__u32 window_threshold;                 /* a raw window below it counts */
-	__u32 abort_count;                      /* so many of them abort the flow */
+	__u64 timeout_ns[TCPWIN_TIMEOUT_SLOTS]; /* each at least 1, but TERMINATED, which is 0 */
+	__u64 stalled_ns;       /* after its last packet a flow with a closed window lives at least so long; 0: as others */
+	__u64 stall_alarm_ns;   /* 0: no alarm, as the next */
+	__u32 source_alarm;     /* flows */
+	__u32 active_s;         /* a record of flows that go on about each so many seconds; 0: none */
+	__u32 window_threshold; /* a raw window below it counts */
+	__u32 abort_count;      /* what happens at so many of them, says: */
+	__u8 on_threshold;      /* enum tcpwin_on_threshold */
+	__u8 rules;             /* enum tcpwin_rule */
+	__u8 zero[6];
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_config) == TCPWIN_TIMEOUT_COUNT * 8 + 2 * 4,
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_config) == (TCPWIN_TIMEOUT_SLOTS + 2) * 8 + 4 * 4 + 2 * 1 + 6,
 		     "tcpwin_config has padding");
 
-#define TCPWIN_DEFAULT_CONFIG                                        \
-	{                                                            \
-		{ TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_) }, 1, 2   \
+#define TCPWIN_SECONDS(n) ((n) * 1000000000ULL)
+
+/* The constants of the tutorial (docs of Tranalyzer2's tcpWinTMT). */
+#define TCPWIN_TUTORIAL_CONFIG                                                                          \
+	{                                                                                               \
+		{ TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_) 0, 0 }, 0, 0, 0, 0, 1, 2,                     \
+			TCPWIN_ON_THRESHOLD_ABORT, 0, { 0 }                                             \
 	}
 #define TCPWIN_TIMEOUT_DEFAULT_(name, nanoseconds) nanoseconds,
+#define TCPWIN_DEFAULT_CONFIG TCPWIN_TUTORIAL_CONFIG
+
+/* For operation: a flow is a connection, as long as it has a packet within minutes. */
+#define TCPWIN_MONITOR_CONFIG                                                                           \
+	{                                                                                               \
+		{ TCPWIN_SECONDS(60),  TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5),         \
+		  TCPWIN_SECONDS(5), 0, 0, 0 },                                                         \
+			TCPWIN_SECONDS(300), TCPWIN_SECONDS(5), 20, 300, 1, 10,                           \
+			TCPWIN_ON_THRESHOLD_COUNT,                                                      \
+			TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                       \
+				TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM,             \
+		{ 0 }                                                                                   \
+	}
 
 /* How later fragments find the flow of their first (RFC 791, 3.2; RFC 8200, 4.5). One direction. */
 struct tcpwin_fragment_key {
@@ -337,6 +423,33 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) ==
 			     sizeof(struct tcpwin_key) + 4 * 8 + 4 + 2 + 6 * 1 + 4,
 		     "tcpwin_packet_event has padding");
 
+/* Whose receive windows are closed in how many flows. */
+struct tcpwin_source {
+	struct tcpwin_address address;
+	__u16 vlan;
+	__u16 scope;
+	__u32 zero;
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_source) == 16 + 2 * 2 + 4, "tcpwin_source has padding");
+
+#define TCPWIN_MAX_STALLED_SOURCES 16384
+
+/* A packet that raised alarms. Index of arrays: endpoint of the key. */
+struct tcpwin_alarm {
+	struct tcpwin_key key;
+	__u64 flow_id;
+	__u64 now_ns;
+	__u64 stalled_since_ns[2]; /* of the last episode, 0: there was none */
+	__u32 zero_window_count[2];
+	__u32 stalled_flows; /* of the address that raised STALLED_FLOWS */
+	__u32 ifindex;
+	__u8 raised[2]; /* enum tcpwin_alarm_kind */
+	__u8 a_side;
+	__u8 zero[5];
+};
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_alarm) == sizeof(struct tcpwin_key) + 4 * 8 + 4 * 4 + 3 * 1 + 5,
+		     "tcpwin_alarm has padding");
+
 /* Stands in the metadata before a frame of a test run. */
 struct tcpwin_test_frame {
 	__u64 now_ns;
@@ -356,12 +469,13 @@ struct tcpwin_sweep {
 	__u32 ifindex;   /* in: export every flow that was first seen there, 0: none */
 	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */
 	__u32 zero;
-	__u64 exported;  /* out: records made */
+	__u64 exported;  /* out: records made of flows that ended */
+	__u64 interim;   /* out: records made of flows that go on */
 	__u64 deleted;   /* out: entries removed from the table */
 	__u64 remaining; /* out: entries met and left in the table */
 	__u64 due_ns;    /* out: when the next of these entries has something to do for a sweep, as it was met */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 4 * 8, "tcpwin_sweep has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_sweep) == 2 * 8 + 4 * 4 + 5 * 8, "tcpwin_sweep has padding");
 
 /*
  * The records that an agent was about to write when it was last heard of, so that

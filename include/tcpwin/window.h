@@ -10,7 +10,13 @@
 
 TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
 {
-	return (flow->progress[0].known | flow->progress[1].known) & TCPWIN_STALLED;
+	return flow->stalled != 0;
+}
+
+TCPWIN_INLINE void tcpwin_note_stalled(struct tcpwin_flow *flow)
+{
+	flow->stalled = (flow->progress[0].known & TCPWIN_STALLED ? 1 : 0) |
+			(flow->progress[1].known & TCPWIN_STALLED ? 2 : 0);
 }
 
 TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
@@ -73,6 +79,7 @@ TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *x)
 		x->own->known |= TCPWIN_STALLED;
 		x->own_facts->stalled_since_ns = x->now;
 		x->own_facts->episodes++;
+		x->own_facts->facts &= ~TCPWIN_FACT_ALARM;
 	}
 }
 

@@ -60,8 +60,9 @@ inline uint64_t boottime_ns()
 // What was in the ring buffer.
 struct Drained {
 	std::vector<tcpwin_record> records;
+	std::vector<tcpwin_alarm> alarms;
 	std::vector<tcpwin_table_full> notices;
-	size_t strangers = 0; // of neither size
+	size_t strangers = 0; // of none of these sizes
 };
 
 class Kernel {
@@ -185,6 +186,19 @@ public:
 		return std::nullopt;
 	}
 
+	// How many flows of one source have a closed window, all sources.
+	std::vector<int64_t> stalled_flows() const
+	{
+		const int sources = bpf_map__fd(skeleton_->maps.sources);
+		std::vector<int64_t> all;
+		tcpwin_source source = {}, next = {};
+		for (void *from = nullptr; bpf_map_get_next_key(sources, from, &next) == 0; from = &source) {
+			source = next;
+			check("look up a source", bpf_map_lookup_elem(sources, &source, &all.emplace_back()));
+		}
+		return all;
+	}
+
 	// An entry as no program left it.
 	void put(const tcpwin_key &key, const tcpwin_flow &flow)
 	{
@@ -291,6 +305,8 @@ private:
 		auto &drained = *static_cast<Drained *>(context);
 		if (size == sizeof(tcpwin_record))
 			std::memcpy(&drained.records.emplace_back(), data, size);
+		else if (size == sizeof(tcpwin_alarm))
+			std::memcpy(&drained.alarms.emplace_back(), data, size);
 		else if (size == sizeof(tcpwin_table_full))
 			std::memcpy(&drained.notices.emplace_back(), data, size);
 		else

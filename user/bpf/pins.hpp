@@ -23,8 +23,8 @@ namespace tcpwin {
 constexpr auto default_bpffs = "/sys/fs/bpf";
 
 // Without all of these a directory is the remainder of an agent that was killed before it attached.
-constexpr std::array<std::string_view, 7> pinned_maps{"flows",     "records", "counters", "fragments",
-						      "interfaces", "data",    "bss"};
+constexpr std::array<std::string_view, 8> pinned_maps{"flows",      "records", "counters", "fragments",
+						      "interfaces", "sources", "data",     "bss"};
 
 // Of one interface.
 class PinnedInterface {

@@ -11,7 +11,6 @@
 #include <spdlog/spdlog.h>
 #include <tcpwin.skel.h>
 
-#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "unique_fd.hpp"
@@ -26,7 +25,7 @@ constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, 
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
 	const auto &maps = skeleton->maps;
-	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.data, maps.bss};
+	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.sources, maps.data, maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -180,10 +179,10 @@ Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 	return sweep;
 }
 
-bool Program::is_due() const
+bool Program::is_due(std::uint64_t now_ns) const
 {
 	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
-	return boot_clock_ns() >= std::min(due_ns_, noted);
+	return now_ns >= std::min(due_ns_, noted);
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)
@@ -204,11 +203,13 @@ Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t 
 	return {};
 }
 
-void Program::drain(const TakeRecord &take)
+void Program::drain(const TakeRecord &take, const TakeAlarm &take_alarm)
 {
 	records_->read([&](std::span<const std::uint8_t> bytes) {
 		if (bytes.size() == sizeof(tcpwin_record))
 			take(*reinterpret_cast<const tcpwin_record *>(bytes.data()));
+		else if (bytes.size() == sizeof(tcpwin_alarm) && take_alarm)
+			take_alarm(*reinterpret_cast<const tcpwin_alarm *>(bytes.data()));
 		else if (bytes.size() == sizeof(tcpwin_table_full))
 			table_full_ = true;
 	});

@@ -53,15 +53,16 @@ public:
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
 	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
-	bool is_due() const;
+	bool is_due(std::uint64_t now_ns) const;
 
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
 
 	using TakeRecord = std::function<void(const tcpwin_record &)>;
+	using TakeAlarm = std::function<void(const tcpwin_alarm &)>;
 	using TakePacket = std::function<void(const tcpwin_packet_event &)>;
 	// Hand over what is in a ring buffer, and was not handed over before.
-	void drain(const TakeRecord &take);
+	void drain(const TakeRecord &take, const TakeAlarm &take_alarm = {});
 	void drain_packets(const TakePacket &take);
 	RingReader &records() { return *records_; }
 	// What is about to be written, for an agent that comes after this one was killed.

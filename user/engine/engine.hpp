@@ -26,8 +26,10 @@ struct Frame {
 class FlowObserver {
 public:
 	virtual ~FlowObserver() = default;
-	// In the order in which flows end (time of expiry, then number).
+	// In the order in which flows end (time of expiry, then number); also of flows that go on, when that is due.
 	virtual void on_flow(const tcpwin_record &record) = 0;
+	// At the packet that raised it, after the flows that ended before.
+	virtual void on_alarm(const tcpwin_alarm &alarm) = 0;
 	// Only if packet mode is on; number: the frame's.
 	virtual void on_packet(const tcpwin_packet_event &event, std::uint64_t number) = 0;
 };

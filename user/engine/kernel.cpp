@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <tuple>
+#include <variant>
 #include <vector>
 
 #include <tcpwin/flow.h>
@@ -29,7 +31,7 @@ constexpr std::size_t drain_at = 8192;       // records in the ring buffer, whic
 class KernelEngine final : public Engine {
 public:
 	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
-		: config_(options.config), report_packets_(options.report_packets), observer_(observer),
+		: config_(options.config), exact_(config_.active_s || config_.source_alarm), report_packets_(options.report_packets), observer_(observer),
 		  program_(std::move(program)), room_(program_.max_flows())
 	{
 	}
@@ -40,6 +42,9 @@ public:
 			if (auto swept = sweep(false); !swept)
 				return swept;
 		now_ = frame.time_ns;
+		if (exact_ && program_.is_due(now_))
+			if (auto swept = sweep(false); !swept)
+				return swept;
 		since_sweep_++;
 		if (!make_ethernet(frame)) {
 			too_short_++;
@@ -94,7 +99,8 @@ private:
 
 	void drain()
 	{
-		program_.drain([&](const tcpwin_record &record) { ended_.push_back(record); });
+		program_.drain([&](const tcpwin_record &record) { events_.push_back(record); },
+			       [&](const tcpwin_alarm &alarm) { events_.push_back(alarm); });
 		program_.commit();
 	}
 
@@ -131,21 +137,33 @@ private:
 
 	void hand_on()
 	{
-		const auto order = [&](const tcpwin_record &record) {
-			return std::pair(tcpwin_expires_at(&record.flow, &config_), record.flow.id);
+		const auto order = [&](const Event &event) {
+			if (const auto *alarm = std::get_if<tcpwin_alarm>(&event))
+				return std::tuple(alarm->now_ns, true, __u64{0});
+			const auto &record = std::get<tcpwin_record>(event);
+			return std::tuple(record.reason == TCPWIN_END_ACTIVE_TIMEOUT ?
+						  tcpwin_active_at(&record.flow, &config_) :
+						  tcpwin_expires_at(&record.flow, &config_),
+					  false, record.flow.id);
 		};
-		std::sort(ended_.begin(), ended_.end(),
-			  [&](const tcpwin_record &l, const tcpwin_record &r) { return order(l) < order(r); });
-		for (const tcpwin_record &record : ended_)
-			observer_.on_flow(record);
-		ended_.clear();
+		std::stable_sort(events_.begin(), events_.end(),
+				 [&](const Event &l, const Event &r) { return order(l) < order(r); });
+		for (const Event &event : events_)
+			if (const auto *alarm = std::get_if<tcpwin_alarm>(&event))
+				observer_.on_alarm(*alarm);
+			else
+				observer_.on_flow(std::get<tcpwin_record>(event));
+		events_.clear();
 	}
 
+	using Event = std::variant<tcpwin_record, tcpwin_alarm>;
+
 	const tcpwin_config config_;
+	const bool exact_; // what a packet makes depends on which flows have ended, and records on when the sweep comes
 	const bool report_packets_;
 	FlowObserver &observer_;
 	Program program_;
-	std::vector<tcpwin_record> ended_;
+	std::vector<Event> events_; // since the last sweep
 	std::vector<std::uint8_t> bytes_;
 	std::uint32_t wire_length_ = 0;
 	std::uint64_t now_ = 0;

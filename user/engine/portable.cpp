@@ -117,26 +117,84 @@ private:
 		if (slot.flow.id != due.flow_id || slot.due_ns != due.time_ns)
 			return;
 		const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_);
+		const std::uint64_t next = limit > now_ ? expires : tcpwin_due_at(&slot.flow, &config_);
 		if (slot.ended)
 			table_.erase(due.slot);
+		else if (next > due.time_ns)
+			schedule(due.slot, next);
+		else if (expires > due.time_ns && expires > now_)
+			go_on(due.slot);
 		else if (expires > due.time_ns)
 			schedule(due.slot, expires);
 		else
 			end_flow(due.slot, expires, expires <= std::min(limit, now_));
 	}
 
-	void end_flow(std::uint32_t number, std::uint64_t expires, bool expired)
+	tcpwin_record make_record(const Slot &slot, tcpwin_end_reason reason) const
 	{
-		Slot &slot = table_.slot(number);
 		tcpwin_record record{};
 		record.key = slot.key;
 		record.flow = slot.flow;
 		record.now_ns = now_;
-		record.reason = expired ? tcpwin_expiry_reason(&slot.flow, &config_) : TCPWIN_END_SHUTDOWN;
+		record.reason = static_cast<__u8>(reason);
+		return record;
+	}
+
+	void end_flow(std::uint32_t number, std::uint64_t expires, bool expired)
+	{
+		Slot &slot = table_.slot(number);
+		const tcpwin_record record = make_record(slot, expired ? tcpwin_expiry_reason(&slot.flow, &config_) :
+									 TCPWIN_END_SHUTDOWN);
 		slot.ended = true;
 		live_flows_--;
+		for (unsigned i : {0, 1})
+			if (slot.flow.stalled >> i & 1)
+				add_stalled(slot.key, i, -1);
 		schedule(number, expires + tcpwin_linger(&slot.flow, TCPWIN_CONTINUES_NS));
 		observer_.on_flow(record);
+	}
+
+	// A record of a flow that does not end, if it has something new to tell.
+	void go_on(std::uint32_t number)
+	{
+		Slot &slot = table_.slot(number);
+		const tcpwin_record record = make_record(slot, TCPWIN_END_ACTIVE_TIMEOUT);
+		const bool active = tcpwin_was_active(&slot.flow);
+		slot.flow.active_since_s = tcpwin_active_since(&slot.flow, &config_, now_);
+		schedule(number, tcpwin_due_at(&slot.flow, &config_));
+		if (active)
+			observer_.on_flow(record);
+	}
+
+	std::int64_t add_stalled(const tcpwin_key &key, unsigned endpoint, int change)
+	{
+		const tcpwin_source source{key.address[endpoint], key.vlan, key.scope, 0};
+		const std::string bytes(reinterpret_cast<const char *>(&source), sizeof(source));
+		const std::int64_t flows = stalled_flows_[bytes] += change;
+		if (!flows)
+			stalled_flows_.erase(bytes);
+		return flows;
+	}
+
+	// stalled: which windows were closed before the packet that was just counted.
+	void note_alarms(Slot &slot, unsigned stalled)
+	{
+		std::uint32_t stalled_flows = 0;
+		for (unsigned i : {0, 1}) {
+			const unsigned was = stalled >> i & 1, is = slot.flow.stalled >> i & 1;
+			if (was == is)
+				continue;
+			const std::int64_t flows = add_stalled(slot.key, i, is ? 1 : -1);
+			if (!is)
+				continue;
+			stalled_flows = static_cast<std::uint32_t>(flows);
+			tcpwin_note_stalled_flows(&slot.flow, i, flows, &config_);
+		}
+		if (!tcpwin_has_alarms(&slot.flow))
+			return;
+		tcpwin_alarm alarm;
+		tcpwin_take_alarms(&alarm, &slot.key, &slot.flow, stalled_flows, now_);
+		observer_.on_alarm(alarm);
 	}
 
 	void schedule(std::uint32_t number, std::uint64_t time_ns)
@@ -158,7 +216,7 @@ private:
 		if (succeeds)
 			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, sender, now_);
 		else
-			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, sender);
+			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, sender, now_);
 		slot.flow.word = 0;
 		slot.due_ns = UINT64_MAX;
 		slot.ended = false;
@@ -178,13 +236,21 @@ private:
 
 		Slot &slot = table_.slot(number);
 		const std::uint64_t previous = slot.flow.direction[sender].last_ns;
-		tcpwin_count_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
-		if (const std::uint64_t expires = tcpwin_expires_at(&slot.flow, &config_); expires < slot.due_ns)
-			schedule(number, expires);
+		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, sender)) {
+			tcpwin_count_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+		} else {
+			const unsigned stalled = slot.flow.stalled;
+			tcpwin_count_any_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+			note_alarms(slot, stalled);
+		}
+		if (const std::uint64_t next = tcpwin_due_at(&slot.flow, &config_); next < slot.due_ns)
+			schedule(number, next);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		if (packet.first_fragment)
 			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
 		report(slot, packet, sender, previous, frame, false);
+		if (tcpwin_is_terminated(&slot.flow))
+			end_due_flows(); // now, and not at the next frame, whose time may be earlier
 	}
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)
@@ -223,6 +289,7 @@ private:
 	FragmentTable fragments_;
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
+	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_source
 	__u64 live_flows_ = 0; // the table has those that have ended, too
 	std::uint64_t now_ = 0;
 };

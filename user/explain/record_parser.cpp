@@ -111,6 +111,7 @@ ToldFlow read_flow(const Members &members, std::string &problem)
 	flow.interface = members.find<std::string_view>("in_iface").value_or("");
 	flow.vlan = members.find<std::uint64_t>("vlan").value_or(0);
 	flow.end_reason = members.text("end_reason");
+	flow.interim = members.find<bool>("interim").value_or(false);
 	flow.first = members.time("start_ns");
 	flow.last = members.time("end_ns");
 	if (const auto a = members.find_object("a"))

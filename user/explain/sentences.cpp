@@ -149,6 +149,10 @@ std::string how_the_connection_ended(const Connection &connection)
 		return fmt::format("The connection was closed by {} (FIN).", closed);
 	if (reason == "shutdown")
 		return "The recording ended before the connection did.";
+	if (reason == "active_timeout")
+		return "The connection went on when this was recorded.";
+	if (reason == "terminated")
+		return "The record ends at the packet that reached the abort count (--on-threshold terminate).";
 	if (reason == "interface_gone")
 		return "Then the interface was deleted.";
 	if (reason == "abort_timeout")
@@ -184,7 +188,7 @@ std::string no_stalls(const Connections &connections)
 bool is_cut(const Entry &entry)
 {
 	const std::string &reason = entry.connection->record.end_reason;
-	const bool timed_out = reason == "abort_timeout" || (reason == "idle_timeout" && entry.side->stall.open);
+	const bool timed_out = reason == "abort_timeout" || reason == "terminated" || (reason == "idle_timeout" && entry.side->stall.open);
 	return entry.connection->records > 1 || timed_out;
 }
 
@@ -196,8 +200,8 @@ std::string remarks(const Connections &connections, const std::vector<Entry> &en
 				    "threshold, in a SYN or RST too.\n",
 				    connections.without_analysis(), plural(connections.flows(), "flow", "flows"));
 	if (std::ranges::any_of(entries, is_cut))
-		text += "\nShort timeouts cut a stall into several flows. To see it whole, record with --timeout-est 10min "
-			"--timeout-abrt 10min, or explain a capture.\n";
+		text += "\nShort timeouts cut a stall into several flows. To see it whole, record with --profile monitor, "
+			"or explain a capture.\n";
 	return text;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/source.hpp"
 
+#include <map>
 #include <fmt/format.h>
 
 #include "capture/reader.hpp"
@@ -37,6 +38,7 @@ public:
 		if (flow && *flow)
 			connections_.add(std::move(**flow));
 	}
+	void on_alarm(const tcpwin_alarm &) override {}
 	void on_packet(const tcpwin_packet_event &, std::uint64_t) override {}
 
 private:
@@ -62,6 +64,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 	LineReader lines(input);
 	RecordParser parser;
 	std::uint64_t others = 0;
+	std::map<std::uint64_t, ToldFlow> going_on; // the last interim record of each
 	while (true) {
 		auto line = lines.next();
 		if (!line)
@@ -71,11 +74,20 @@ Result<void> read_records(const Input &input, Connections &connections)
 		auto flow = parser.parse(**line);
 		if (!flow)
 			return bad_line(input, lines, flow.error());
-		if (*flow)
-			connections.add(std::move(**flow));
-		else
+		if (!*flow) {
 			others++;
+			continue;
+		}
+		const std::uint64_t id = (*flow)->id;
+		if ((*flow)->interim) {
+			going_on.insert_or_assign(id, std::move(**flow));
+			continue;
+		}
+		going_on.erase(id);
+		connections.add(std::move(**flow));
 	}
+	for (auto &[id, flow] : going_on)
+		connections.add(std::move(flow));
 	if (others && !connections.flows())
 		return fail("cannot explain " + input.name(), "it holds events of tcpwin-agent, but no flow records",
 			    "take the file of --output, not that of --packets");

@@ -42,6 +42,7 @@ struct ToldFlow {
 	std::string interface;       // empty: a capture's
 	std::uint64_t vlan = 0;      // 0: none
 	std::string end_reason;
+	bool interim = false; // it went on: a later record of the same number has all of this one
 	WallTime first;
 	WallTime last;
 	ToldSide a;

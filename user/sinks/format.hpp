@@ -17,7 +17,10 @@ class FlowFormat {
 public:
 	virtual ~FlowFormat() = default;
 	virtual void begin(fmt::memory_buffer &) const {}
+	virtual bool takes(const FlowRecord &) const { return true; }
 	virtual void flow(const FlowRecord &record, fmt::memory_buffer &out) const = 0;
+	// False: the format has nothing for it.
+	virtual bool alarm(const AlarmRecord &, fmt::memory_buffer &) const { return false; }
 };
 
 class PacketFormat {

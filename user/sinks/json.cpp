@@ -49,7 +49,10 @@ void put_side(Line &line, const Side &side)
 	line.hexadecimal(d.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(d.state))
 				 << "\",\"state_code\":" << d.state << ",\"zero_window_count\":" << d.zero_window_count
 				 << ",\"window_min\":" << d.window_min << ",\"window_max\":" << d.window_max
-				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout << ",";
+				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout
+				 << ",\"alarms\":[";
+	put_names(line, d.alarms & TCPWIN_ALARM_ALL, alarm_names);
+	line << "],";
 	put_analysis(line, side.analysis);
 	line << "}";
 }
@@ -73,6 +76,12 @@ void put_interface(Line &line, std::string_view name)
 
 using Seed = std::optional<std::uint16_t>;
 
+void put_community_id(Line &line, const tcpwin_key &key, Seed seed)
+{
+	if (seed)
+		line << ",\"community_id\":\"" << CommunityId(key, *seed).text() << "\"";
+}
+
 // What a flow has before its end is known. The line was begun.
 void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
 {
@@ -81,8 +90,7 @@ void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
 		line << r.continues;
 	else
 		line << "null";
-	if (community_id_seed)
-		line << ",\"community_id\":\"" << CommunityId(r.key, *community_id_seed).text() << "\"";
+	put_community_id(line, r.key, community_id_seed);
 	line << ",\"in_iface\":";
 	put_interface(line, r.interface);
 	line << ",\"hooks\":[";
@@ -114,8 +122,32 @@ public:
 		Line line(buffer);
 		line << "{\"schema\":1,\"event\":\"flow\",";
 		put_flow(line, r, community_id_seed_);
-		line << ",\"end_reason\":\"" << name_of(r.reason) << "\"";
+		line << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":" << (r.is_interim() ? "true" : "false");
 		put_sides(line, r);
+	}
+
+	bool alarm(const AlarmRecord &r, fmt::memory_buffer &buffer) const override
+	{
+		Line line(buffer);
+		line << "{\"schema\":1,\"event\":\"alarm\",\"alarm\":\"" << name_of(r.kind) << "\",\"time\":" << r.time
+		     << ",\"time_ns\":" << count(r.time) << ",\"flow_id\":" << r.flow_id;
+		put_community_id(line, r.key, community_id_seed_);
+		line << ",\"in_iface\":";
+		put_interface(line, r.interface);
+		line << ",\"vlan\":";
+		put_vlan(line, r.key.vlan);
+		line << ",\"receiver\":{\"ip\":\"" << r.receiver_ip << "\",\"port\":" << r.receiver_port
+		     << "},\"sender\":{\"ip\":\"" << r.sender_ip << "\",\"port\":" << r.sender_port
+		     << "},\"zero_window_count\":" << r.zero_window_count;
+		if (r.kind == TCPWIN_ALARM_ABORT_COUNT)
+			line << ",\"abort_count\":" << r.abort_count;
+		else if (r.kind == TCPWIN_ALARM_STALL)
+			line << ",\"stalled_since_ns\":" << count(r.stalled_since) << ",\"stalled\":" << r.stalled
+			     << ",\"stall_alarm\":" << r.stall_alarm;
+		else
+			line << ",\"stalled_flows\":" << r.stalled_flows << ",\"source_alarm\":" << r.source_alarm;
+		line << "}\n";
+		return true;
 	}
 
 private:

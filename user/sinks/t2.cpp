@@ -48,6 +48,8 @@ class T2FlowFormat final : public FlowFormat {
 public:
 	void begin(fmt::memory_buffer &out) const override { out.append(flow_header); }
 
+	// Nothing in its columns would tell an interim record from that of another flow.
+	bool takes(const FlowRecord &record) const override { return !record.is_interim(); }
 	void flow(const FlowRecord &record, fmt::memory_buffer &out) const override
 	{
 		put_direction('A', record, record.a, record.b, out);

@@ -13,9 +13,11 @@
 #include "check.hpp"
 #include "detach.hpp"
 #include "explain.hpp"
+#include "flows.hpp"
 #include "options.hpp"
 #include "replay.hpp"
 #include "status.hpp"
+#include "top.hpp"
 
 namespace {
 
@@ -76,6 +78,10 @@ Result<Exit> run(int argc, char **argv)
 		return explain(*explain_options);
 	if (auto *status_options = std::get_if<StatusOptions>(&*options))
 		return status(*status_options);
+	if (auto *flows_options = std::get_if<FlowsOptions>(&*options))
+		return list_flows(*flows_options);
+	if (auto *top_options = std::get_if<TopOptions>(&*options))
+		return top(*top_options);
 	const auto success = [] { return Exit::success; };
 	if (auto *detach_options = std::get_if<DetachOptions>(&*options)) {
 		spdlog::set_level(level_of(detach_options->verbosity));

@@ -22,7 +22,13 @@ STATUS = {
     "schema": 1, "event": "status", "iface": "eth0", "ifindex": 2, "since": "2026-11-23T21:49:59.731441107Z",
     "hooks": [{"hook": "native XDP", "program_id": 7}, {"hook": "TCX egress", "program_id": 8}], "persistent": False,
     "agent_pid": None, "flow_table_id": 3, "max_flows": 262144, "flows": 0, "counters": {"tracked": 1}}
-EVENTS = ["flow", "packet", "status"]
+EVENTS = ["flow", "packet", "status", "live_flow"]
+
+
+def live(flow):
+    """What `flows --json` would have said when its last packet came."""
+    same = {name: value for name, value in flow.items() if name not in ("end_reason", "interim")}
+    return same | {"event": "live_flow", "time": flow["end"], "time_ns": flow["end_ns"]}
 
 
 def subschemas(schema):
@@ -49,7 +55,8 @@ def examples(tmp_path_factory):
     """A valid line of each event, with both sides of a flow."""
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
-    return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS}
+    return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
+            "live_flow": live(flows[0])}
 
 
 def test_every_field_is_described_and_every_object_is_closed(schema):

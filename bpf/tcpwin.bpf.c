@@ -31,11 +31,11 @@ struct arrival {
 	struct tcpwin_key key;
 	__u64 now;
 	__u64 flow_id; /* of the flow in which it was counted */
-	struct tcpwin_alarm *alarm; /* what it raised, to be reported; else NULL */
 	__u32 sender;
 	__u32 fold;
 	__u32 ifindex;
-	__u32 stalled; /* which windows of its flow were closed before it */
+	__u16 stalled; /* which windows of its flow were closed before it */
+	__u16 alarmed; /* 1: scratch_alarm is to be reported */
 };
 
 /* In place of a flow that has ended. */
@@ -64,20 +64,24 @@ static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 end
 	return flows_of_source ? __sync_fetch_and_add(flows_of_source, change) + change : 0;
 }
 
-/* A flow with closed windows has ended. */
-static __attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key, __u32 stalled)
+/* A flow with closed windows has ended. No static function, as the next: the verifier looks at them once. */
+__attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key, __u32 stalled)
 {
+	if (!key)
+		return 0;
 	for (int i = 0; i < 2; i++)
 		if (stalled >> i & 1)
 			add_stalled(key, i, -1);
 	return 0;
 }
 
-/* The packet was counted, its flow is still owned. Out of line, for its stack. */
-static __attribute__((noinline)) int note_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
+/* A packet was counted, its flow is still owned. */
+__attribute__((noinline)) int note_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
 {
 	__u32 only = 0, stalled_flows = 0;
 
+	if (!flow || !arrival)
+		return 0;
 	for (int i = 0; i < 2; i++) {
 		__u32 was = arrival->stalled >> i & 1, is = flow->stalled >> i & 1;
 		if (was == is)
@@ -88,24 +92,26 @@ static __attribute__((noinline)) int note_alarms(struct arrival *arrival, struct
 		stalled_flows = n;
 		tcpwin_note_stalled_flows(flow, i, n, &config);
 	}
-	if (!tcpwin_has_alarms(flow))
-		return 0;
-	arrival->alarm = bpf_map_lookup_elem(&scratch_alarm, &only);
-	if (arrival->alarm)
-		tcpwin_take_alarms(arrival->alarm, &arrival->key, flow, stalled_flows, arrival->now);
+	struct tcpwin_alarm *alarm = tcpwin_has_alarms(flow) ? bpf_map_lookup_elem(&scratch_alarm, &only) : NULL;
+	if (alarm)
+		tcpwin_take_alarms(alarm, &arrival->key, flow, stalled_flows, arrival->now);
+	arrival->alarmed = alarm != NULL;
 	return 0;
 }
 
 static __always_inline void note_any_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
 {
-	arrival->alarm = NULL;
+	arrival->alarmed = 0;
 	if (flow->stalled != arrival->stalled || tcpwin_has_alarms(flow))
 		note_alarms(arrival, flow);
 }
 
 /* After the flow was owned. */
-static __always_inline void report_alarm(struct tcpwin_alarm *alarm)
+static __always_inline void report_alarm(const struct arrival *arrival)
 {
+	__u32 only = 0;
+	struct tcpwin_alarm *alarm = arrival->alarmed ? bpf_map_lookup_elem(&scratch_alarm, &only) : NULL;
+
 	if (alarm && bpf_ringbuf_output(&records, alarm, sizeof(*alarm), 0))
 		count(TCPWIN_COUNTER_ALARMS_UNREPORTED);
 }
@@ -223,7 +229,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 	release(flow);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(alive);
-	report_alarm(arrival->alarm);
+	report_alarm(arrival);
 	report_packet(event);
 	return TRACKED;
 }
@@ -296,7 +302,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	} else if (record) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
-	report_alarm(arrival->alarm);
+	report_alarm(arrival);
 	report_packet(event);
 	return TRACKED;
 }
@@ -531,10 +537,9 @@ static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *f
 		return false;
 	}
 	__sync_fetch_and_sub(&live_flows, 1);
-	__u32 stalled = record->flow.stalled;
+	if (record->flow.stalled)
+		forget_stalled(&record->key, record->flow.stalled);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP); /* the agent reads when the sweep returns */
-	if (stalled)
-		forget_stalled(key, stalled);
 	sweep->exported++;
 	return true;
 }

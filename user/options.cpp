@@ -32,6 +32,7 @@ Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage; with
 also 69 not supported by this kernel, 77 no permission.)";
 
 constexpr nanoseconds shortest_poll_interval = std::chrono::milliseconds(1);
+constexpr nanoseconds shortest_stats_interval = std::chrono::milliseconds(100);
 
 constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
 
@@ -277,6 +278,15 @@ void add_attach(CLI::App &app, AttachOptions &options)
 									    format_duration(value)));
 			     options.poll_interval = value;
 		     });
+	add_duration(app, "--stats-interval", nanoseconds(0), "Write what was counted into the flow output about so often (default: never)",
+		     [&](nanoseconds value) {
+			     if (value < shortest_stats_interval)
+				     throw CLI::ValidationError("--stats-interval",
+								fmt::format("'{}': it must be at least {}",
+									    format_duration(value),
+									    format_duration(shortest_stats_interval)));
+			     options.stats_interval = value;
+		     });
 	add_max_flows(app, options.max_flows);
 	add_common(app, options);
 	app.footer(attach_examples);
@@ -396,6 +406,9 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	if (attach_options.any() && attach_options.interfaces.size() > 1)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",
 			    Exit::usage);
+	if (attach_options.stats_interval && attach_options.format == Format::t2)
+		return fail("wrong usage", "--stats-interval writes JSON lines, for which the columns of --format t2 have no place",
+			    "take --format json", Exit::usage);
 	return attach_options;
 }
 

@@ -48,6 +48,7 @@ struct AttachOptions : CommonOptions {
 	IngressMode mode = IngressMode::automatic;
 	TcHook tc_hook = TcHook::automatic;
 	std::optional<std::chrono::nanoseconds> duration;
+	std::optional<std::chrono::nanoseconds> stats_interval; // none: no stats
 	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
 
 	// All that are up, as they come and go.

@@ -22,7 +22,12 @@ STATUS = {
     "schema": 1, "event": "status", "iface": "eth0", "ifindex": 2, "since": "2026-11-23T21:49:59.731441107Z",
     "hooks": [{"hook": "native XDP", "program_id": 7}, {"hook": "TCX egress", "program_id": 8}], "persistent": False,
     "agent_pid": None, "flow_table_id": 3, "max_flows": 262144, "flows": 0, "counters": {"tracked": 1}}
-EVENTS = ["flow", "packet", "status"]
+TOTALS = json.loads(lines.SCHEMA.read_text())["$defs"]["stats_totals"]["required"]
+STATS = {
+    "schema": 1, "event": "stats", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "uptime": 20.5,
+    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144,
+    "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
+EVENTS = ["flow", "packet", "status", "stats"]
 
 
 def subschemas(schema):
@@ -49,7 +54,8 @@ def examples(tmp_path_factory):
     """A valid line of each event, with both sides of a flow."""
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
-    return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS}
+    return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
+            "stats": STATS}
 
 
 def test_every_field_is_described_and_every_object_is_closed(schema):
@@ -117,7 +123,7 @@ def value_at(event, way):
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
     any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
-                                                         "handshake_rtt"}
+                                                         "handshake_rtt", "uptime", "interval"}
     for way in places(examples[event]):
         allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

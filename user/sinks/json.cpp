@@ -8,6 +8,7 @@
 #include "sinks/json.hpp"
 #include "sinks/json_analysis.hpp"
 #include "sinks/json_line.hpp"
+#include "sinks/json_stats.hpp"
 
 namespace tcpwin {
 namespace {
@@ -129,6 +130,8 @@ public:
 		line << "}\n";
 		return true;
 	}
+
+	void stats(const Stats &stats, fmt::memory_buffer &buffer) const override { put_stats(stats, buffer); }
 
 private:
 	void put_community_id(Line &line, const tcpwin_key &key) const

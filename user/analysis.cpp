@@ -41,7 +41,8 @@ StallFacts make_stall(const tcpwin_record &record, unsigned endpoint, nanosecond
 	const tcpwin_analysis &facts = flow.analysis[endpoint];
 	const bool open = flow.progress[endpoint].known & TCPWIN_STALLED, peer_seen = flow.direction[!endpoint].packets;
 	const std::uint64_t last = std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
-	const std::uint64_t in_open = tcpwin_open_stall_ns(&flow, endpoint, last);
+	const std::uint64_t until = record.reason == not_ended ? record.now_ns : last;
+	const std::uint64_t in_open = tcpwin_open_stall_ns(&flow, endpoint, until);
 	return {.zero_window_segments = facts.zero_windows,
 		.episodes = facts.episodes,
 		.total = duration(facts.stalled_ns + in_open),

@@ -11,11 +11,14 @@
 
 namespace tcpwin {
 
+// Reason of the record of a flow that has not ended.
+inline constexpr auto not_ended = TCPWIN_END_COUNT;
+
 // Of this side's receiver: its peer had to wait, and sent the probes.
 struct StallFacts {
 	std::uint32_t zero_window_segments;
 	std::uint32_t episodes;
-	std::chrono::nanoseconds total; // the open one up to the flow's last packet
+	std::chrono::nanoseconds total; // the open one up to the flow's last packet, or to now if the flow has not ended
 	std::chrono::nanoseconds longest;
 	bool open;
 	std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> last_began;

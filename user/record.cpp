@@ -109,14 +109,16 @@ nanoseconds wall_clock_offset()
 	return clock_now(CLOCK_REALTIME) - clock_now(CLOCK_BOOTTIME);
 }
 
+unsigned endpoint_a(const tcpwin_flow &flow)
+{
+	const unsigned a = flow.a_side & 1;
+	return flow.direction[a].packets ? a : !a;
+}
+
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config, nanoseconds wall_offset,
 			    std::string_view interface)
 {
-	// A flow with one direction only is written as A.
-	unsigned a = record.flow.a_side & 1;
-	if (!record.flow.direction[a].packets)
-		a = !a;
-
+	const unsigned a = endpoint_a(record.flow);
 	FlowRecord flow{
 		.id = record.flow.id,
 		.continues = record.flow.continues_back ? record.flow.id - record.flow.continues_back : 0,

@@ -53,6 +53,9 @@ struct FlowRecord {
 	bool is_interim() const { return reason == TCPWIN_END_ACTIVE_TIMEOUT; }
 };
 
+// Which endpoint of the key is A; a flow with one direction only is written as A.
+unsigned endpoint_a(const tcpwin_flow &flow);
+
 // wall_offset: what to add to the record's clock to get wall-clock time.
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config,
 			    std::chrono::nanoseconds wall_offset, std::string_view interface);

@@ -6,15 +6,13 @@
 #include <cstdio>
 #include <map>
 #include <optional>
-#include <set>
 
-#include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <nlohmann/json.hpp>
 
-#include "bpf/running.hpp"
+#include "attached.hpp"
 #include "names.hpp"
-#include "persistence.hpp"
 #include "presence.hpp"
 #include "record.hpp"
 
@@ -59,64 +57,27 @@ Table read_table(const Leftovers &maps)
 	return table;
 }
 
-// Whoever may not number the programs sees none of their names, and would be told that nothing is attached.
-Result<void> may_see_programs()
+Result<Row> make_row(const Attached &attached)
 {
-	__u32 id = 0;
-	if (bpf_prog_get_next_id(0, &id) == 0 || errno != EPERM)
-		return {};
-	return fail("cannot see what is attached", describe_errno(EPERM), "run as root, or with CAP_SYS_ADMIN",
-		    Exit::no_permission);
-}
-
-// Nothing if no program of ours is there.
-Result<std::optional<Row>> running_row(const Interface &interface, bool persistent)
-{
-	auto programs = running_programs(interface);
-	if (!programs)
-		return tl::unexpected(programs.error());
-	if (programs->empty())
-		return std::nullopt;
-	auto maps = RunningMaps::of_program(programs->front().id);
+	auto maps = AttachedMaps::open(attached);
 	if (!maps)
 		return tl::unexpected(maps.error());
-	return Row{.ifindex = interface.index,
-		   .name = interface.name,
-		   .programs = std::move(*programs),
-		   .persistent = persistent,
-		   .no_hooks = {},
-		   .agent = Presence::holder(interface.index),
-		   .table = read_table(maps->get())};
-}
-
-// name: empty if there is no such interface here.
-Result<Row> pinned_row(const PinnedInterface &pinned, const std::string &name)
-{
-	auto maps = PinnedLeftovers::open(pinned);
-	if (!maps)
-		return tl::unexpected(maps.error());
-	Row row{.ifindex = pinned.ifindex(), .name = name, .programs = {}, .persistent = true, .no_hooks = {}, .agent = {},
+	Row row{.ifindex = attached.ifindex,
+		.name = attached.name,
+		.programs = attached.programs,
+		.persistent = attached.persistent,
+		.no_hooks = {},
+		.agent = {},
 		.table = read_table(maps->get())};
-	row.no_hooks = !name.empty()	    ? "nothing is attached" :
-		       pinned.is_attached() ? "in another network namespace" :
-					      "deleted";
-	if (name.empty())
+	if (!attached.pinned)
+		row.agent = Presence::holder(attached.ifindex);
+	else
+		row.no_hooks = !attached.name.empty()	      ? "nothing is attached" :
+			       attached.pinned->is_attached() ? "in another network namespace" :
+								"deleted";
+	if (row.name.empty())
 		row.name = row.known() ? row.known()->name : "?";
 	return row;
-}
-
-struct Pinned {
-	std::vector<PinnedInterface> here;
-	std::vector<PinnedInterface> orphans;
-};
-
-// No bpffs: nothing.
-Result<Pinned> list_pinned(const std::string &bpffs)
-{
-	auto directory = PinDirectory::open(bpffs);
-	if (!directory && directory.error().exit == Exit::no_permission)
-		return tl::unexpected(directory.error());
-	return directory ? Pinned{directory->list(), orphans(*directory)} : Pinned{};
 }
 
 bool is_asked(const StatusOptions &options, const std::string &name)
@@ -126,46 +87,19 @@ bool is_asked(const StatusOptions &options, const std::string &name)
 
 Result<std::vector<Row>> find_rows(const StatusOptions &options)
 {
-	auto all = list_interfaces();
+	auto all = find_attached(options.bpffs, "cannot see what is attached");
 	if (!all)
 		return tl::unexpected(all.error());
-	auto pinned = list_pinned(options.bpffs);
-	if (!pinned)
-		return tl::unexpected(pinned.error());
 	std::vector<Row> rows;
-	std::set<unsigned> running;
-	for (const Interface &interface : *all) {
-		const bool persistent = std::ranges::count(pinned->here, interface.index, &PinnedInterface::ifindex);
-		auto row = running_row(interface, persistent);
-		if (!row)
-			return tl::unexpected(row.error());
-		if (!*row)
-			continue;
-		running.insert(interface.index);
-		if (is_asked(options, interface.name))
-			rows.push_back(std::move(**row));
-	}
-	const auto add_pinned = [&](const PinnedInterface &one, const std::string &name) -> Result<void> {
-		if (!one.is_complete() || running.contains(one.ifindex()))
-			return {};
-		auto row = pinned_row(one, name);
+	for (const Attached &attached : *all) {
+		auto row = make_row(attached);
 		if (!row)
 			return tl::unexpected(row.error());
 		if (is_asked(options, row->name))
 			rows.push_back(std::move(*row));
-		return {};
-	};
-	for (const PinnedInterface &one : pinned->here) {
-		const auto found = std::ranges::find(*all, one.ifindex(), &Interface::index);
-		if (auto added = add_pinned(one, found == all->end() ? "" : found->name); !added)
-			return tl::unexpected(added.error());
 	}
-	running.clear();
-	for (const PinnedInterface &one : pinned->orphans)
-		if (auto added = add_pinned(one, ""); !added)
-			return tl::unexpected(added.error());
 	for (const std::string &name : options.interfaces)
-		if (std::ranges::none_of(*all, [&](const Interface &one) { return one.name == name; }) &&
+		if (!if_nametoindex(name.c_str()) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
 			return fail("cannot tell the status of " + name, "there is no such interface", "'ip link' lists them");
 	return rows;
@@ -269,8 +203,6 @@ std::string as_json(const std::vector<Row> &rows)
 
 Result<Exit> status(const StatusOptions &options)
 {
-	if (auto may = may_see_programs(); !may)
-		return tl::unexpected(may.error());
 	auto rows = find_rows(options);
 	if (!rows)
 		return tl::unexpected(rows.error());

@@ -12,6 +12,8 @@
 #include <bpf/libbpf.h>
 #include <tcpwin/flow.h>
 
+#include "analysis.hpp"
+#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/layout.hpp"
 #include "bpf/ring.hpp"
@@ -27,6 +29,8 @@ constexpr std::uint64_t mark_mask = 3;
 constexpr std::uint64_t mark_busy = 1; // above: ended or dying
 
 constexpr std::uint32_t batch_entries = 4096; // no bucket of the table, handed over whole, comes near it
+
+constexpr int most_tries = 16; // an owner takes some dozen instructions, unless its processor was taken away from it
 
 struct Types {
 	BtfPtr theirs;
@@ -62,18 +66,54 @@ Result<bpf_map_info> map_info(int map_fd, std::size_t key_size, std::size_t valu
 	return info;
 }
 
-Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_size, const auto &take)
-{
-	std::vector<std::uint8_t> keys(batch_entries * key_size), values(batch_entries * value_size);
-	std::vector<std::uint8_t> place(std::max(key_size, sizeof(std::uint32_t)));
-	void *from = nullptr;
-	for (int error = 0; !error; from = place.data()) {
-		std::uint32_t count = batch_entries;
-		error = bpf_map_lookup_batch(map_fd, from, place.data(), keys.data(), values.data(), &count, nullptr);
+// The entries of a table, a batch at a time.
+class Batches {
+public:
+	Batches(int map_fd, std::size_t key_size, std::size_t value_size)
+		: map_fd_(map_fd), key_size_(key_size), value_size_(value_size), keys_(batch_entries * key_size),
+		  values_(batch_entries * value_size), place_(std::max(key_size, sizeof(std::uint32_t)))
+	{
+	}
+
+	// Whether more may come; after the last, the next begins anew.
+	Result<bool> next()
+	{
+		count_ = batch_entries;
+		const int error = bpf_map_lookup_batch(map_fd_, begun_ ? place_.data() : nullptr, place_.data(),
+						       keys_.data(), values_.data(), &count_, nullptr);
+		begun_ = !error;
 		if (error && error != -ENOENT) // which is the end, with the last entries
 			return fail("cannot read the flow table of the last agent", describe_errno(error));
-		for (std::size_t i = 0; i < count; i++)
-			take(Bytes(&keys[i * key_size], key_size), Bytes(&values[i * value_size], value_size));
+		return begun_;
+	}
+
+	std::size_t count() const { return count_; }
+	Bytes key(std::size_t i) const { return {&keys_[i * key_size_], key_size_}; }
+	Bytes value(std::size_t i) const { return {&values_[i * value_size_], value_size_}; }
+	// The value as it is now; false: there is none any more.
+	bool read_again(std::size_t i)
+	{
+		return bpf_map_lookup_elem(map_fd_, &keys_[i * key_size_], &values_[i * value_size_]) == 0;
+	}
+
+private:
+	int map_fd_;
+	std::size_t key_size_, value_size_;
+	std::vector<std::uint8_t> keys_, values_, place_;
+	std::uint32_t count_ = 0;
+	bool begun_ = false;
+};
+
+Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_size, const auto &take)
+{
+	Batches batches(map_fd, key_size, value_size);
+	for (bool more = true; more;) {
+		auto read = batches.next();
+		if (!read)
+			return tl::unexpected(read.error());
+		more = *read;
+		for (std::size_t i = 0; i < batches.count(); i++)
+			take(batches.key(i), batches.value(i));
 	}
 	return {};
 }
@@ -101,22 +141,35 @@ tcpwin_end_reason end_reason(const tcpwin_flow &flow, const tcpwin_config &confi
 	return tcpwin_is_expired(&flow, &config, now_ns) ? tcpwin_expiry_reason(&flow, &config) : TCPWIN_END_SHUTDOWN;
 }
 
+struct FlowReaders {
+	StructReader key;
+	StructReader flow;
+
+	static Result<FlowReaders> of_table(int flows_fd, const Types &types)
+	{
+		auto key = types.reader("tcpwin_key");
+		auto flow = types.reader("tcpwin_flow");
+		if (!key || !flow)
+			return tl::unexpected(key ? flow.error() : key.error());
+		if (auto info = map_info(flows_fd, key->size(), flow->size()); !info)
+			return tl::unexpected(info.error());
+		return FlowReaders{std::move(*key), std::move(*flow)};
+	}
+};
+
 Result<void> drain_table(int flows_fd, const Types &types, const tcpwin_config &config, std::uint64_t now_ns,
 			 const TakeRecord &take)
 {
-	auto key_reader = types.reader("tcpwin_key");
-	auto flow_reader = types.reader("tcpwin_flow");
-	if (!key_reader || !flow_reader)
-		return tl::unexpected(key_reader ? flow_reader.error() : key_reader.error());
-	if (auto info = map_info(flows_fd, key_reader->size(), flow_reader->size()); !info)
-		return tl::unexpected(info.error());
+	auto readers = FlowReaders::of_table(flows_fd, types);
+	if (!readers)
+		return tl::unexpected(readers.error());
 
-	return for_each_entry(flows_fd, key_reader->size(), flow_reader->size(), [&](Bytes key, Bytes flow) {
+	return for_each_entry(flows_fd, readers->key.size(), readers->flow.size(), [&](Bytes key, Bytes flow) {
 		tcpwin_record record{};
-		flow_reader->read(flow, &record.flow);
+		readers->flow.read(flow, &record.flow);
 		if ((record.flow.word & mark_mask) > mark_busy)
 			return;
-		key_reader->read(key, &record.key);
+		readers->key.read(key, &record.key);
 		record.now_ns = now_ns;
 		record.reason = end_reason(record.flow, config, now_ns);
 		take(record);
@@ -173,6 +226,53 @@ Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &co
 	if (auto drained = drain_ring(leftovers.records_fd, *types, take); !drained)
 		return drained;
 	return drain_table(leftovers.flows_fd, *types, config, now_ns, take);
+}
+
+struct LiveFlows::Reading {
+	FlowReaders readers;
+	Batches batches;
+};
+
+LiveFlows::LiveFlows(std::unique_ptr<Reading> reading) : reading_(std::move(reading)) {}
+LiveFlows::LiveFlows(LiveFlows &&) noexcept = default;
+LiveFlows &LiveFlows::operator=(LiveFlows &&) noexcept = default;
+LiveFlows::~LiveFlows() = default;
+
+Result<LiveFlows> LiveFlows::open(const Leftovers &leftovers)
+{
+	auto types = Types::of_map(leftovers.flows_fd, leftovers.own_layout);
+	if (!types)
+		return tl::unexpected(types.error());
+	auto readers = FlowReaders::of_table(leftovers.flows_fd, *types);
+	if (!readers)
+		return tl::unexpected(readers.error());
+	Batches batches(leftovers.flows_fd, readers->key.size(), readers->flow.size());
+	return LiveFlows(std::make_unique<Reading>(Reading{std::move(*readers), std::move(batches)}));
+}
+
+// A busy entry may be half of a flow that ended and half of the one in its place, so it is read again. One that turned
+// busy while it was copied is taken as it is: the copy is at most some packets ahead of itself, and the next one whole.
+Result<bool> LiveFlows::read_some(const TakeRecord &take)
+{
+	auto &[readers, batches] = *reading_;
+	auto more = batches.next();
+	if (!more)
+		return more;
+	tcpwin_record record{.key = {}, .flow = {}, .now_ns = boot_clock_ns(), .reason = not_ended, .zero = {}};
+	for (std::size_t i = 0; i < batches.count(); i++) {
+		readers.flow.read(batches.value(i), &record.flow);
+		for (int tries = 0; (record.flow.word & mark_mask) == mark_busy && tries < most_tries; tries++) {
+			if (!batches.read_again(i))
+				break;
+			readers.flow.read(batches.value(i), &record.flow);
+			record.now_ns = boot_clock_ns();
+		}
+		if ((record.flow.word & mark_mask) > mark_busy)
+			continue;
+		readers.key.read(batches.key(i), &record.key);
+		take(record);
+	}
+	return more;
 }
 
 Result<tcpwin_counters> read_counters(const Leftovers &leftovers)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 
 #include "error.hpp"
 
@@ -28,6 +29,26 @@ struct Leftovers {
 // layout need CAP_SYS_ADMIN, see map_btf.
 Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
 			     const std::function<void(const tcpwin_record &)> &take);
+
+// The flows of a table that programs may be writing meanwhile.
+class LiveFlows {
+public:
+	// The descriptors have to stay open.
+	static Result<LiveFlows> open(const Leftovers &leftovers);
+	LiveFlows(LiveFlows &&) noexcept;
+	LiveFlows &operator=(LiveFlows &&) noexcept;
+	~LiveFlows();
+
+	// Hands over some thousand, each as a record of a flow that has not ended, and returns whether there are more.
+	// After the last ones it begins anew. Flows that come or go meanwhile may be missing.
+	Result<bool> read_some(const std::function<void(const tcpwin_record &)> &take);
+
+private:
+	struct Reading;
+	explicit LiveFlows(std::unique_ptr<Reading> reading);
+
+	std::unique_ptr<Reading> reading_;
+};
 
 // Sum over the CPUs, of the counters that we know; as Program::counters.
 Result<tcpwin_counters> read_counters(const Leftovers &leftovers);

@@ -75,36 +75,57 @@ void put_interface(Line &line, std::string_view name)
 		line << nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+using Seed = std::optional<std::uint16_t>;
+
+void put_community_id(Line &line, const tcpwin_key &key, Seed seed)
+{
+	if (seed)
+		line << ",\"community_id\":\"" << CommunityId(key, *seed).text() << "\"";
+}
+
+// What a flow has before its end is known. The line was begun.
+void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
+{
+	line << "\"flow_id\":" << r.id << ",\"continues\":";
+	if (r.continues)
+		line << r.continues;
+	else
+		line << "null";
+	put_community_id(line, r.key, community_id_seed);
+	line << ",\"in_iface\":";
+	put_interface(line, r.interface);
+	line << ",\"hooks\":[";
+	put_names(line, r.hooks, hook_names);
+	line << "],\"vlan\":";
+	put_vlan(line, r.vlan);
+	line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
+	     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first;
+}
+
+void put_sides(Line &line, const FlowRecord &r)
+{
+	line << ",\"a\":";
+	put_side(line, r.a);
+	line << ",\"b\":";
+	if (r.b.seen())
+		put_side(line, r.b);
+	else
+		line << "null";
+	line << "}\n";
+}
+
 class JsonFlowFormat final : public FlowFormat {
 public:
-	explicit JsonFlowFormat(std::optional<std::uint16_t> community_id_seed) : community_id_seed_(community_id_seed) {}
+	explicit JsonFlowFormat(Seed community_id_seed) : community_id_seed_(community_id_seed) {}
 
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
 		Line line(buffer);
-		line << "{\"schema\":1,\"event\":\"flow\",\"flow_id\":" << r.id << ",\"continues\":";
-		if (r.continues)
-			line << r.continues;
-		else
-			line << "null";
-		put_community_id(line, r.key);
-		line << ",\"in_iface\":";
-		put_interface(line, r.interface);
-		line << ",\"hooks\":[";
-		put_names(line, r.hooks, hook_names);
-		line << "],\"vlan\":";
-		put_vlan(line, r.vlan);
-		line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
-		     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first
-		     << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":"
-		     << (r.is_interim() ? "true" : "false") << ",\"a\":";
-		put_side(line, r.a);
-		line << ",\"b\":";
-		if (r.b.seen())
-			put_side(line, r.b);
-		else
-			line << "null";
-		line << "}\n";
+		line << "{\"schema\":1,\"event\":\"flow\",";
+		put_flow(line, r, community_id_seed_);
+		line << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":"
+		     << (r.is_interim() ? "true" : "false");
+		put_sides(line, r);
 	}
 
 	bool alarm(const AlarmRecord &r, fmt::memory_buffer &buffer) const override
@@ -112,7 +133,7 @@ public:
 		Line line(buffer);
 		line << "{\"schema\":1,\"event\":\"alarm\",\"alarm\":\"" << name_of(r.kind) << "\",\"time\":" << r.time
 		     << ",\"time_ns\":" << count(r.time) << ",\"flow_id\":" << r.flow_id;
-		put_community_id(line, r.key);
+		put_community_id(line, r.key, community_id_seed_);
 		line << ",\"in_iface\":";
 		put_interface(line, r.interface);
 		line << ",\"vlan\":";
@@ -134,13 +155,7 @@ public:
 	void stats(const Stats &stats, fmt::memory_buffer &buffer) const override { put_stats(stats, buffer); }
 
 private:
-	void put_community_id(Line &line, const tcpwin_key &key) const
-	{
-		if (community_id_seed_)
-			line << ",\"community_id\":\"" << CommunityId(key, *community_id_seed_).text() << "\"";
-	}
-
-	std::optional<std::uint16_t> community_id_seed_;
+	Seed community_id_seed_;
 };
 
 class JsonPacketFormat final : public PacketFormat {
@@ -168,6 +183,14 @@ public:
 };
 
 } // namespace
+
+void put_live_flow(const FlowRecord &record, WallTime now, Seed community_id_seed, fmt::memory_buffer &buffer)
+{
+	Line line(buffer);
+	line << "{\"schema\":1,\"event\":\"live_flow\",\"time\":" << now << ",\"time_ns\":" << count(now) << ",";
+	put_flow(line, record, community_id_seed);
+	put_sides(line, record);
+}
 
 std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed)
 {

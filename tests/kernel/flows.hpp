@@ -111,7 +111,7 @@ inline void write(std::ostream &out, const tcpwin_direction &d)
 	out << "first " << d.first_ns << " last " << d.last_ns << " packets " << d.packets << " bytes " << d.bytes
 	    << " zero windows " << d.zero_window_count << " window " << d.window_min << '-' << d.window_max << " ("
 	    << d.window_last << ") flags " << +d.tcp_flags << " stat " << +d.stat << " state " << +d.state
-	    << " timeout " << +d.timeout << " scale " << +d.window_scale << " zero " << +d.zero[0];
+	    << " timeout " << +d.timeout << " scale " << +d.window_scale << " alarms " << +d.alarms;
 }
 
 inline void write(std::ostream &out, const tcpwin_progress &p)
@@ -134,9 +134,9 @@ inline void write(std::ostream &out, const tcpwin_analysis &a)
 inline std::string text(const tcpwin_flow &flow)
 {
 	std::ostringstream out;
-	out << "flow " << flow.id << " continues " << flow.continues << " ifindex " << flow.ifindex << " A " << +flow.a_side << " zero ";
-	out << " hooks " << +flow.hooks;
-	write_bytes(out, flow.zero, sizeof(flow.zero));
+	out << "flow " << flow.id << " continues " << flow.continues_back << " ifindex " << flow.ifindex << " A " << +flow.a_side;
+	out << " hooks " << +flow.hooks << " stalled " << +flow.stalled << " active since " << flow.active_since_s
+	    << " recent " << flow.recent;
 	for (const tcpwin_direction &direction : flow.direction) {
 		out << "\n    ";
 		write(out, direction);

@@ -8,6 +8,7 @@
 // TCPWIN_SEED repeats a run.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <random>
 #include <string>
@@ -86,9 +87,11 @@ protected:
 		tcpwin_sweep kernel = kernel_->sweep(argument), model = model_.sweep(argument);
 		ASSERT_EQ(kernel.ring_full, 0u);
 		ASSERT_EQ(kernel.exported, model.exported);
+		ASSERT_EQ(kernel.interim, model.interim);
+		interim_ += model.interim;
 		ASSERT_EQ(kernel.deleted, model.deleted);
 		ASSERT_EQ(kernel.remaining, model.remaining);
-		ASSERT_TRUE(due || argument.shutdown || kernel.exported == 0) << "without need";
+		ASSERT_TRUE(due || argument.shutdown || kernel.exported + kernel.interim == 0) << "without need";
 		ASSERT_EQ(kernel.due_ns, model_.due_ns(argument.now_ns, argument.linger_ns));
 		ASSERT_EQ(kernel_->due_ns(), never);
 		due_ns_ = kernel.due_ns;
@@ -112,6 +115,12 @@ protected:
 		static const std::vector<uint32_t> thresholds = {0, 1, 1, 2, 1000, 65536};
 		config.window_threshold = random_.one_of(thresholds);
 		config.abort_count = static_cast<uint32_t>(random_.below(4));
+		config.on_threshold = static_cast<__u8>(random_.below(3));
+		config.rules = static_cast<__u8>(random_.below(16));
+		config.stalled_ns = random_.chance(50) ? random_.below(10 * second) : 0;
+		config.stall_alarm_ns = random_.chance(70) ? random_.below(second) : 0;
+		config.source_alarm = static_cast<uint32_t>(random_.below(4));
+		config.active_s = static_cast<uint32_t>(random_.below(4));
 		kernel_->config() = config;
 		model_.set_config(config);
 		due_ns_ = 0;
@@ -146,14 +155,22 @@ protected:
 	{
 		Drained kernel = kernel_->drain();
 		std::vector<tcpwin_record> model = model_.take_records();
-		std::ranges::sort(kernel.records, {}, [](const tcpwin_record &record) { return record.flow.id; });
-		std::ranges::sort(model, {}, [](const tcpwin_record &record) { return record.flow.id; });
+		std::ranges::stable_sort(kernel.records, {}, [](const tcpwin_record &record) { return record.flow.id; });
+		std::ranges::stable_sort(model, {}, [](const tcpwin_record &record) { return record.flow.id; });
 		ASSERT_EQ(kernel.records.size(), model.size());
 		for (size_t i = 0; i < model.size(); i++)
 			ASSERT_TRUE(same(kernel.records[i], model[i]));
 		for (const tcpwin_record &record : model)
 			longest_ = std::max(longest_, packets(record.flow));
 		ASSERT_EQ(kernel.notices.size() + kernel.strangers, 0u);
+		const std::vector<tcpwin_alarm> alarms = model_.take_alarms();
+		ASSERT_EQ(kernel.alarms.size(), alarms.size());
+		for (size_t i = 0; i < alarms.size(); i++) {
+			ASSERT_EQ(std::memcmp(&kernel.alarms[i], &alarms[i], sizeof(alarms[i])), 0) << "alarm " << i;
+			for (__u8 raised : alarms[i].raised)
+				for (unsigned bit = 0; bit < alarm_kinds; bit++)
+					alarms_[bit] += raised >> bit & 1;
+		}
 		records_ += model.size();
 	}
 
@@ -176,10 +193,14 @@ protected:
 					    i == TCPWIN_COUNTER_UNTRACKED_CONTENDED ||
 					    i == TCPWIN_COUNTER_DEFERRED_CUTS ||
 					    i == TCPWIN_COUNTER_FORWARDED || // tc only
-					    i == TCPWIN_COUNTER_PACKETS_UNREPORTED;
+					    i == TCPWIN_COUNTER_PACKETS_UNREPORTED ||
+					    i == TCPWIN_COUNTER_ALARMS_UNREPORTED;
 			EXPECT_TRUE(needs_stress || model_.counters().value[i] > 100) << name_of(i);
 		}
 		EXPECT_GT(longest_, 30u);
+		EXPECT_GT(interim_, 100u);
+		for (size_t n : alarms_)
+			EXPECT_GT(n, 20u);
 	}
 
 	void print_counters() const
@@ -187,7 +208,7 @@ protected:
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 			if (model_.counters().value[i])
 				std::cout << name_of(i) << ' ' << model_.counters().value[i] << ", ";
-		std::cout << "records " << records_ << ", packets of the longest flow " << longest_ << '\n';
+		std::cout << "alarms " << alarms_[0] << '+' << alarms_[1] << '+' << alarms_[2] << ", interim " << interim_ << ", records " << records_ << ", packets of the longest flow " << longest_ << '\n';
 	}
 
 	void step(int number)
@@ -215,6 +236,9 @@ protected:
 	uint64_t now_ = second;
 	bool calm_ = true;
 	size_t records_ = 0;
+	static constexpr unsigned alarm_kinds = 3;
+	size_t alarms_[alarm_kinds] = {};
+	size_t interim_ = 0;
 	uint64_t longest_ = 0;
 };
 

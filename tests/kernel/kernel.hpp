@@ -60,8 +60,9 @@ inline uint64_t boottime_ns()
 // What was in the ring buffer.
 struct Drained {
 	std::vector<tcpwin_record> records;
+	std::vector<tcpwin_alarm> alarms;
 	std::vector<tcpwin_table_full> notices;
-	size_t strangers = 0; // of neither size
+	size_t strangers = 0; // of none of these sizes
 };
 
 class Kernel {
@@ -291,6 +292,8 @@ private:
 		auto &drained = *static_cast<Drained *>(context);
 		if (size == sizeof(tcpwin_record))
 			std::memcpy(&drained.records.emplace_back(), data, size);
+		else if (size == sizeof(tcpwin_alarm))
+			std::memcpy(&drained.alarms.emplace_back(), data, size);
 		else if (size == sizeof(tcpwin_table_full))
 			std::memcpy(&drained.notices.emplace_back(), data, size);
 		else

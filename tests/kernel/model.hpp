@@ -29,6 +29,7 @@ public:
 	const tcpwin_counters &counters() const { return counters_; }
 	uint64_t live_flows() const { return live_; }
 	std::vector<tcpwin_record> take_records() { return std::exchange(records_, {}); }
+	std::vector<tcpwin_alarm> take_alarms() { return std::exchange(alarms_, {}); }
 
 	uint64_t expires_at(const Entry &entry) const { return tcpwin_expires_at(&entry.flow, &config_); }
 
@@ -43,7 +44,9 @@ public:
 		}
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
-		tcpwin_count_packet(&entry.flow, &config_, &parsed.packet, parsed.sender, now, 1);
+		const unsigned stalled = entry.flow.stalled;
+		tcpwin_count_any_packet(&entry.flow, &config_, &parsed.packet, parsed.sender, now, 1);
+		note_alarms(parsed.key, entry.flow, stalled, now);
 		if (parsed.packet.first_fragment)
 			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.sender, 0};
 	}
@@ -69,11 +72,33 @@ public:
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
 			due = std::min<uint64_t>(due, entry.ended ? expires_at(entry) + tcpwin_linger(&entry.flow, linger_ns) :
-							  live_due(entry.flow, now_ns));
+							  std::min<uint64_t>(live_due(entry.flow, now_ns),
+									     tcpwin_active_at(&entry.flow, &config_)));
 		return due;
 	}
 
 private:
+	uint64_t add_stalled(const tcpwin_key &key, unsigned endpoint, int change)
+	{
+		return stalled_flows_[{std::string(reinterpret_cast<const char *>(&key.address[endpoint]), 16), key.vlan}] += change;
+	}
+
+	void note_alarms(const tcpwin_key &key, tcpwin_flow &flow, unsigned stalled, uint64_t now)
+	{
+		uint64_t stalled_flows = 0;
+		for (unsigned i : {0, 1}) {
+			if ((stalled ^ flow.stalled) >> i & 1) {
+				const uint64_t flows = add_stalled(key, i, flow.stalled >> i & 1 ? 1 : -1);
+				if (!(flow.stalled >> i & 1))
+					continue;
+				stalled_flows = flows;
+				tcpwin_note_stalled_flows(&flow, i, static_cast<__s64>(flows), &config_);
+			}
+		}
+		if (tcpwin_has_alarms(&flow))
+			tcpwin_take_alarms(&alarms_.emplace_back(), &key, &flow, static_cast<__u32>(stalled_flows), now);
+	}
+
 	// A sweep looks closer only if the flow may have expired.
 	uint64_t live_due(const tcpwin_flow &flow, uint64_t now_ns) const
 	{
@@ -118,7 +143,7 @@ private:
 		entry.ended = false;
 		numbered_++;
 		if (fresh)
-			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.sender);
+			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.sender, now);
 		else
 			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.sender,
 					    now);
@@ -131,13 +156,29 @@ private:
 	{
 		Entry &entry = keyed.second;
 		bool expired = sweep.now_ns >= expires_at(entry);
-		if (entry.ended || !(expired || sweep.shutdown))
+		if (entry.ended)
 			return;
+		if (!expired && !sweep.shutdown) {
+			go_on_if_due(keyed, sweep);
+			return;
+		}
 		add_record(keyed, sweep.now_ns,
 			   expired ? tcpwin_expiry_reason(&entry.flow, &config_) : TCPWIN_END_SHUTDOWN);
 		entry.ended = true;
 		live_--;
 		sweep.exported++;
+	}
+
+	void go_on_if_due(Entries::value_type &keyed, tcpwin_sweep &sweep)
+	{
+		tcpwin_flow &flow = keyed.second.flow;
+		if (sweep.now_ns < tcpwin_active_at(&flow, &config_))
+			return;
+		if (tcpwin_was_active(&flow)) {
+			add_record(keyed, sweep.now_ns, TCPWIN_END_ACTIVE_TIMEOUT);
+			sweep.interim++;
+		}
+		flow.active_since_s = tcpwin_active_since(&flow, &config_, sweep.now_ns);
 	}
 
 	bool is_removable(const Entry &entry, const tcpwin_sweep &sweep) const
@@ -153,9 +194,16 @@ private:
 		record.now_ns = now;
 		record.reason = static_cast<__u8>(reason);
 		records_.push_back(record);
+		if (reason == TCPWIN_END_ACTIVE_TIMEOUT)
+			return;
+		for (unsigned i : {0, 1})
+			if (record.flow.stalled >> i & 1)
+				add_stalled(keyed.first, i, -1);
 	}
 
 	tcpwin_config config_ = TCPWIN_DEFAULT_CONFIG;
+	std::map<std::pair<std::string, __u16>, uint64_t> stalled_flows_; // by address and VLAN
+	std::vector<tcpwin_alarm> alarms_;
 	Entries entries_;
 	std::map<std::string, tcpwin_fragment> fragments_;
 	tcpwin_counters counters_ = {};

@@ -22,7 +22,6 @@ tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
 	record.flow.ifindex = 0;
 	record.now_ns = 0;
 	record.flow.id -= flows_before;
-	record.flow.continues -= record.flow.continues ? flows_before : 0;
 	return record;
 }
 
@@ -52,14 +51,14 @@ std::string describe(const tcpwin_direction &d)
 		"first {} last {} packets {} bytes {} zero {} window {}..{} last {} flags {:02x} stat {:02x} "
 		"state {} timeout {} scale {} ({})",
 		d.first_ns, d.last_ns, d.packets, d.bytes, d.zero_window_count, d.window_min, d.window_max,
-		d.window_last, d.tcp_flags, d.stat, d.state, d.timeout, d.window_scale, hex(d.zero, sizeof(d.zero)));
+		d.window_last, d.tcp_flags, d.stat, d.state, d.timeout, d.window_scale, hex(&d.alarms, 1));
 }
 
 std::string describe(const tcpwin_record &r)
 {
-	return fmt::format("flow {} continues {} {} key {} a_side {} zero {}\n\t0: {}\n\t1: {}\n\tanalysis {} {}\n", r.flow.id,
-			   r.flow.continues, name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
-			   hex(r.flow.zero, sizeof(r.flow.zero)), describe(r.flow.direction[0]),
+	return fmt::format("flow {} continues {} {} key {} a_side {} stalled {}\n\t0: {}\n\t1: {}\n\tanalysis {} {}\n", r.flow.id,
+			   r.flow.continues_back, name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
+			   hex(&r.flow.stalled, 1), describe(r.flow.direction[0]),
 			   describe(r.flow.direction[1]), hex(r.flow.progress, sizeof(r.flow.progress)),
 			   hex(r.flow.analysis, sizeof(r.flow.analysis)));
 }
@@ -77,6 +76,18 @@ std::string describe(const SeenPacket &p)
 bool same(const tcpwin_record &l, const tcpwin_record &r)
 {
 	return std::memcmp(&l, &r, sizeof(l)) == 0; // no padding, see types.h
+}
+
+std::string describe(const tcpwin_alarm &a)
+{
+	return fmt::format("alarm at {} flow {} raised {} zero windows {} {} stalled flows {} since {} {}\n", a.now_ns, a.flow_id,
+			   hex(a.raised, sizeof(a.raised)), a.zero_window_count[0], a.zero_window_count[1], a.stalled_flows,
+			   a.stalled_since_ns[0], a.stalled_since_ns[1]);
+}
+
+bool same(const tcpwin_alarm &l, const tcpwin_alarm &r)
+{
+	return std::memcmp(&l, &r, sizeof(l)) == 0;
 }
 
 bool same(const SeenPacket &l, const SeenPacket &r)
@@ -109,7 +120,8 @@ std::string difference(const tcpwin_counters &portable, const tcpwin_counters &k
 
 std::string difference(const Outcome &portable, const Outcome &kernel)
 {
-	return difference(portable.flows, kernel.flows) + difference(portable.packets, kernel.packets) +
+	return difference(portable.flows, kernel.flows) + difference(portable.alarms, kernel.alarms) +
+	       difference(portable.packets, kernel.packets) +
 	       difference(portable.counters, kernel.counters);
 }
 
@@ -141,7 +153,12 @@ public:
 			outcome.flows.push_back(comparable(flow, flows_before));
 		for (const SeenPacket &packet : collector_.packets)
 			outcome.packets.push_back(comparable(packet, flows_before));
+		for (tcpwin_alarm alarm : collector_.alarms) {
+			alarm.flow_id -= flows_before;
+			outcome.alarms.push_back(alarm);
+		}
 		collector_.flows.clear();
+		collector_.alarms.clear();
 		collector_.packets.clear();
 		return outcome;
 	}
@@ -174,6 +191,8 @@ public:
 	{
 		Outcome portable = portable_.run(frames, link), kernel = kernel_.run(frames, link);
 		flows += portable.flows.size();
+		alarms += portable.alarms.size();
+		interim += static_cast<std::uint64_t>(std::ranges::count(portable.flows, TCPWIN_END_ACTIVE_TIMEOUT, &tcpwin_record::reason));
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 			counters.value[i] += portable.counters.value[i];
 		return difference(portable, kernel);
@@ -181,6 +200,8 @@ public:
 
 	// Of all captures so far.
 	std::uint64_t flows = 0;
+	std::uint64_t alarms = 0;
+	std::uint64_t interim = 0;
 	tcpwin_counters counters{};
 
 private:
@@ -306,11 +327,51 @@ TEST_F(Engines, AgreeOnRandomCaptures)
 // An abort timeout longer than others, equal ones, one of a nanosecond.
 TEST_F(Engines, AgreeWithAnotherConfiguration)
 {
-	constexpr tcpwin_config config{{500'000'000, 1, 500'000'000, 3'000'000'000}, 100, 1};
+	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;
+	config.timeout_ns[TCPWIN_TIMEOUT_NEW] = 500'000'000;
+	config.timeout_ns[TCPWIN_TIMEOUT_BGN] = 1;
+	config.timeout_ns[TCPWIN_TIMEOUT_EST] = 500'000'000;
+	config.timeout_ns[TCPWIN_TIMEOUT_ABRT] = 3'000'000'000;
+	config.window_threshold = 100;
+	config.abort_count = 1;
 	ASSERT_NO_FATAL_FAILURE(open(config));
 	if (IsSkipped())
 		return;
 	expect_agreement(*pair, 1'000, config);
+}
+
+// Timeouts short enough for the captures, so that each rule has something to do.
+TEST_F(Engines, AgreeWithTheRulesOfTheMonitorProfile)
+{
+	tcpwin_config config = TCPWIN_MONITOR_CONFIG;
+	config.timeout_ns[TCPWIN_TIMEOUT_NEW] = config.timeout_ns[TCPWIN_TIMEOUT_BGN] = 1'500'000'000;
+	config.timeout_ns[TCPWIN_TIMEOUT_EST] = 2'000'000'000;
+	config.timeout_ns[TCPWIN_TIMEOUT_FIN] = 700'000'000;
+	config.stalled_ns = 5'000'000'000;
+	config.stall_alarm_ns = 300'000'000;
+	config.source_alarm = 1;
+	config.active_s = 1;
+	config.abort_count = 2;
+	ASSERT_NO_FATAL_FAILURE(open(config));
+	if (IsSkipped())
+		return;
+	expect_agreement(*pair, 1'000, config);
+	EXPECT_GT(pair->alarms, 1'000U);
+	EXPECT_GT(pair->interim, 100U);
+}
+
+TEST_F(Engines, AgreeWhenFlowsAreTerminated)
+{
+	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;
+	config.on_threshold = TCPWIN_ON_THRESHOLD_TERMINATE;
+	config.rules = TCPWIN_RULE_ABORT_ALARM;
+	config.stalled_ns = 5'000'000'000;
+	config.abort_count = 1;
+	ASSERT_NO_FATAL_FAILURE(open(config));
+	if (IsSkipped())
+		return;
+	expect_agreement(*pair, 1'000, config);
+	EXPECT_GT(pair->alarms, 1'000U);
 }
 
 // A thousand flows are alive at a time; those that have ended must make room.

@@ -370,6 +370,7 @@ struct Counter final : FlowObserver {
 		in_order = in_order && record.flow.id == last_id + 1;
 		last_id = record.flow.id;
 	}
+	void on_alarm(const tcpwin_alarm &) override {}
 	void on_packet(const tcpwin_packet_event &, std::uint64_t) override {}
 };
 

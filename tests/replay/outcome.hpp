@@ -27,6 +27,7 @@ struct SeenPacket {
 // Keeps what it is told. ended_before[i]: how many packets had been reported when flow i ended.
 struct Collector final : FlowObserver {
 	std::vector<tcpwin_record> flows;
+	std::vector<tcpwin_alarm> alarms;
 	std::vector<SeenPacket> packets;
 	std::vector<std::size_t> ended_before;
 
@@ -35,6 +36,7 @@ struct Collector final : FlowObserver {
 		flows.push_back(record);
 		ended_before.push_back(packets.size());
 	}
+	void on_alarm(const tcpwin_alarm &alarm) override { alarms.push_back(alarm); }
 	void on_packet(const tcpwin_packet_event &event, std::uint64_t number) override
 	{
 		packets.push_back({number, event});
@@ -43,6 +45,7 @@ struct Collector final : FlowObserver {
 
 struct Outcome {
 	std::vector<tcpwin_record> flows;
+	std::vector<tcpwin_alarm> alarms;
 	std::vector<SeenPacket> packets;
 	tcpwin_counters counters{};
 };
@@ -65,7 +68,7 @@ inline Outcome run_portable(const Frames &frames, const tcpwin_config &config = 
 	for (std::size_t i = 0; i < frames.size(); i++)
 		feed(*engine, frames[i], i + 1, link);
 	EXPECT_TRUE(engine->finish());
-	return {std::move(collector.flows), std::move(collector.packets), *engine->counters()};
+	return {std::move(collector.flows), std::move(collector.alarms), std::move(collector.packets), *engine->counters()};
 }
 
 // The constants of the tutorial with the NEW timeout that T2 has.

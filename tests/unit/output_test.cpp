@@ -43,11 +43,11 @@ tcpwin_record aborted()
 				    .zero_window_count = 2, .window_min = 0, .window_max = 1000, .window_last = 0,
 				    .tcp_flags = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK | TCPWIN_FLAG_ECE, .stat = 0xd2,
 				    .state = TCPWIN_STATE_ABRT, .timeout = TCPWIN_TIMEOUT_ABRT,
-				    .window_scale = TCPWIN_NO_WINDOW_SCALE, .zero = {}};
+				    .window_scale = TCPWIN_NO_WINDOW_SCALE, .alarms = TCPWIN_ALARM_ABORT_COUNT};
 	record.flow.direction[0] = {.first_ns = 5'500'000'000, .last_ns = 7'000'000'000, .packets = 3, .bytes = 4500,
 				    .zero_window_count = 0, .window_min = 500, .window_max = 600, .window_last = 600,
 				    .tcp_flags = TCPWIN_FLAG_ACK, .stat = 0x10, .state = TCPWIN_STATE_ABRT,
-				    .timeout = TCPWIN_TIMEOUT_ABRT, .window_scale = TCPWIN_NO_WINDOW_SCALE, .zero = {}};
+				    .timeout = TCPWIN_TIMEOUT_ABRT, .window_scale = TCPWIN_NO_WINDOW_SCALE, .alarms = 0};
 	return record;
 }
 
@@ -69,15 +69,15 @@ TEST(Json, HasEveryField)
 		"hooks": ["xdp", "tc_egress"], "vlan": null, "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
 		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
-		"end_reason": "abort_timeout",
+		"end_reason": "abort_timeout", "interim": false,
 		"a": {"ip": "10.0.0.2", "port": 50000, "first_ns": 1000000005000000001, "last_ns": 1000000006250000000,
 		      "packets": 4, "bytes": 200, "tcp_flags": ["SYN", "ACK", "ECE"], "stat": "0xd2",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 2, "window_min": 0,
-		      "window_max": 1000, "window_last": 0, "timeout": 0.001, "stall": null, "window": null, "tcp": null},
+		      "window_max": 1000, "window_last": 0, "timeout": 0.001, "alarms": ["abort_count"], "stall": null, "window": null, "tcp": null},
 		"b": {"ip": "10.0.0.1", "port": 443, "first_ns": 1000000005500000000, "last_ns": 1000000007000000000,
 		      "packets": 3, "bytes": 4500, "tcp_flags": ["ACK"], "stat": "0x10",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 0, "window_min": 500,
-		      "window_max": 600, "window_last": 600, "timeout": 0.001, "stall": null, "window": null, "tcp": null}})"));
+		      "window_max": 600, "window_last": 600, "timeout": 0.001, "alarms": [], "stall": null, "window": null, "tcp": null}})"));
 }
 
 TEST(Json, HasTheAnalysisOfEachSide)
@@ -85,7 +85,7 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	tcpwin_record record = aborted();
 	record.reason = TCPWIN_END_IDLE_TIMEOUT;
 	record.flow.analyzed = 1;
-	record.flow.continues = 3;
+	record.flow.continues_back = 4;
 	record.flow.progress[1] = {.next = 9, .ack = 8, .window = 5, .shift = 7, .known = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
 				   .duplicate_acks = 1, .payload_bytes = 5'000'000'000, .next_ns = 1, .in_flight_max = 11,
 				   .window_min = 0, .window_max = 500};
@@ -274,6 +274,7 @@ TEST(Report, SumsTheRecords)
 		  "Flows: 1\n"
 		  "A flows: 1\n"
 		  "B flows: 1\n"
+		  "Alarms in flows: 1 [100.00%]\n"
 		  "Largest number of flows in the table: 1\n"
 		  "Rejected not_ip (frames of another protocol than IPv4 or IPv6): 1\n");
 }

@@ -29,7 +29,13 @@ using testing::Optional;
 constexpr __u8 FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10;
 constexpr auto none = std::nullopt;
 constexpr nanoseconds wall_offset = -1s; // the clock is a second ahead of Connection::at
-const tcpwin_config long_timeouts = {{1'000'000'000'000, 1'000'000'000'000, 1'000'000'000'000, 1'000'000'000'000}, 1, 1'000'000};
+const tcpwin_config long_timeouts = [] {
+	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;
+	for (__u64 &timeout : config.timeout_ns)
+		timeout = 1'000'000'000'000;
+	config.abort_count = 1'000'000;
+	return config;
+}();
 
 enum Who { reader, writer };
 
@@ -107,7 +113,7 @@ private:
 	{
 		const auto now = static_cast<__u64>((now_ + 1s).count());
 		if (!flow.id)
-			tcpwin_begin_flow(&flow, 1, 0, &packet, who);
+			tcpwin_begin_flow(&flow, 1, 0, &packet, who, 0);
 		tcpwin_count_packet(&flow, &long_timeouts, &packet, who, now, 1);
 	}
 
@@ -635,17 +641,17 @@ tcpwin_flow successor(const tcpwin_flow &flow, nanoseconds after_expiry)
 TEST(Continues, NamesTheFlowThatExpiredLessThanTwoSecondsBefore)
 {
 	const tcpwin_flow flow = open_connection().flow;
-	EXPECT_EQ(successor(flow, 0s).continues, 1u);
-	EXPECT_EQ(successor(flow, 2s - 1ns).continues, 1u);
-	EXPECT_EQ(successor(flow, 2s).continues, 0u);
-	EXPECT_EQ(successor(flow, -1s).continues, 1u) << "ended by hand";
+	EXPECT_EQ(successor(flow, 0s).continues_back, 1u);
+	EXPECT_EQ(successor(flow, 2s - 1ns).continues_back, 1u);
+	EXPECT_EQ(successor(flow, 2s).continues_back, 0u);
+	EXPECT_EQ(successor(flow, -1s).continues_back, 1u) << "ended by hand";
 }
 
 TEST(Continues, WaitsLongerForAProbe)
 {
 	const tcpwin_flow stalled = open_connection().ack(reader, 1, 1, 0).flow;
-	EXPECT_EQ(successor(stalled, 130s - 1ns).continues, 1u);
-	EXPECT_EQ(successor(stalled, 130s).continues, 0u);
+	EXPECT_EQ(successor(stalled, 130s - 1ns).continues_back, 1u);
+	EXPECT_EQ(successor(stalled, 130s).continues_back, 0u);
 	EXPECT_EQ(tcpwin_linger(&stalled, 0), 0u) << "unless there is no room";
 }
 
@@ -683,7 +689,7 @@ TEST(Stall, OffLeavesNothing)
 	tcpwin_packet packet{};
 	packet.tcp_flags = ACK;
 	packet.segments = 1;
-	tcpwin_begin_flow(&flow, 1, 0, &packet, 0);
+	tcpwin_begin_flow(&flow, 1, 0, &packet, 0, 0);
 	tcpwin_count_packet(&flow, &long_timeouts, &packet, 0, 1, 0);
 	tcpwin_record record{};
 	record.flow = flow;
@@ -701,8 +707,8 @@ TEST(Stall, TheUsualStepsAreThoseOfAnyPacket)
 	for (int run = 0; run < 3000; run++) {
 		tcpwin_flow shorter{}, longer{};
 		tcpwin_packet packet{};
-		tcpwin_begin_flow(&shorter, 1, 0, &packet, 0);
-		tcpwin_begin_flow(&longer, 1, 0, &packet, 0);
+		tcpwin_begin_flow(&shorter, 1, 0, &packet, 0, 0);
+		tcpwin_begin_flow(&longer, 1, 0, &packet, 0, 0);
 		for (__u64 now = 1; now < 60; now++) {
 			const __u32 from = below(2);
 			if (now == 30)

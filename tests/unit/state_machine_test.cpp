@@ -147,6 +147,7 @@ tcpwin_direction expected_sender(const Situation &s, const Rule &rule)
 	direction.stat |= s.flags & 0x1f;
 	direction.stat |= s.window < s.threshold ? BELOW : 0;
 	direction.stat |= rule.aborts ? ABORTED : 0;
+	direction.alarms |= rule.aborts ? TCPWIN_ALARM_ABORT_COUNT : 0;
 	if (rule.next_state != SAME)
 		direction.state = static_cast<__u8>(rule.next_state);
 	if (rule.next_timeout != SAME)
@@ -226,7 +227,7 @@ template <typename Use> void for_limits(Situation s, Use use)
 template <typename Use> void for_all(__u8 state, Use use)
 {
 	for (int flags = 0; flags < 256; flags++)
-		for (__u8 timeout = 0; timeout < TCPWIN_TIMEOUT_COUNT; timeout++)
+		for (__u8 timeout = 0; timeout <= TCPWIN_TIMEOUT_ABRT; timeout++)
 			for (__u8 stat : all_stats) {
 				Situation s = {.state = state, .timeout = timeout, .stat = stat,
 					       .flags = static_cast<__u8>(flags)};
@@ -297,7 +298,7 @@ struct Connection {
 		packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
 		auto now = static_cast<__u64>(at.count());
 		if (!flows || tcpwin_is_expired(&flow, &config, now))
-			tcpwin_begin_flow(&flow, static_cast<__u64>(++flows), 1, &packet, sender);
+			tcpwin_begin_flow(&flow, static_cast<__u64>(++flows), 1, &packet, sender, 0);
 		tcpwin_update_flow(&flow, &config, &packet, sender, now);
 		return flow.direction[sender];
 	}

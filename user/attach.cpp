@@ -47,6 +47,9 @@ std::vector<FileOpener::File> files_to_reopen(const AttachOptions &options)
 		if (!path.empty() && path != "-" && !other)
 			files.push_back({.path = path, .for_appending = true});
 	}
+	struct stat status {};
+	if (stat(options.config_file.c_str(), &status) == 0 && S_ISREG(status.st_mode))
+		files.push_back({.path = options.config_file, .for_appending = false});
 	return files;
 }
 

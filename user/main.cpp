@@ -15,6 +15,7 @@
 #include "explain.hpp"
 #include "options.hpp"
 #include "replay.hpp"
+#include "set.hpp"
 #include "status.hpp"
 
 namespace {
@@ -74,6 +75,8 @@ Result<Exit> run(int argc, char **argv)
 		return check(*check_options);
 	if (auto *explain_options = std::get_if<ExplainOptions>(&*options))
 		return explain(*explain_options);
+	if (auto *set_options = std::get_if<SetOptions>(&*options))
+		return set(*set_options).map([] { return Exit::success; });
 	if (auto *status_options = std::get_if<StatusOptions>(&*options))
 		return status(*status_options);
 	const auto success = [] { return Exit::success; };

@@ -17,6 +17,7 @@
 #include "check.hpp"
 #include "error.hpp"
 #include "explain.hpp"
+#include "settings.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
@@ -31,7 +32,9 @@ struct CommonOptions {
 	Format format = Format::json;
 	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	std::string config_file;                       // of settings, or empty
+	SettingValues settings;                        // on the command line
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;  // what comes of both
 	bool analyze_stalls = true;
 	bool alarms_only = false; // no records of flows that raised none
 	Verbosity verbosity = Verbosity::normal;
@@ -61,6 +64,12 @@ struct StatusOptions {
 	bool json = false;
 };
 
+struct SetOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
+	SettingValues settings; // none: tells those that hold
+};
+
 struct DetachOptions : CommonOptions {
 	std::vector<std::string> interfaces; // none: all
 	std::string bpffs = default_bpffs;
@@ -79,7 +88,7 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, ExplainOptions, CheckOptions,
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, SetOptions, ReplayOptions, ExplainOptions, CheckOptions,
 			     Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);

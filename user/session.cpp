@@ -10,6 +10,7 @@
 
 #include "boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
+#include "config_file.hpp"
 #include "privileges.hpp"
 #include "record.hpp"
 #include "report.hpp"
@@ -56,9 +57,10 @@ Result<void> Session::write_out_earlier()
 	settle(program_.last_batch(), program_.records(), writers_.flow_output());
 	wait_for_packets_in_flight();
 	const nanoseconds wall_offset = wall_clock_offset();
+	const tcpwin_config config = program_.config();
 	Result<void> written;
-	auto drained = persistence_->drain_others(program_, options_.config, writers_.flow_output(), [&](const tcpwin_record &record) {
-		writers_.flow(make_flow_record(record, options_.config, wall_offset, interfaces_.name(record.flow.ifindex)));
+	auto drained = persistence_->drain_others(program_, config, writers_.flow_output(), [&](const tcpwin_record &record) {
+		writers_.flow(make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
 		if (auto flushed = writers_.flush_if_large(signals_); !flushed)
 			written = flushed;
 	});
@@ -111,6 +113,7 @@ Result<void> Session::flush()
 Result<void> Session::write_records()
 {
 	const nanoseconds wall_offset = wall_clock_offset();
+	const tcpwin_config config = program_.config(); // another process may have changed it
 	Result<void> written;
 	const auto flush_if_large = [&] {
 		if (!writers_.is_large())
@@ -119,15 +122,15 @@ Result<void> Session::write_records()
 			written = flushed;
 	};
 	program_.drain([&](const tcpwin_record &record) {
-		writers_.flow(make_flow_record(record, options_.config, wall_offset,
+		writers_.flow(make_flow_record(record, config, wall_offset,
 					       interfaces_.name(record.flow.ifindex)));
 		flush_if_large();
 	}, [&](const tcpwin_alarm &alarm) {
-		for (const AlarmRecord &record : make_alarm_records(alarm, options_.config, wall_offset, interfaces_.name(alarm.ifindex)))
+		for (const AlarmRecord &record : make_alarm_records(alarm, config, wall_offset, interfaces_.name(alarm.ifindex)))
 			writers_.alarm(record);
 	});
 	program_.drain_packets([&](const tcpwin_packet_event &event) {
-		writers_.packet(make_packet_record(event, ++packets_reported_, options_.config, wall_offset));
+		writers_.packet(make_packet_record(event, ++packets_reported_, config, wall_offset));
 		flush_if_large();
 	});
 	if (auto flushed = flush(); !flushed)
@@ -301,6 +304,20 @@ Result<void> Session::reopen()
 	return flush();
 }
 
+// A file that is wrong changes nothing. What another process has set is set again.
+void Session::reread_settings()
+{
+	if (options_.config_file.empty())
+		return;
+	const auto values = opener_.open(options_.config_file).and_then([&](UniqueFd fd) {
+		return read_config_file(fd.get(), options_.config_file);
+	});
+	if (!values)
+		spdlog::warn("{}; all settings stay", values.error().sentence());
+	else
+		program_.set_config(apply_settings(merge_settings(*values, options_.settings)));
+}
+
 // What they ask for, but to end.
 Result<void> Session::answer_signals()
 {
@@ -309,7 +326,10 @@ Result<void> Session::answer_signals()
 						     report(true));
 		std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
 	}
-	return signals_.take_reopen() ? reopen() : Result<void>{};
+	if (!signals_.take_reopen())
+		return {};
+	reread_settings();
+	return reopen();
 }
 
 Result<StatsTotals> Session::totals() const
@@ -354,7 +374,7 @@ std::string Session::report(bool goes_on)
 		spdlog::error("{}", counters.error().sentence());
 		return {};
 	}
-	std::string text = format_report(writers_.totals(), *counters, options_.config, program_.max_flows());
+	std::string text = format_report(writers_.totals(), *counters, program_.config(), program_.max_flows());
 	if (persistence_ || goes_on)
 		text += fmt::format("Flows still in the table: {}\n", program_.live_flows());
 	return text;

@@ -50,6 +50,7 @@ private:
 	void announce();
 	Result<void> answer_signals();
 	Result<void> reopen();
+	void reread_settings();
 	Result<StatsTotals> totals() const;
 	Result<void> begin_stats();
 	Result<void> write_stats(bool last);

@@ -18,6 +18,11 @@ namespace tcpwin {
 namespace {
 
 // Interfaces that share their maps.
+struct Group {
+	std::vector<std::string> names;
+	AttachedMaps maps;
+};
+
 struct Target {
 	std::vector<std::string> names;
 	LiveConfig config;
@@ -30,29 +35,41 @@ bool is_asked(const SetOptions &options, const std::string &name)
 	return options.interfaces.empty() || std::ranges::count(options.interfaces, name);
 }
 
-// Those whose programs are attached, whether an agent runs or will go on with them.
-Result<std::vector<Target>> find_targets(const SetOptions &options, const std::string &what)
+// By their maps, those whose programs are attached, whether an agent runs or will go on with them.
+Result<std::vector<Group>> find_groups(const SetOptions &options, const std::string &what)
 {
 	auto attached = find_attached(options.bpffs, what);
 	if (!attached)
 		return tl::unexpected(attached.error());
 	std::map<std::uint32_t, std::size_t> by_map;
-	std::vector<Target> targets;
+	std::vector<Group> groups;
 	for (const Attached &one : *attached) {
-		if (one.programs.empty() || !is_asked(options, one.name))
+		if (one.programs.empty())
 			continue;
 		auto maps = AttachedMaps::open(one);
 		if (!maps)
 			return tl::unexpected(maps.error());
-		const auto [known, is_new] = by_map.emplace(map_id(maps->get().data_fd), targets.size());
-		if (!is_new) {
-			targets[known->second].names.push_back(one.name);
+		const auto [known, is_new] = by_map.emplace(map_id(maps->get().data_fd), groups.size());
+		if (is_new)
+			groups.push_back({{}, std::move(*maps)});
+		groups[known->second].names.push_back(one.name);
+	}
+	return groups;
+}
+
+Result<std::vector<Target>> find_targets(const SetOptions &options, const std::string &what)
+{
+	auto groups = find_groups(options, what);
+	if (!groups)
+		return tl::unexpected(groups.error());
+	std::vector<Target> targets;
+	for (Group &group : *groups) {
+		if (std::ranges::none_of(group.names, [&](const std::string &name) { return is_asked(options, name); }))
 			continue;
-		}
-		auto config = LiveConfig::open(maps->get());
+		auto config = LiveConfig::open(group.maps.get());
 		if (!config)
 			return tl::unexpected(config.error());
-		targets.push_back({{one.name}, std::move(*config)});
+		targets.push_back({std::move(group.names), std::move(*config)});
 	}
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets, [&](const Target &target) { return std::ranges::count(target.names, name); }))

@@ -265,7 +265,7 @@ std::string_view closest_key(std::string_view key)
 	for (const Setting &setting : table)
 		if (distance(key, setting.key) < distance(key, closest))
 			closest = setting.key;
-	return distance(key, closest) <= 3 ? closest : std::string_view();
+	return distance(key, closest) <= 2 ? closest : std::string_view();
 }
 
 SettingValues merge_settings(SettingValues weaker, const SettingValues &stronger)

@@ -81,7 +81,8 @@ Result<LiveConfig> LiveConfig::open(const Leftovers &maps)
 	if (!theirs || !bss || !ours)
 		return tl::unexpected(!theirs ? theirs.error() : !bss ? bss.error() : ours.error());
 	const auto config_offset = variable_offset(theirs->get(), "config"), due_offset = variable_offset(bss->get(), "due_ns");
-	if (!config_offset || !due_offset || !has_same_struct(theirs->get(), ours->get(), "tcpwin_config"))
+	const auto same = [&](const char *name) { return has_same_struct(theirs->get(), ours->get(), name); };
+	if (!config_offset || !due_offset || !same("tcpwin_config") || !same("tcpwin_record"))
 		return fail(what, "it is of another version than this one", "use its own tcpwin-agent");
 	auto data_map = Mapping::of_map(maps.data_fd), bss_map = Mapping::of_map(maps.bss_fd);
 	if (!data_map || !bss_map)

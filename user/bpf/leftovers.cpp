@@ -258,7 +258,9 @@ Result<bool> LiveFlows::read_some(const TakeRecord &take)
 	auto more = batches.next();
 	if (!more)
 		return more;
-	tcpwin_record record{.key = {}, .flow = {}, .now_ns = boot_clock_ns(), .reason = not_ended, .zero = {}};
+	tcpwin_record record{};
+	record.now_ns = boot_clock_ns();
+	record.reason = not_ended;
 	for (std::size_t i = 0; i < batches.count(); i++) {
 		readers.flow.read(batches.value(i), &record.flow);
 		for (int tries = 0; (record.flow.word & mark_mask) == mark_busy && tries < most_tries; tries++) {

@@ -172,7 +172,7 @@ Result<void> Session::sweep(tcpwin_sweep request)
 // A million flows that go on cost nothing here, where a sweep would take a tenth of a second.
 Result<void> Session::sweep_if_due()
 {
-	if (!program_.is_due() && !program_.table_full())
+	if (!program_.is_due(boot_clock_ns()) && !program_.table_full())
 		return {};
 	tcpwin_sweep request = sweep_now();
 	if (program_.take_table_full()) {

@@ -368,7 +368,6 @@ TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct t
 	alarm->key = *key;
 	alarm->flow_id = flow->id;
 	alarm->now_ns = now;
-	alarm->stalled_flows = stalled_flows;
 	alarm->ifindex = flow->ifindex;
 	alarm->a_side = flow->a_side;
 	for (int i = 0; i < 2; i++) {
@@ -377,6 +376,8 @@ TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct t
 		alarm->raised[i] = TCPWIN_ALARM_PENDING(flow->direction[i].alarms);
 		flow->direction[i].alarms &= TCPWIN_ALARM_ALL;
 	}
+	if ((alarm->raised[0] | alarm->raised[1]) & TCPWIN_ALARM_STALLED_FLOWS)
+		alarm->stalled_flows = stalled_flows;
 }
 
 TCPWIN_INLINE void tcpwin_add_packet(struct tcpwin_flow *flow, struct tcpwin_direction *direction,

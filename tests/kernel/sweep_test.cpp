@@ -149,9 +149,9 @@ TEST_F(SweepTest, LooksAtBothDirectionsOnlyWhereTheLatestMayHaveExpired)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1, syn), start);
-	kernel.run_at(from_server(1), start + 4); // has a timeout of 1 s, the client one of 2.2 s
-	EXPECT_EQ(kernel.sweep(sweep_at(start + 4)).due_ns, start + 4 + est);
-	EXPECT_EQ(kernel.sweep(sweep_at(start + 4 + est)).due_ns, start + bgn);
+	kernel.run_at(from_server(1), start + 8); // has a timeout of 1 s, the client one of 2.2 s
+	EXPECT_EQ(kernel.sweep(sweep_at(start + 8)).due_ns, start + 8 + est);
+	EXPECT_EQ(kernel.sweep(sweep_at(start + 8 + est)).due_ns, start + bgn);
 	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn - 1)).exported, 0u);
 	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn)).exported, 1u);
 }

@@ -63,7 +63,10 @@ private:
 	std::uint64_t next_time(const Flow &flow)
 	{
 		const std::uint64_t from = flow.last && one_in(2) ? flow.last : now_;
-		const std::uint64_t timeout = config_.timeout_ns[below(TCPWIN_TIMEOUT_COUNT)];
+		const bool holds = config_.stalled_ns && below(4) == 0;
+		const std::uint64_t timeout =
+			holds ? config_.stalled_ns :
+				config_.timeout_ns[below(config_.rules & TCPWIN_RULE_FIN_TIMEOUT ? TCPWIN_TIMEOUT_FIN + 1 : TCPWIN_TIMEOUT_ABRT + 1)];
 		switch (below(10)) {
 		case 0:
 			return now_;

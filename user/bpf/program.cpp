@@ -11,7 +11,6 @@
 #include <spdlog/spdlog.h>
 #include <tcpwin.skel.h>
 
-#include "boot_clock.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "bpf/live_config.hpp"
@@ -181,10 +180,10 @@ Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
 	return sweep;
 }
 
-bool Program::is_due() const
+bool Program::is_due(std::uint64_t now_ns) const
 {
 	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
-	return boot_clock_ns() >= std::min(due_ns_, noted);
+	return now_ns >= std::min(due_ns_, noted);
 }
 
 tcpwin_config Program::config() const

@@ -53,7 +53,7 @@ public:
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
 
 	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
-	bool is_due() const;
+	bool is_due(std::uint64_t now_ns) const;
 
 	// As it is now, which another process may have changed (tcpwin-agent set).
 	tcpwin_config config() const;

@@ -24,7 +24,6 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::uint64_t second = 1'000'000'000;
 constexpr std::uint64_t sweep_every = 16384;  // frames
 constexpr std::uint32_t linear_bytes = 3072;  // what XDP sees of a frame in one piece
 constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 80,000
@@ -32,7 +31,7 @@ constexpr std::size_t drain_at = 8192;       // records in the ring buffer, whic
 class KernelEngine final : public Engine {
 public:
 	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
-		: config_(options.config), report_packets_(options.report_packets), observer_(observer),
+		: config_(options.config), exact_(config_.active_s || config_.source_alarm), report_packets_(options.report_packets), observer_(observer),
 		  program_(std::move(program)), room_(program_.max_flows())
 	{
 	}
@@ -42,10 +41,8 @@ public:
 		if (frame.time_ns < now_ || since_sweep_ >= std::min(room_, sweep_every))
 			if (auto swept = sweep(false); !swept)
 				return swept;
-		// Records of flows that go on are due at whole seconds.
-		const bool may_be_due = config_.active_s && frame.time_ns / second != now_ / second;
 		now_ = frame.time_ns;
-		if (may_be_due)
+		if (exact_ && program_.is_due(now_))
 			if (auto swept = sweep(false); !swept)
 				return swept;
 		since_sweep_++;
@@ -162,6 +159,7 @@ private:
 	using Event = std::variant<tcpwin_record, tcpwin_alarm>;
 
 	const tcpwin_config config_;
+	const bool exact_; // what a packet makes depends on which flows have ended, and records on when the sweep comes
 	const bool report_packets_;
 	FlowObserver &observer_;
 	Program program_;

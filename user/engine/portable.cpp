@@ -249,6 +249,8 @@ private:
 		if (packet.first_fragment)
 			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
 		report(slot, packet, sender, previous, frame, false);
+		if (tcpwin_is_terminated(&slot.flow))
+			end_due_flows(); // now, and not at the next frame, whose time may be earlier
 	}
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)

@@ -339,11 +339,13 @@ Result<StatsTotals> Session::totals() const
 	});
 }
 
-// What earlier agents counted is no part of the first interval.
+// What earlier agents counted is no part of the first interval; without them, all is.
 Result<void> Session::begin_stats()
 {
 	started_ns_ = last_stats_ns_ = boot_clock_ns();
-	return totals().map([&](StatsTotals now) { last_stats_ = now; });
+	if (!persistence_)
+		return {};
+	return totals().map([&](const StatsTotals &now) { last_stats_ = now; });
 }
 
 Result<void> Session::write_stats(bool last)

@@ -35,6 +35,7 @@ struct arrival {
 	__u32 sender;
 	__u32 fold;
 	__u32 ifindex;
+	__u32 stalled; /* which windows of its flow were closed before it */
 };
 
 /* In place of a flow that has ended. */
@@ -45,8 +46,9 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
 }
 
-static __always_inline void count_packet(struct tcpwin_flow *flow, const struct arrival *arrival)
+static __always_inline void count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
+	arrival->stalled = flow->stalled;
 	tcpwin_count_any_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
 }
 
@@ -71,38 +73,34 @@ static __attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key
 	return 0;
 }
 
-/* stalled: which windows were closed before the packet. The flow is owned. */
-static __attribute__((noinline)) int note_stalled_flows(const struct tcpwin_key *key, struct tcpwin_flow *flow,
-							__u32 stalled)
+/* The packet was counted, its flow is still owned. Out of line, for its stack. */
+static __attribute__((noinline)) int note_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
 {
-	__s64 stalled_flows = 0;
+	__u32 only = 0, stalled_flows = 0;
 
 	for (int i = 0; i < 2; i++) {
-		__u32 was = stalled >> i & 1, is = flow->stalled >> i & 1;
+		__u32 was = arrival->stalled >> i & 1, is = flow->stalled >> i & 1;
 		if (was == is)
 			continue;
-		__s64 n = add_stalled(key, i, is ? 1 : -1);
+		__s64 n = add_stalled(&arrival->key, i, is ? 1 : -1);
 		if (!is)
 			continue;
 		stalled_flows = n;
 		tcpwin_note_stalled_flows(flow, i, n, &config);
 	}
-	return (int)stalled_flows;
-}
-
-/* The packet was counted, its flow is still owned. stalled: as above. */
-static __always_inline void note_alarms(struct arrival *arrival, struct tcpwin_flow *flow, __u32 stalled)
-{
-	__u32 only = 0, stalled_flows = 0;
-
-	arrival->alarm = NULL;
-	if (flow->stalled != stalled)
-		stalled_flows = note_stalled_flows(&arrival->key, flow, stalled);
 	if (!tcpwin_has_alarms(flow))
-		return;
+		return 0;
 	arrival->alarm = bpf_map_lookup_elem(&scratch_alarm, &only);
 	if (arrival->alarm)
 		tcpwin_take_alarms(arrival->alarm, &arrival->key, flow, stalled_flows, arrival->now);
+	return 0;
+}
+
+static __always_inline void note_any_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
+{
+	arrival->alarm = NULL;
+	if (flow->stalled != arrival->stalled || tcpwin_has_alarms(flow))
+		note_alarms(arrival, flow);
 }
 
 /* After the flow was owned. */
@@ -219,7 +217,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
 					 0);
-	note_alarms(arrival, flow, 0);
+	note_any_alarms(arrival, flow);
 	__u64 alive = one_more_alive();
 	note_due(flow);
 	release(flow);
@@ -277,9 +275,8 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		}
 	}
 	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
-	__u32 stalled = flow->stalled;
 	count_packet(flow, arrival);
-	note_alarms(arrival, flow, stalled);
+	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,

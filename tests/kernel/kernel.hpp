@@ -186,6 +186,19 @@ public:
 		return std::nullopt;
 	}
 
+	// How many flows of one source have a closed window, all sources.
+	std::vector<int64_t> stalled_flows() const
+	{
+		const int sources = bpf_map__fd(skeleton_->maps.sources);
+		std::vector<int64_t> all;
+		tcpwin_source source = {}, next = {};
+		for (void *from = nullptr; bpf_map_get_next_key(sources, from, &next) == 0; from = &source) {
+			source = next;
+			check("look up a source", bpf_map_lookup_elem(sources, &source, &all.emplace_back()));
+		}
+		return all;
+	}
+
 	// An entry as no program left it.
 	void put(const tcpwin_key &key, const tcpwin_flow &flow)
 	{

@@ -55,12 +55,15 @@ public:
 	{
 		for (const tcpwin_record &record : drained.records)
 			add(record);
+		alarms_ += drained.alarms.size();
 		notices_ += drained.notices.size();
 		strangers_ += drained.strangers;
 	}
 
 	const PerStream &packets() const { return packets_; }
 	uint64_t records() const { return records_; }
+	uint64_t interim() const { return interim_; }
+	uint64_t alarms() const { return alarms_; }
 	uint64_t notices() const { return notices_; }
 	uint64_t strangers() const { return strangers_; }
 	uint64_t inconsistent() const { return inconsistent_; }
@@ -109,12 +112,25 @@ private:
 
 	void add(const tcpwin_record &record)
 	{
+		if (record.reason == TCPWIN_END_ACTIVE_TIMEOUT) {
+			add_interim(record);
+			return;
+		}
 		uint64_t id = record.flow.id;
 		records_++;
 		if (id >= seen_.size())
 			seen_.resize(2 * id + 1);
 		seen_[id]++;
 		if (!count(record.key, record.flow, packets_) && inconsistent_++ == 0)
+			first_inconsistent_ = text(record);
+	}
+
+	// The flow goes on, and its packets come again.
+	void add_interim(const tcpwin_record &record)
+	{
+		PerStream aside(streams_.size());
+		interim_++;
+		if (!count(record.key, record.flow, aside) && inconsistent_++ == 0)
 			first_inconsistent_ = text(record);
 	}
 
@@ -136,6 +152,8 @@ private:
 	PerStream packets_;
 	std::vector<uint8_t> seen_;
 	uint64_t records_ = 0;
+	uint64_t interim_ = 0;
+	uint64_t alarms_ = 0;
 	uint64_t notices_ = 0;
 	uint64_t strangers_ = 0;
 	uint64_t inconsistent_ = 0;
@@ -145,6 +163,7 @@ private:
 struct Sweeps {
 	uint64_t count = 0;
 	uint64_t exported = 0;
+	uint64_t interim = 0;
 	uint64_t deleted = 0;
 	uint64_t ring_full = 0;
 
@@ -152,6 +171,7 @@ struct Sweeps {
 	{
 		count++;
 		exported += sweep.exported;
+		interim += sweep.interim;
 		deleted += sweep.deleted;
 		ring_full += sweep.ring_full;
 	}

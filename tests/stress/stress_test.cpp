@@ -61,6 +61,36 @@ TEST_F(StressTest, TwoCpusSendTheSameFlowsWhileSweepsRun)
 	EXPECT_GT(sweeps_.deleted, 300u) << "no entry was deleted while packets came";
 }
 
+// Closed windows hold flows, so that they are told of while they go on; of those that stall, many sources are counted on both
+// CPUs and by the sweep.
+TEST_F(StressTest, EveryRuleAndAlarmWhileTwoCpusSend)
+{
+	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 32));
+	tcpwin_config &config = kernel_->config();
+	config = TCPWIN_MONITOR_CONFIG;
+	config.rules &= ~TCPWIN_RULE_SKIP_SYN_RST_WINDOWS; // the books want each window of a stream counted
+	set_timeouts(config, millisecond);
+	config.stalled_ns = 2 * second;
+	config.stall_alarm_ns = 10 * millisecond;
+	config.source_alarm = 1;
+	config.active_s = 1;
+	send(4'000'000, [&] {
+		sweep(3 * millisecond);
+		drain();
+	});
+	drain();
+	const uint64_t interim = ledger_->interim();
+	settle();
+
+	const std::vector<int64_t> stalled = kernel_->stalled_flows();
+	EXPECT_GE(interim, 100u);
+	EXPECT_EQ(ledger_->interim(), sweeps_.interim);
+	EXPECT_GE(ledger_->alarms(), 100u);
+	EXPECT_EQ(counter(TCPWIN_COUNTER_ALARMS_UNREPORTED), 0u);
+	EXPECT_GE(stalled.size(), 100u);
+	EXPECT_EQ(std::ranges::count(stalled, 0), static_cast<std::ptrdiff_t>(stalled.size())) << "flows that have ended are stalled";
+}
+
 TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
 {
 	watch({.flows = 1000}, both_directions(100'000, LIVE_IN_TURN, 8));

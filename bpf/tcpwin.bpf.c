@@ -578,8 +578,9 @@ static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *f
 	return true;
 }
 
-static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
-			struct tcpwin_sweep *sweep)
+/* An entry that may have something to do for the sweep. */
+static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, struct tcpwin_flow *flow,
+						    struct tcpwin_sweep *sweep)
 {
 	__u64 word = read_word_first(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
@@ -613,6 +614,21 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	return sweep->ring_full ? 1 : 0;
 }
 
+/* Few instructions for the many that have not, so that the processor gets on to the entries after them meanwhile. */
+static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
+			struct tcpwin_sweep *sweep)
+{
+	__u64 word = read_word_first(flow);
+	__u64 due = tcpwin_expires_after(flow, &config);
+
+	if ((word & MARK_MASK) != MARK_FREE || sweep->now_ns >= due || sweep->closely)
+		return sweep_closely(key, flow, sweep);
+	sweep->remaining++;
+	if (due < sweep->due_ns)
+		sweep->due_ns = due;
+	return 0;
+}
+
 SEC("syscall")
 int tcpwin_sweep(struct tcpwin_sweep *ctx)
 {
@@ -621,6 +637,7 @@ int tcpwin_sweep(struct tcpwin_sweep *ctx)
 	if (sweep.now_ns == TCPWIN_CLOCK_NOW)
 		sweep.now_ns = bpf_ktime_get_boot_ns();
 	sweep.due_ns = NEVER;
+	sweep.closely = sweep.shutdown || sweep.ifindex || config.active_s;
 	__sync_lock_test_and_set(&due_ns, NEVER); /* a barrier: what packets change from here on, they note */
 	bpf_for_each_map_elem(&flows, sweep_entry, &sweep, 0);
 	if (sweep.ring_full)

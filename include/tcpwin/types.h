@@ -468,7 +468,7 @@ struct tcpwin_sweep {
 	__u32 shutdown;  /* in: export every flow, expired or not */
 	__u32 ifindex;   /* in: export every flow that was first seen there, 0: none */
 	__u32 ring_full; /* out: stopped early, drain the ring buffer and sweep again */
-	__u32 zero;
+	__u32 closely;   /* its own: 1 if more than the expiry of flows counts */
 	__u64 exported;  /* out: records made of flows that ended */
 	__u64 interim;   /* out: records made of flows that go on */
 	__u64 deleted;   /* out: entries removed from the table */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ends of a connection whose reader stalls: `tcp_peers.py read|write ADDRESS`."""
+"""The two ends of a connection whose reader stalls: `tcp_peers.py read|write ADDRESS [SECONDS]`."""
 import socket
 import sys
 import time
@@ -11,16 +11,20 @@ AMOUNT = 400_000  # bytes: far more than the buffers of both ends hold
 TIMEOUT = 30
 
 
-def read(address):
+def read(address, stall=None):
+    """With a time, the buffer is the system's, so that the window is closed once only, for about so long."""
     listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    if stall is None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     listener.bind((address, PORT))
     listener.listen()
     listener.settimeout(TIMEOUT)
     print("listening", flush=True)
     connection, _ = listener.accept()
     connection.settimeout(TIMEOUT)
-    time.sleep(STALL)
+    begin = time.monotonic()
+    time.sleep(float(stall or STALL))
+    print("slept", time.monotonic() - begin, flush=True)
     got = 0
     while data := connection.recv(65536):
         got += len(data)
@@ -35,4 +39,4 @@ def write(address):
     return AMOUNT
 
 
-sys.exit({"read": read, "write": write}[sys.argv[1]](sys.argv[2]) != AMOUNT)
+sys.exit({"read": read, "write": write}[sys.argv[1]](*sys.argv[2:]) != AMOUNT)

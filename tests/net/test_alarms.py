@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Profiles, alarms and records of flows that go on: on a real connection whose reader stalls, and on frames made by hand."""
+import subprocess
+import sys
+
+import pytest
+
+from agent import run_agent
+from captures import DIRECTORY
+from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
+from test_stalled_reader import PEERS, READER, WRITER, processes  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.needs_root
+
+ALARMED, STALL = 1.0, 2.0  # seconds; the writer's probes come after 0.2, 0.6, 1.4 s
+
+
+def by_event(outcome):
+    assert outcome.exit_code == 0, outcome.stderr
+    events = {"flow": [], "alarm": []}
+    for line in outcome.records:
+        events[line["event"]].append(line)
+    return events["flow"], events["alarm"]
+
+
+def stall(processes, wire):
+    """The reader (left) accepts and sleeps; how long it slept, by its own clock."""
+    reader = processes(wire.left.inside(sys.executable, PEERS, "read", READER, str(STALL)), stdout=subprocess.PIPE)
+    assert reader.stdout.readline() == "listening\n"
+    writer = processes(wire.right.inside(sys.executable, PEERS, "write", READER))
+    assert writer.wait(60) == 0
+    assert reader.wait(60) == 0
+    return float(reader.stdout.readline().removeprefix("slept "))
+
+
+def test_a_stalled_reader_seen_at_both_ends(make_wire, start_agent, processes):
+    """One episode of 2 s, give or take a tenth, at the reader's host and at the sender's, and an alarm while it lasts."""
+    wire = make_wire((f"{READER}/24", f"{WRITER}/24"))
+    options = ("--profile", "monitor", "--stall-alarm", f"{ALARMED}s")
+    agents = [start_agent(namespace, device, *options).wait_attached(device)
+              for namespace, device in ((wire.left, wire.LEFT), (wire.right, wire.RIGHT))]
+    slept = stall(processes, wire)
+    for agent in agents:
+        flows, alarms = by_event(agent.stop())
+        flow, = flows
+        reader, writer = sorted((flow["a"], flow["b"]), key=lambda side: side["ip"] != READER)
+        assert reader["stall"]["longest"] == pytest.approx(slept, rel=0.1)
+        assert reader["stall"]["total"] - reader["stall"]["longest"] < 0.1 * slept
+        assert writer["stall"]["episodes"] == 0
+        assert reader["alarms"] == ["stall"] and writer["alarms"] == []
+        assert flow["end_reason"] in ("shutdown", "fin_timeout")
+        assert {reader["state"], writer["state"]} == {"ABRT"}, "both have sent FIN"
+
+        alarm, = alarms
+        assert alarm["alarm"] == "stall" and alarm["flow_id"] == flow["flow_id"]
+        assert alarm["community_id"] == flow["community_id"]
+        assert alarm["receiver"] == {"ip": READER, "port": reader["port"]}
+        assert alarm["sender"] == {"ip": WRITER, "port": writer["port"]}
+        assert ALARMED <= alarm["stalled"] < reader["stall"]["longest"], "while the window was closed"
+        assert alarm["stalled_since_ns"] + alarm["stalled"] * 1e9 == pytest.approx(alarm["time_ns"], abs=1000)
+        assert flow["start_ns"] < alarm["time_ns"] < flow["end_ns"]
+
+
+def slow_read(address, count):
+    """So many connections of one client, each with a closed window."""
+    return [tcp_frame(Endpoint(address, 40000 + i), SERVER, window=0) for i in range(count)]
+
+
+def test_a_source_that_stalls_many_flows(wire, watch):
+    agent = watch(wire, "--profile", "monitor", "--source-alarm", "5")
+    send(wire, *slow_read("10.1.0.7", 8), *slow_read("10.1.0.8", 5), from_client(), from_server())
+    flows, alarms = by_event(agent.stop())
+    alarm, = alarms
+    assert (alarm["alarm"], alarm["stalled_flows"], alarm["source_alarm"]) == ("stalled_flows", 6, 5)
+    assert alarm["receiver"] == {"ip": "10.1.0.7", "port": 40005}
+    assert len(flows) == 14
+    assert sorted(flow["a"]["port"] for flow in flows if flow["a"]["alarms"]) == [40005, 40006, 40007]
+
+
+def test_alarms_only(wire, watch):
+    agent = watch(wire, "--alarms-only", "--abort-alarm", "yes")
+    send(wire, from_server(), from_client(window=0), from_client(window=0),
+         *[tcp_frame(Endpoint("10.1.0.9", port), SERVER) for port in range(1, 10)])
+    outcome = agent.stop()
+    flows, alarms = by_event(outcome)
+    flow, = flows
+    alarm, = alarms
+    assert flow["a"]["alarms"] == ["abort_count"] and flow["b"]["alarms"] == []
+    assert (alarm["alarm"], alarm["abort_count"], alarm["zero_window_count"]) == ("abort_count", 2, 2)
+    assert alarm["flow_id"] == flow["flow_id"]
+    assert outcome.report["flows"] == 10
+    assert "Alarms in flows: 1 [10.00%]" in outcome.stderr
+    assert outcome.report["alarms reported"] == 1
+
+
+def test_terminate_ends_the_flow_at_that_packet(wire, watch):
+    agent = watch(wire, "--on-threshold", "terminate", "--timeout-est", "60s")
+    send(wire, from_server(), from_client(window=0), from_client(window=0), from_server(), from_client(window=0))
+    first, second = sorted(by_event(agent.stop())[0], key=lambda flow: flow["flow_id"])
+    assert first["end_reason"] == "terminated"
+    assert (first["a"]["packets"], first["b"]["packets"]) == (2, 1)
+    assert (first["a"]["stat"], first["a"]["state"], first["b"]["state"]) == ("0xd0", "ABRT", "ABRT")
+    assert (second["a"]["packets"], second["a"]["zero_window_count"], second["b"]["packets"]) == (1, 1, 1)
+    assert second["continues"] == first["flow_id"]
+
+
+def test_count_only_counts(wire, watch):
+    agent = watch(wire, "--on-threshold", "count", "--timeout-est", "60s")
+    send(wire, from_server(), *[from_client(window=0)] * 5, 0.005, from_client(window=7))
+    flow, = by_event(agent.stop())[0]
+    assert (flow["a"]["stat"], flow["a"]["state"], flow["a"]["zero_window_count"]) == ("0x90", "EST", 5)
+    assert flow["a"]["alarms"] == ["abort_count"]
+
+
+def test_a_flow_that_goes_on_has_interim_records(wire, watch):
+    agent = watch(wire, "--profile", "monitor", "--active-timeout", "1s")
+    steps = [step for _ in range(8) for step in (from_client(), from_server(), 0.4)]
+    send(wire, *steps)
+    outcome = agent.stop()
+    flows, _ = by_event(outcome)
+    *interim, last = flows
+    assert {flow["flow_id"] for flow in flows} == {1}
+    assert len(interim) >= 2
+    assert all(flow["interim"] and flow["end_reason"] == "active_timeout" for flow in interim)
+    assert not last["interim"] and last["end_reason"] == "shutdown"
+    packets = [flow["a"]["packets"] for flow in flows]
+    assert packets == sorted(packets) and packets[-1] == 8, "each has all of those before"
+    assert (outcome.report["flows"], outcome.report["interim records of flows that went on"]) == (1, len(interim))
+
+
+def test_the_end_report_leaves_the_interim_records_out(wire, watch):
+    agent = watch(wire, "--profile", "monitor", "--active-timeout", "1s")
+    send(wire, *[step for _ in range(4) for step in (from_client(window=0), 0.5)])
+    outcome = agent.stop()
+    assert outcome.report["below threshold"] == 4
+
+
+def test_monitor_keeps_a_capture_of_a_stall_in_one_flow():
+    """The tutorial's constants cut it; the same in both engines."""
+    path = DIRECTORY / "zerowindow_dead.pcapng"
+    tutorial = run_agent("replay", path)
+    monitor = {engine: run_agent("replay", path, "--profile", "monitor", "--engine", engine)
+               for engine in ("portable", "kernel")}
+    assert monitor["portable"].stdout == monitor["kernel"].stdout
+    flows, alarms = by_event(monitor["portable"])
+    assert len(flows) < len(by_event(tutorial)[0])
+    assert all(alarm["alarm"] in ("stall", "abort_count") for alarm in alarms)
+    for alarm in alarms:
+        flow, = [flow for flow in flows if flow["flow_id"] == alarm["flow_id"] and not flow["interim"]]
+        side, = [side for side in (flow["a"], flow["b"]) if side["ip"] == alarm["receiver"]["ip"]]
+        assert alarm["alarm"] in side["alarms"]
+
+
+def test_t2_format_has_neither_alarms_nor_interim_records(wire, watch):
+    agent = watch(wire, "--profile", "monitor", "--active-timeout", "1s", "--abort-count", "1", "--format", "t2")
+    send(wire, from_client(window=0), 1.2, from_client(window=0))
+    outcome = agent.stop()
+    assert outcome.exit_code == 0
+    header, line = outcome.stdout.splitlines()
+    assert header.startswith("%dir") and line.startswith("A\t1\t")
+    assert CLIENT.ip in line

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from agent import BINARY, parse_report, sides
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from lines import parse_lines
 from network import wait_until
+from test_privileges import AS_USER, USER
 
 root = pytest.mark.needs_root
 
@@ -235,6 +237,27 @@ def test_the_helper_has_what_opening_takes_and_no_more(wire, watch, tmp_path):
     status = status_of(agent.process.pid)
     assert [status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [NONE] * 5
     assert status["Uid"].split()[0] == "65534"
+
+
+@root
+@pytest.mark.needs("setpriv")
+def test_the_helper_of_a_user_may_what_the_user_may(wire, start_agent, public_directory):
+    binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
+    logs = public_directory / "logs"
+    logs.mkdir()
+    os.chown(logs, USER, USER)
+    flows = logs / "flows.json"
+    agent = start_agent(wire.right, wire.RIGHT, "--output", flows, *LONG, prefix=[
+        "sh", "-c", f'shift; exec {AS_USER} "$0" "$@"', binary]).wait_attached(wire.RIGHT)
+    helper, = helpers(agent)
+    assert wait_until(lambda: status_of(helper)["Seccomp"] == "2")
+    status = status_of(helper)
+    assert [status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [NONE] * 4
+    assert status["Uid"].split() == [str(USER)] * 4
+    hang_up(agent, flows)
+    send(wire, from_client())
+    assert agent.stop().exit_code == 0
+    assert len(flows_of(flows)) == 1 and flows.stat().st_uid == USER
 
 
 @root

@@ -35,8 +35,8 @@ struct Span {
 
 class Replay final : public FlowObserver {
 public:
-	Replay(const ReplayOptions &options, Signals signals, RecordWriters writers)
-		: options_(options), signals_(std::move(signals)), writers_(std::move(writers)),
+	Replay(const ReplayOptions &options, Signals signals, Interruptions &interruptions, RecordWriters writers)
+		: options_(options), signals_(std::move(signals)), interruptions_(interruptions), writers_(std::move(writers)),
 		  progress_(options.verbosity != Verbosity::quiet)
 	{
 	}
@@ -51,11 +51,13 @@ public:
 
 private:
 	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
+	void answer_signals(const Engine &engine);
 	Result<void> look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine);
 	void keep(Result<void> written);
 
 	const ReplayOptions &options_;
 	Signals signals_;
+	Interruptions &interruptions_; // of all readers
 	RecordWriters writers_;
 	Progress progress_;
 	Span span_;
@@ -89,14 +91,19 @@ void Replay::on_packet(const tcpwin_packet_event &event, std::uint64_t number)
 	keep(writers_.flush_if_large(signals_));
 }
 
-Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine)
+void Replay::answer_signals(const Engine &engine)
 {
 	signals_.collect();
-	if (signals_.take_report()) {
-		progress_.clear();
-		const auto text = fmt::format("Report at frame {} of {}\n{}", reader.number(), path, report(engine));
-		std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
-	}
+	if (!signals_.take_report())
+		return;
+	progress_.clear();
+	const auto text = fmt::format("Report after {} frames\n{}", frames_, report(engine));
+	std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
+}
+
+Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine)
+{
+	answer_signals(engine);
 	progress_.show(path, reader.position(), reader.size(), frames_);
 	return written_;
 }
@@ -127,12 +134,14 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 
 Result<void> Replay::run(CaptureReader first, Engine &engine)
 {
+	interruptions_.answer = [&] { answer_signals(engine); };
 	Result<void> result = read(std::move(first), options_.files.front(), engine);
 	for (std::size_t i = 1; i < options_.files.size() && result && !signals_.requested(); i++) {
-		auto reader = CaptureReader::open(options_.files[i], options_.filter, signals_.stop_fd());
+		auto reader = CaptureReader::open(options_.files[i], options_.filter, &interruptions_);
 		result = reader ? read(std::move(*reader), options_.files[i], engine) :
 				  Result<void>(tl::unexpected(reader.error()));
 	}
+	interruptions_.answer = {};
 	progress_.clear();
 	if (auto finished = engine.finish(); !finished && result)
 		result = finished;
@@ -176,7 +185,8 @@ Result<void> replay(const ReplayOptions &options)
 	auto signals = Signals::create(Signals::Taken::report);
 	if (!signals)
 		return tl::unexpected(signals.error());
-	auto first = CaptureReader::open(options.files.front(), options.filter, signals->stop_fd());
+	Interruptions interruptions{.stop_fd = signals->stop_fd(), .request_fd = signals->request_fd(), .answer = {}};
+	auto first = CaptureReader::open(options.files.front(), options.filter, &interruptions);
 	if (!first) {
 		signals->collect(); // the wait for its first bytes was given up, or it is wrong
 		return signals->requested() ? Result<void>{} : tl::unexpected(first.error());
@@ -185,7 +195,7 @@ Result<void> replay(const ReplayOptions &options)
 	if (!writers)
 		return tl::unexpected(writers.error());
 
-	Replay replay(options, std::move(*signals), std::move(*writers));
+	Replay replay(options, std::move(*signals), interruptions, std::move(*writers));
 	auto engine = make_engine(options, replay);
 	if (!engine)
 		return tl::unexpected(engine.error());

@@ -56,12 +56,6 @@ Result<AttachedMaps> AttachedMaps::open(const Attached &attached)
 	return AttachedMaps(std::move(*maps));
 }
 
-std::string interface_name(const std::map<unsigned, tcpwin_interface> &interfaces, unsigned ifindex)
-{
-	const auto found = interfaces.find(ifindex);
-	return found == interfaces.end() ? "" : found->second.name;
-}
-
 Result<std::vector<Attached>> find_attached(const std::string &bpffs, const std::string &what)
 {
 	if (auto may = may_see_programs(what); !may)

@@ -39,9 +39,6 @@ private:
 	std::variant<RunningMaps, PinnedLeftovers> maps_;
 };
 
-// As the map of interfaces has it; empty if it has none.
-std::string interface_name(const std::map<unsigned, tcpwin_interface> &interfaces, unsigned ifindex);
-
 // Those that run first, in order of index. what: what cannot be done without permission.
 Result<std::vector<Attached>> find_attached(const std::string &bpffs, const std::string &what);
 

@@ -13,10 +13,12 @@
 #include "check.hpp"
 #include "detach.hpp"
 #include "explain.hpp"
+#include "flows.hpp"
 #include "options.hpp"
 #include "replay.hpp"
 #include "set.hpp"
 #include "status.hpp"
+#include "top.hpp"
 
 namespace {
 
@@ -79,6 +81,10 @@ Result<Exit> run(int argc, char **argv)
 		return set(*set_options).map([] { return Exit::success; });
 	if (auto *status_options = std::get_if<StatusOptions>(&*options))
 		return status(*status_options);
+	if (auto *flows_options = std::get_if<FlowsOptions>(&*options))
+		return list_flows(*flows_options);
+	if (auto *top_options = std::get_if<TopOptions>(&*options))
+		return top(*top_options);
 	const auto success = [] { return Exit::success; };
 	if (auto *detach_options = std::get_if<DetachOptions>(&*options)) {
 		spdlog::set_level(level_of(detach_options->verbosity));

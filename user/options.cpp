@@ -34,6 +34,7 @@ with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
 
 constexpr nanoseconds shortest_poll_interval = std::chrono::milliseconds(1);
 constexpr nanoseconds shortest_stats_interval = std::chrono::milliseconds(100);
+constexpr nanoseconds shortest_interval = std::chrono::milliseconds(100); // of top
 
 constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
 
@@ -121,6 +122,34 @@ Examples:
   jq -c 'select(.a.ip == "192.0.2.1" or .b.ip == "192.0.2.1")' flows.json | tcpwin-agent explain -
 
 Exit codes: 0 done (also where nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
+
+constexpr auto flows_examples = R"(Flows that have not ended, of agents that run and of what persistent agents left, the largest first. CLOSED says
+whose window is closed now; a stall that is open counts up to now. With --json one object a flow, with the fields
+of a flow record.
+
+Examples:
+  # The ten flows that were stalled longest
+  sudo tcpwin-agent flows --limit 10
+
+  # Those of one server port
+  sudo tcpwin-agent flows --filter :443
+
+  # Whose window is closed now
+  sudo tcpwin-agent flows --json | jq -c '.a, .b | select(. and .stall.open) | [.ip, .port, .stall.total]'
+
+Exit codes: 0 done, 1 no agent is there or its flows cannot be read, 2 wrong usage, 77 no permission.)";
+
+constexpr auto top_examples = R"(Keys: q quit, p flows or peers, s next sort key, f filter, space pause, arrows scroll, h help.
+
+Examples:
+  # What is stalled now, and by whom
+  sudo tcpwin-agent top
+
+  # One interface, every five seconds
+  sudo tcpwin-agent top eth0 --interval 5s
+
+Exit codes: 0 done, 1 no agent is there, its flows cannot be read or the terminal cannot be used, 2 wrong usage,
+77 no permission.)";
 
 constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
 then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
@@ -369,7 +398,7 @@ void add_status(CLI::App &app, StatusOptions &options)
 	app.footer(status_examples);
 }
 
-// Before the words of the command line, whose order does not matter otherwise.
+// The last of the same key holds.
 void add_assignment(SettingValues &values, const std::string &word)
 {
 	const std::size_t equals = word.find('=');
@@ -405,6 +434,41 @@ void add_set(CLI::App &app, SetOptions &options, std::string &config_file)
 	add_config_file(app, config_file);
 	add_bpffs(app, options.bpffs);
 	app.footer(set_examples());
+}
+
+void add_live(CLI::App &app, LiveSource &source, SortKey &sort, std::string &filter)
+{
+	app.add_option("IFACE", source.interfaces, "Only flows that were first seen on these interfaces")->check(not_empty);
+	std::map<std::string, SortKey> keys;
+	for (std::size_t i = 0; i < sort_names.size(); i++)
+		keys[std::string(sort_names[i])] = static_cast<SortKey>(i);
+	add_choice<SortKey>(app, "--sort", sort, keys, "What the largest of comes first", "KEY");
+	app.add_option("--filter", filter, "Only flows that have this text in an endpoint (ADDRESS:PORT, [ADDRESS]:PORT)")
+		->type_name("TEXT");
+	add_bpffs(app, source.bpffs);
+}
+
+void add_flows(CLI::App &app, FlowsOptions &options)
+{
+	add_live(app, options.source, options.sort, options.filter);
+	app.add_option("--limit", options.limit, "At most so many (default: all)")
+		->check(CLI::Range(1U, UINT32_MAX))
+		->type_name("N");
+	app.add_flag("--json", options.json, "One JSON object a flow");
+	add_community_id(app, options.community_id_seed);
+	app.footer(flows_examples);
+}
+
+void add_top(CLI::App &app, TopOptions &options)
+{
+	add_live(app, options.source, options.sort, options.filter);
+	add_duration(app, "--interval", options.interval, "How often to look", [&](nanoseconds value) {
+		if (value < shortest_interval)
+			throw CLI::ValidationError("--interval",
+						   fmt::format("'{}': it must be at least 100ms", format_duration(value)));
+		options.interval = value;
+	});
+	app.footer(top_examples);
 }
 
 void add_detach(CLI::App &app, DetachOptions &options)
@@ -443,6 +507,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	DetachOptions detach_options;
 	SetOptions set_options;
 	std::string set_config_file;
+	FlowsOptions flows_options;
+	TopOptions top_options;
 	CLI::App app(description, "tcpwin-agent");
 	const std::string version = "tcpwin-agent " TCPWIN_VERSION;
 	app.set_version_flag("--version", version);
@@ -455,9 +521,11 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	CLI::App *explain = app.add_subcommand("explain", "Tell the worst stalls of flow records or of a capture");
 	CLI::App *check = app.add_subcommand("check", "Say what kernel, user and interface allow");
 	CLI::App *status = app.add_subcommand("status", "Show what is attached, and what it has counted");
+	CLI::App *flows = app.add_subcommand("flows", "List the flows that have not ended");
+	CLI::App *top = app.add_subcommand("top", "Show flows and peers on the whole screen, as they change");
 	CLI::App *set = app.add_subcommand("set", "Change the settings of agents that run, or tell them");
 	CLI::App *detach = app.add_subcommand("detach", "Detach what persistent agents left, and write its flows");
-	for (CLI::App *command : {attach, replay, explain, check, status, set, detach})
+	for (CLI::App *command : {attach, replay, explain, check, status, set, flows, top, detach})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
@@ -465,6 +533,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	add_check(*check, check_options);
 	add_status(*status, status_options);
 	add_set(*set, set_options, set_config_file);
+	add_flows(*flows, flows_options);
+	add_top(*top, top_options);
 	add_detach(*detach, detach_options);
 
 	try {
@@ -475,7 +545,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay, explain, check, status, set, detach})
+		for (const CLI::App *command : {attach, replay, explain, check, status, set, flows, top, detach})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -503,6 +573,10 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		return check_options;
 	if (status->parsed())
 		return status_options;
+	if (flows->parsed())
+		return flows_options;
+	if (top->parsed())
+		return top_options;
 	if (detach->parsed())
 		return detach_options;
 	attach_options.append = attach_options.persistent;

@@ -17,6 +17,7 @@
 #include "check.hpp"
 #include "error.hpp"
 #include "explain.hpp"
+#include "live/source.hpp"
 #include "settings.hpp"
 #include "sinks/format.hpp"
 
@@ -75,6 +76,22 @@ struct DetachOptions : CommonOptions {
 	std::string bpffs = default_bpffs;
 };
 
+struct FlowsOptions {
+	LiveSource source;
+	SortKey sort = SortKey::stalled;
+	std::string filter;               // part of an endpoint, or empty
+	std::optional<std::size_t> limit; // none: all
+	bool json = false;
+	std::optional<std::uint16_t> community_id_seed = 0; // none: without community_id
+};
+
+struct TopOptions {
+	LiveSource source;
+	SortKey sort = SortKey::stalled;
+	std::string filter;
+	std::chrono::nanoseconds interval = std::chrono::seconds(1);
+};
+
 enum class EngineKind { portable, kernel };
 
 struct ReplayOptions : CommonOptions {
@@ -89,7 +106,7 @@ struct Information {
 };
 
 using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, SetOptions, ReplayOptions, ExplainOptions, CheckOptions,
-			     Information>;
+			     FlowsOptions, TopOptions, Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

@@ -20,7 +20,7 @@ namespace {
 using namespace tcpwin;
 using namespace tcpwin::bench;
 
-constexpr std::uint32_t records = 80'000;
+constexpr std::uint32_t records = 32'000;
 
 template <typename T> T value_of(Result<T> result)
 {

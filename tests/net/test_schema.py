@@ -32,7 +32,13 @@ ALARM = {
     "flow_id": 17, "community_id": "1:qkGIYrGBvdfsBvOjepUMLAEKQL4=", "in_iface": "eth0", "vlan": None,
     "receiver": {"ip": "192.0.2.7", "port": 38760}, "sender": {"ip": "198.51.100.1", "port": 80}, "zero_window_count": 6,
     "stalled_since_ns": 1795470593330441107, "stalled": 6.401, "stall_alarm": 5.0}
-EVENTS = ["flow", "alarm", "packet", "status", "stats"]
+EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats"]
+
+
+def live(flow):
+    """What `flows --json` would have said when its last packet came."""
+    same = {name: value for name, value in flow.items() if name not in ("end_reason", "interim")}
+    return same | {"event": "live_flow", "time": flow["end"], "time_ns": flow["end_ns"]}
 
 
 def subschemas(schema):
@@ -60,7 +66,8 @@ def examples(tmp_path_factory):
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
     return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
-            "stats": STATS, "alarm": ALARM}
+            "stats": STATS, "alarm": ALARM,
+            "live_flow": live(flows[0])}
 
 
 def test_every_field_is_described_and_every_object_is_closed(schema):

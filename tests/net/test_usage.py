@@ -34,6 +34,10 @@ WRONG = [
     (["attach", "lo", "--win-threshold", "70000"], ["--win-threshold", "70000"]),
     (["attach", "lo", "--mode", "foo"], ["--mode", "foo", "native", "generic"]),
     (["attach", "lo", "--format", "xml"], ["--format", "xml", "json", "t2"]),
+    (["flows", "--sort", "size"], ["--sort", "size", "stalled", "zero-windows"]),
+    (["flows", "--limit", "0"], ["--limit", "0"]),
+    (["top", "--sort", "size"], ["--sort", "size", "stalled"]),
+    (["top", "--interval", "1ms"], ["--interval", "100ms"]),
     (["attach", "lo", "--quiet", "--verbose"], ["--quiet", "--verbose"]),
 ]
 

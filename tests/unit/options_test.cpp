@@ -126,3 +126,16 @@ TEST(Options, HelpAndVersionAreInformation)
 	ASSERT_TRUE(version);
 	EXPECT_THAT(std::get<Information>(*version).text, testing::MatchesRegex("tcpwin-agent [0-9.]+\n"));
 }
+
+TEST(Options, LiveViewsTakeASortKey)
+{
+	const auto flows = std::get<FlowsOptions>(*parse({"flows", "eth0", "--sort", "zero-windows", "--limit", "3", "--json"}));
+	EXPECT_THAT(flows.source.interfaces, ElementsAre("eth0"));
+	EXPECT_EQ(flows.sort, SortKey::zero_windows);
+	EXPECT_EQ(flows.limit, 3U);
+	EXPECT_TRUE(flows.json);
+	const auto top = std::get<TopOptions>(*parse({"top", "--filter", ":443", "--interval", "5s"}));
+	EXPECT_EQ(top.sort, SortKey::stalled);
+	EXPECT_EQ(top.filter, ":443");
+	EXPECT_EQ(top.interval, 5s);
+}

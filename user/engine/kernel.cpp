@@ -26,7 +26,7 @@ namespace {
 
 constexpr std::uint64_t sweep_every = 16384;  // frames
 constexpr std::uint32_t linear_bytes = 3072;  // what XDP sees of a frame in one piece
-constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 80,000
+constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 39,000
 
 class KernelEngine final : public Engine {
 public:

@@ -123,8 +123,7 @@ public:
 		Line line(buffer);
 		line << "{\"schema\":1,\"event\":\"flow\",";
 		put_flow(line, r, community_id_seed_);
-		line << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":"
-		     << (r.is_interim() ? "true" : "false");
+		line << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":" << (r.is_interim() ? "true" : "false");
 		put_sides(line, r);
 	}
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "live/flow.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "record.hpp"
+
+namespace tcpwin {
+namespace {
+
+std::uint64_t nanoseconds_of(std::chrono::nanoseconds time)
+{
+	return static_cast<std::uint64_t>(time.count());
+}
+
+LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analysis> &analysis)
+{
+	LiveSide side{.stalled_ns = 0,
+		      .longest_ns = 0,
+		      .zero_windows = direction.zero_window_count,
+		      .state = direction.state,
+		      .seen = direction.packets != 0,
+		      .closed = false};
+	if (!analysis)
+		return side;
+	side.stalled_ns = nanoseconds_of(analysis->stall.total);
+	side.longest_ns = nanoseconds_of(analysis->stall.longest);
+	side.zero_windows = analysis->stall.zero_window_segments;
+	side.closed = analysis->stall.open;
+	return side;
+}
+
+// Clocks of two CPUs may differ: an earlier time is no time since.
+std::uint64_t since(std::uint64_t then_ns, std::uint64_t now_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+} // namespace
+
+LiveFlow make_live_flow(const tcpwin_record &record, std::uint32_t table)
+{
+	const tcpwin_flow &flow = record.flow;
+	const unsigned a = endpoint_a(flow);
+	LiveFlow live{.key = record.key,
+		      .id = flow.id,
+		      .table = table,
+		      .ifindex = flow.ifindex,
+		      .a = static_cast<std::uint8_t>(a),
+		      .analyzed = flow.analyzed != 0,
+		      .side = {},
+		      .amounts = {}};
+	std::uint64_t first = UINT64_MAX, last = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const tcpwin_direction &direction = flow.direction[a ^ i];
+		const auto analysis = make_analysis(record, a ^ i, std::chrono::nanoseconds(0));
+		const LiveSide &side = live.side[i] = make_side(direction, analysis);
+		amount(live.amounts, SortKey::stalled) += side.stalled_ns;
+		amount(live.amounts, SortKey::zero_windows) += side.zero_windows;
+		amount(live.amounts, SortKey::bytes) += direction.bytes;
+		amount(live.amounts, SortKey::packets) += direction.packets;
+		amount(live.amounts, SortKey::retransmitted) += analysis ? analysis->tcp.retransmitted_segments : 0;
+		if (side.seen) {
+			first = std::min<std::uint64_t>(first, direction.first_ns);
+			last = std::max<std::uint64_t>(last, direction.last_ns);
+		}
+	}
+	amount(live.amounts, SortKey::duration) = since(first, last);
+	amount(live.amounts, SortKey::idle) = since(last, record.now_ns);
+	return live;
+}
+
+std::string endpoint_text(const LiveFlow &flow, unsigned side)
+{
+	const unsigned endpoint = flow.a ^ side;
+	const tcpwin_address &address = flow.key.address[endpoint];
+	const char *format = is_mapped_ipv4(address) ? "{}:{}" : "[{}]:{}";
+	return fmt::format(fmt::runtime(format), format_address(address), flow.key.port[endpoint]);
+}
+
+} // namespace tcpwin

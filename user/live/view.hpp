@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What top shows and what its keys do. Pure: the terminal is user/live/screen.hpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "live/columns.hpp"
+#include "live/selection.hpp"
+
+namespace tcpwin {
+
+// Characters are their own keys; the others:
+namespace key {
+enum : int { escape = 27, up = 1000, down, page_up, page_down, home, end, backspace, enter };
+}
+
+// One look at the tables.
+struct Snapshot {
+	std::vector<LiveFlow> flows;
+	LiveTotals totals;
+	std::optional<Rates::PerSecond> rates;
+	std::vector<std::string> interfaces;
+	InterfaceNames names;
+	std::string trouble; // why there is no newer one, or empty
+};
+
+struct ScreenSize {
+	std::size_t rows;
+	std::size_t columns;
+};
+
+struct ScreenLine {
+	enum Style { plain, bold, reverse };
+	std::string text; // UTF-8, not wider than the screen
+	Style style = plain;
+};
+
+class View {
+public:
+	View(SortKey sort, std::string filter, bool utf8) : sort_(sort), filter_(std::move(filter)), utf8_(utf8) {}
+
+	// false: the user quits.
+	bool press(int key);
+	bool paused() const { return paused_; }
+
+	// Of each refresh, for the row of bars.
+	void note_stalled(std::uint64_t flows);
+
+	// At most so many lines.
+	std::vector<ScreenLine> draw(const Snapshot &snapshot, ScreenSize size);
+
+private:
+	bool type(int key);
+	void scroll(std::ptrdiff_t rows);
+	void next_sort(int step);
+	std::string summary(const Snapshot &snapshot, std::size_t width) const;
+	std::string bars(std::size_t width) const;
+	std::string choices(std::size_t shown, std::size_t matching) const;
+	std::string keys() const;
+	void draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<ScreenLine> &lines);
+
+	SortKey sort_;
+	std::string filter_;
+	bool utf8_;
+	bool show_peers_ = false;
+	bool paused_ = false;
+	bool typing_ = false; // the filter
+	bool help_ = false;
+	std::size_t first_ = 0; // row that is shown
+	std::size_t page_ = 1;	// rows that were shown
+	std::vector<std::uint64_t> stalled_;
+};
+
+} // namespace tcpwin

@@ -46,6 +46,8 @@ Result<void> Session::attach_all()
 	auto all = monitor_.changed();
 	if (!all)
 		return tl::unexpected(all.error());
+	if (auto begun = begin_stats(); !begun)
+		return begun;
 	if (auto attached = interfaces_.attach_all(*all); !attached)
 		return attached;
 	return persistence_ ? write_out_earlier() : writers_.flush(signals_);
@@ -69,6 +71,9 @@ Result<void> Session::write_out_earlier()
 	if (!drained || !written)
 		return drained ? written : drained;
 	persistence_->remove_others();
+	if (persistence_->has_others()) // their counters were carried over
+		if (auto begun = begin_stats(); !begun)
+			return begun;
 	for (const PinnedInterface &gone : persistence_->gone()) {
 		if (const auto known = program_.interface(gone.ifindex()))
 			interfaces_.remember_name(gone.ifindex(), known->name);
@@ -255,8 +260,6 @@ Result<void> Session::watch()
 	Clock::time_point next_sweep = start + options_.poll_interval;
 	Clock::time_point next_stats = options_.stats_interval ? start + *options_.stats_interval : Clock::time_point::max();
 
-	if (auto begun = begin_stats(); !begun)
-		return begun;
 	while (!signals_.requested() && Clock::now() < end) {
 		if (auto answered = answer_signals(); !answered)
 			return answered;

@@ -20,7 +20,7 @@ struct StatsTotals {
 
 struct Stats {
 	WallTime time;
-	std::chrono::nanoseconds uptime;   // since the agent began to watch
+	std::chrono::nanoseconds uptime;   // since the agent began to attach
 	std::chrono::nanoseconds interval; // since the line before, or since then
 	bool last;                         // the agent ends
 	std::uint64_t flows;               // alive

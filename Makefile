@@ -12,7 +12,7 @@ JSON ?= $(BUILD)/bench.json
 # Debian 12. Each list holds what its targets need beyond the ones before it.
 BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
 	nlohmann-json3-dev libpcap-dev libarchive-dev libnl-3-dev libnl-genl-3-dev \
-	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev libncurses-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
+	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev libtomlplusplus-dev libncurses-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
 DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
 KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin python3
 TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema \

@@ -6,7 +6,9 @@
 #include <optional>
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
+#include "file_opener.hpp"
 #include "session.hpp"
 
 namespace tcpwin {
@@ -35,10 +37,29 @@ Result<void> find_all(const AttachOptions &options, const std::vector<Interface>
 	return {};
 }
 
+// By name, so that SIGHUP can have them opened again; not what is there and is no regular file.
+std::vector<FileOpener::File> files_to_reopen(const AttachOptions &options)
+{
+	std::vector<FileOpener::File> files;
+	for (const std::string &path : {options.output, options.packets}) {
+		struct stat status {};
+		const bool other = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
+		if (!path.empty() && path != "-" && !other)
+			files.push_back({.path = path, .for_appending = true});
+	}
+	struct stat status {};
+	if (stat(options.config_file.c_str(), &status) == 0 && S_ISREG(status.st_mode))
+		files.push_back({.path = options.config_file, .for_appending = false});
+	return files;
+}
+
 } // namespace
 
 Result<void> attach(const AttachOptions &options)
 {
+	auto opener = FileOpener::start(files_to_reopen(options));
+	if (!opener)
+		return tl::unexpected(opener.error());
 	// The output comes last: a mistake elsewhere must not have emptied a file.
 	auto monitor = InterfaceMonitor::open();
 	if (!monitor)
@@ -48,9 +69,9 @@ Result<void> attach(const AttachOptions &options)
 		return tl::unexpected(all.error());
 	if (auto found = find_all(options, *all); !found)
 		return found;
-	auto stop = StopSignal::create();
-	if (!stop)
-		return tl::unexpected(stop.error());
+	auto signals = Signals::create(Signals::Taken::all);
+	if (!signals)
+		return tl::unexpected(signals.error());
 	auto claims = claim_all(options, *all);
 	if (!claims)
 		return tl::unexpected(claims.error());
@@ -71,8 +92,8 @@ Result<void> attach(const AttachOptions &options)
 
 	if (program->max_flows() != options.max_flows)
 		spdlog::warn("the flow table that is taken over keeps its {} entries", program->max_flows());
-	Session session(options, std::move(*stop), std::move(*monitor), std::move(*claims), std::move(*writers),
-			std::move(*program), std::move(*persistence));
+	Session session(options, std::move(*signals), std::move(*monitor), std::move(*claims), std::move(*writers),
+			std::move(*program), std::move(*persistence), std::move(*opener));
 	if (auto attached = session.attach_all(); !attached)
 		return attached;
 	session.drop_privileges();

@@ -98,7 +98,7 @@ void detach_hooks(const Target &target)
 
 // Of one flow table, all of whose interfaces were detached.
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
-			 StopSignal &stop, Verbosity verbosity)
+			 Signals &signals, Verbosity verbosity)
 {
 	auto opened = PinnedLeftovers::open(table.pinned);
 	if (!opened)
@@ -121,10 +121,10 @@ Result<void> write_table(const Target &table, const std::vector<Interface> &all,
 		const auto interface = interfaces->find(record.flow.ifindex);
 		writers.flow(make_flow_record(record, *config, wall_offset,
 					      interface == interfaces->end() ? "?" : interface->second.name));
-		if (auto flushed = writers.flush_if_large(stop); !flushed)
+		if (auto flushed = writers.flush_if_large(signals); !flushed)
 			written = flushed;
 	});
-	if (auto flushed = writers.flush(stop); !flushed)
+	if (auto flushed = writers.flush(signals); !flushed)
 		written = flushed;
 	if (verbosity != Verbosity::quiet)
 		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(), stderr);
@@ -155,14 +155,14 @@ Result<void> write_tables(const std::vector<Target> &tables, const std::vector<I
 {
 	if (tables.empty())
 		return {};
-	auto stop = StopSignal::create();
-	if (!stop)
-		return tl::unexpected(stop.error());
+	auto signals = Signals::create();
+	if (!signals)
+		return tl::unexpected(signals.error());
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());
 	for (const Target &table : tables)
-		if (auto written = write_table(table, all, *writers, *stop, options.verbosity); !written)
+		if (auto written = write_table(table, all, *writers, *signals, options.verbosity); !written)
 			return written;
 	return {};
 }

@@ -16,6 +16,7 @@ enum class Exit : int {
 	usage = 2,
 	unsupported = 69,
 	no_permission = 77,
+	configuration = 78,
 };
 
 struct Error {

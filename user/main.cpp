@@ -16,6 +16,7 @@
 #include "flows.hpp"
 #include "options.hpp"
 #include "replay.hpp"
+#include "set.hpp"
 #include "status.hpp"
 #include "top.hpp"
 
@@ -76,6 +77,8 @@ Result<Exit> run(int argc, char **argv)
 		return check(*check_options);
 	if (auto *explain_options = std::get_if<ExplainOptions>(&*options))
 		return explain(*explain_options);
+	if (auto *set_options = std::get_if<SetOptions>(&*options))
+		return set(*set_options).map([] { return Exit::success; });
 	if (auto *status_options = std::get_if<StatusOptions>(&*options))
 		return status(*status_options);
 	if (auto *flows_options = std::get_if<FlowsOptions>(&*options))

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "config_file.hpp"
 #include "duration.hpp"
 
 namespace tcpwin {
@@ -28,10 +29,11 @@ Examples:
   # What tcpdump writes, of one host
   tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
 
-Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage; with --engine kernel
-also 69 not supported by this kernel, 77 no permission.)";
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the file of --config is wrong;
+with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
 
 constexpr nanoseconds shortest_poll_interval = std::chrono::milliseconds(1);
+constexpr nanoseconds shortest_stats_interval = std::chrono::milliseconds(100);
 constexpr nanoseconds shortest_interval = std::chrono::milliseconds(100); // of top
 
 constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
@@ -58,7 +60,7 @@ Examples:
   tcpwin-agent attach eth0 --format t2 --timeout-est 4s --abort-count 3
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
-or device, 77 no permission.)";
+or device, 77 no permission, 78 the file of --config is wrong.)";
 
 constexpr auto check_examples = R"(Nothing is attached. One line each: yes, no or ? (not known, and why), and a verdict.
 
@@ -79,6 +81,30 @@ constexpr auto status_examples = R"(Examples:
   sudo tcpwin-agent status --json eth0
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
+
+// With a list of the settings, which are its arguments.
+std::string set_examples()
+{
+	std::string text = "Settings:\n";
+	fmt::format_to(std::back_inserter(text), "  {:<20} {}\n", fmt::format("{}={}", profile_key, profile_type), profile_text);
+	for (const Setting &setting : all_settings())
+		fmt::format_to(std::back_inserter(text), "  {}={}\n      {}\n", setting.key, setting.type, setting.text);
+	return text + R"(
+They hold at once, for flows that are alive, too, until the agent ends (with --persistent: until the next one starts)
+or reads its own --config again (SIGHUP).
+
+Examples:
+  # What holds now
+  sudo tcpwin-agent set
+
+  # For what is to come, flows of five minutes without a packet end
+  sudo tcpwin-agent set timeout-est=5min abort-count=10
+
+  # As for operation, but for one of them
+  sudo tcpwin-agent set --iface eth0 profile=monitor stall-alarm=none
+
+Exit codes: 0 done, 1 no agent is there or one is of another version, 2 wrong usage, 77 no permission, 78 the file is wrong.)";
+}
 
 constexpr auto explain_examples = R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture (also compressed): its
 content tells. A capture is read with timeouts of ten minutes and no abort, so that a stall is one flow; records
@@ -159,27 +185,38 @@ void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, c
 		option->default_str(format_duration(initial));
 }
 
-void add_timeout(CLI::App &app, tcpwin_config &config, tcpwin_timeout timeout, const std::string &name,
-		 const std::string &text)
+void add_config_file(CLI::App &app, std::string &file)
 {
-	__u64 *target = &config.timeout_ns[timeout];
-	add_duration(app, name, nanoseconds(static_cast<std::int64_t>(*target)), text,
-		     [target](nanoseconds value) { *target = static_cast<__u64>(value.count()); });
+	app.add_option("--config", file, "File of settings (TOML), by the names of the options without dashes; options come before it")
+		->check(not_empty)
+		->type_name("FILE");
 }
 
-void add_state_machine(CLI::App &app, tcpwin_config &config)
+// The same value as an option, in a file and of `set`.
+void add_setting(CLI::App &app, SettingValues &values, const std::string &key, std::string_view type, std::string_view text,
+		 const std::string &initial)
 {
-	app.add_option("--win-threshold", config.window_threshold, "Count packets whose raw window is below this")
-		->check(CLI::Range(0U, 65'536U))
-		->capture_default_str();
-	app.add_option("--abort-count", config.abort_count,
-		       "Abort a flow and its reverse flow at so many packets below the threshold")
-		->check(CLI::Range(1U, UINT32_MAX))
-		->capture_default_str();
-	add_timeout(app, config, TCPWIN_TIMEOUT_NEW, "--timeout-new", "Timeout before SYN or ACK was seen");
-	add_timeout(app, config, TCPWIN_TIMEOUT_BGN, "--timeout-bgn", "Timeout after a SYN");
-	add_timeout(app, config, TCPWIN_TIMEOUT_EST, "--timeout-est", "Timeout of an established flow");
-	add_timeout(app, config, TCPWIN_TIMEOUT_ABRT, "--timeout-abrt", "Timeout of an aborted flow");
+	const std::string name = "--" + key;
+	app.add_option_function<std::string>(
+		   name,
+		   [name, key, &values](const std::string &value) {
+			   if (auto checked = check_setting(key, value); !checked)
+				   throw CLI::ValidationError(name, fmt::format("'{}': {}", value, checked.error()));
+			   values.insert_or_assign(key, value);
+		   },
+		   std::string(text))
+		->type_name(std::string(type))
+		->default_str(initial);
+}
+
+void add_settings(CLI::App &app, CommonOptions &options)
+{
+	add_setting(app, options.settings, std::string(profile_key), profile_type,
+		    fmt::format("{}; the defaults shown are the tutorial's", profile_text), "tutorial");
+	add_config_file(app, options.config_file);
+	for (const Setting &setting : all_settings())
+		add_setting(app, options.settings, std::string(setting.key), setting.type, setting.text,
+			    setting.get(options.config));
 }
 
 // "attach eth0 eth0" watches it once.
@@ -254,7 +291,7 @@ void add_common(CLI::App &app, CommonOptions &options)
 	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
 		->check(not_empty)
 		->type_name("FILE");
-	add_state_machine(app, options.config);
+	add_settings(app, options);
 	app.add_flag_callback("--no-analysis", [&] { options.analyze_stalls = false; },
 			      "Without stall analysis: a packet costs less, and stall, window and tcp of a record are null");
 	app.add_flag("--alarms-only", options.alarms_only, "Only records of flows that raised an alarm");
@@ -306,6 +343,15 @@ void add_attach(CLI::App &app, AttachOptions &options)
 									    format_duration(value)));
 			     options.poll_interval = value;
 		     });
+	add_duration(app, "--stats-interval", nanoseconds(0), "Write what was counted into the flow output about so often (default: never)",
+		     [&](nanoseconds value) {
+			     if (value < shortest_stats_interval)
+				     throw CLI::ValidationError("--stats-interval",
+								fmt::format("'{}': it must be at least {}",
+									    format_duration(value),
+									    format_duration(shortest_stats_interval)));
+			     options.stats_interval = value;
+		     });
 	add_max_flows(app, options.max_flows);
 	add_common(app, options);
 	app.footer(attach_examples);
@@ -350,6 +396,44 @@ void add_status(CLI::App &app, StatusOptions &options)
 	app.add_flag("--json", options.json, "One JSON object an interface");
 	add_bpffs(app, options.bpffs);
 	app.footer(status_examples);
+}
+
+// The last of the same key holds.
+void add_assignment(SettingValues &values, const std::string &word)
+{
+	const std::size_t equals = word.find('=');
+	const std::string key = word.substr(0, equals);
+	if (equals == std::string::npos)
+		throw CLI::ValidationError(fmt::format("'{}'", word), "it is not KEY=VALUE, for instance timeout-est=300s");
+	const std::string value = word.substr(equals + 1);
+	if (key != profile_key && !find_setting(key)) {
+		const std::string_view closest = closest_key(key);
+		throw CLI::ValidationError(fmt::format("'{}'", key),
+					   closest.empty() ? "there is no such setting" :
+							     fmt::format("there is no such setting, perhaps {} is meant", closest));
+	}
+	if (auto checked = check_setting(key, value); !checked)
+		throw CLI::ValidationError(key, fmt::format("'{}': {}", value, checked.error()));
+	values.insert_or_assign(key, value);
+}
+
+void add_set(CLI::App &app, SetOptions &options, std::string &config_file)
+{
+	app.add_option_function<std::vector<std::string>>(
+		   "KEY=VALUE",
+		   [&](const std::vector<std::string> &words) {
+			   for (const std::string &word : words)
+				   add_assignment(options.settings, word);
+		   },
+		   "What to change; none: tell what holds")
+		->type_name("");
+	app.add_option("--iface", options.interfaces, "Only the agents of these interfaces (default: all); may be repeated")
+		->check(not_empty)
+		->allow_extra_args(false)
+		->type_name("IFACE");
+	add_config_file(app, config_file);
+	add_bpffs(app, options.bpffs);
+	app.footer(set_examples());
 }
 
 void add_live(CLI::App &app, LiveSource &source, SortKey &sort, std::string &filter)
@@ -397,6 +481,20 @@ void add_detach(CLI::App &app, DetachOptions &options)
 	app.footer(detach_examples);
 }
 
+// The file, and the command line on top of it.
+Result<void> complete_settings(CommonOptions &options)
+{
+	SettingValues in_file;
+	if (!options.config_file.empty()) {
+		auto values = read_config_file(options.config_file);
+		if (!values)
+			return tl::unexpected(values.error());
+		in_file = std::move(*values);
+	}
+	options.config = apply_settings(merge_settings(std::move(in_file), options.settings));
+	return {};
+}
+
 } // namespace
 
 Result<Command> parse_options(int argc, const char *const *argv)
@@ -407,6 +505,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	CheckOptions check_options;
 	StatusOptions status_options;
 	DetachOptions detach_options;
+	SetOptions set_options;
+	std::string set_config_file;
 	FlowsOptions flows_options;
 	TopOptions top_options;
 	CLI::App app(description, "tcpwin-agent");
@@ -423,14 +523,16 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	CLI::App *status = app.add_subcommand("status", "Show what is attached, and what it has counted");
 	CLI::App *flows = app.add_subcommand("flows", "List the flows that have not ended");
 	CLI::App *top = app.add_subcommand("top", "Show flows and peers on the whole screen, as they change");
+	CLI::App *set = app.add_subcommand("set", "Change the settings of agents that run, or tell them");
 	CLI::App *detach = app.add_subcommand("detach", "Detach what persistent agents left, and write its flows");
-	for (CLI::App *command : {attach, replay, explain, check, status, flows, top, detach})
+	for (CLI::App *command : {attach, replay, explain, check, status, set, flows, top, detach})
 		command->set_version_flag("--version", version);
 	add_attach(*attach, attach_options);
 	add_replay(*replay, replay_options);
 	add_explain(*explain, explain_options);
 	add_check(*check, check_options);
 	add_status(*status, status_options);
+	add_set(*set, set_options, set_config_file);
 	add_flows(*flows, flows_options);
 	add_top(*top, top_options);
 	add_detach(*detach, detach_options);
@@ -443,7 +545,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			app.exit(error, text, ignored);
 			return Information{text.str()};
 		}
-		for (const CLI::App *command : {attach, replay, explain, check, status, flows, top, detach})
+		for (const CLI::App *command : {attach, replay, explain, check, status, set, flows, top, detach})
 			if (command->parsed())
 				return fail("wrong usage", error.what(),
 					    "see tcpwin-agent " + command->get_name() + " --help", Exit::usage);
@@ -451,8 +553,20 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			    argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing",
 			    "see tcpwin-agent --help", Exit::usage);
 	}
-	if (replay->parsed())
+	if (replay->parsed()) {
+		if (auto completed = complete_settings(replay_options); !completed)
+			return tl::unexpected(completed.error());
 		return replay_options;
+	}
+	if (set->parsed()) {
+		if (set_config_file.empty())
+			return set_options;
+		auto values = read_config_file(set_config_file);
+		if (!values)
+			return tl::unexpected(values.error());
+		set_options.settings = merge_settings(std::move(*values), set_options.settings);
+		return set_options;
+	}
 	if (explain->parsed())
 		return explain_options;
 	if (check->parsed())
@@ -470,6 +584,11 @@ Result<Command> parse_options(int argc, const char *const *argv)
 	if (attach_options.any() && attach_options.interfaces.size() > 1)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",
 			    Exit::usage);
+	if (attach_options.stats_interval && attach_options.format == Format::t2)
+		return fail("wrong usage", "--stats-interval writes JSON lines, for which the columns of --format t2 have no place",
+			    "take --format json", Exit::usage);
+	if (auto completed = complete_settings(attach_options); !completed)
+		return tl::unexpected(completed.error());
 	return attach_options;
 }
 

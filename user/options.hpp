@@ -18,6 +18,7 @@
 #include "error.hpp"
 #include "explain.hpp"
 #include "live/source.hpp"
+#include "settings.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
@@ -32,7 +33,9 @@ struct CommonOptions {
 	Format format = Format::json;
 	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	std::string config_file;                       // of settings, or empty
+	SettingValues settings;                        // on the command line
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;  // what comes of both
 	bool analyze_stalls = true;
 	bool alarms_only = false; // no records of flows that raised none
 	Verbosity verbosity = Verbosity::normal;
@@ -49,6 +52,7 @@ struct AttachOptions : CommonOptions {
 	IngressMode mode = IngressMode::automatic;
 	TcHook tc_hook = TcHook::automatic;
 	std::optional<std::chrono::nanoseconds> duration;
+	std::optional<std::chrono::nanoseconds> stats_interval; // none: no stats
 	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
 
 	// All that are up, as they come and go.
@@ -59,6 +63,12 @@ struct StatusOptions {
 	std::vector<std::string> interfaces; // none: all
 	std::string bpffs = default_bpffs;
 	bool json = false;
+};
+
+struct SetOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
+	SettingValues settings; // none: tells those that hold
 };
 
 struct DetachOptions : CommonOptions {
@@ -95,7 +105,7 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, ReplayOptions, ExplainOptions, CheckOptions,
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, SetOptions, ReplayOptions, ExplainOptions, CheckOptions,
 			     FlowsOptions, TopOptions, Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);

@@ -48,6 +48,7 @@ public:
 	// the program's.
 	Result<void> drain_others(Program &program, const tcpwin_config &config, Output &output,
 				  const std::function<void(const tcpwin_record &)> &take) const;
+	bool has_others() const { return !others_.empty(); }
 	// When that was written.
 	void remove_others() const;
 

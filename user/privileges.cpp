@@ -155,17 +155,39 @@ Result<void> drop_what_is_not_needed(const Needs &needs, const std::function<boo
 	return dropped;
 }
 
+Result<void> keep_passing_over_permissions()
+{
+	if (capng_get_caps_process() != 0)
+		return fail("capabilities", "they cannot be read");
+	Capabilities kept{CAP_DAC_OVERRIDE};
+	std::erase_if(kept, [](unsigned capability) { return !permitted(capability); });
+	const int flags = CAPNG_CLEAR_AMBIENT | (permitted(CAP_SETPCAP) ? CAPNG_CLEAR_BOUNDING : 0);
+	if (keep_only(kept, unchanged, flags) != 0)
+		return fail("capabilities", describe_errno(errno));
+	return {};
+}
+
+// The first error.
+template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
+{
+	const auto failed = std::ranges::find_if(results, [](const auto &result) { return !result; });
+	return failed == std::end(results) ? Result<void>{} : *failed;
+}
+
 } // namespace
 
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works)
 {
 	read_files_now();
-	const Result<void> results[] = {forbid_new_ones(), drop_what_is_not_needed(needs, still_works),
-					drop_system_calls(needs)};
-	const auto failed = std::ranges::find_if(results, [](const auto &result) { return !result; });
-	if (failed == std::end(results))
+	const auto dropped = all_of({forbid_new_ones(), drop_what_is_not_needed(needs, still_works), drop_system_calls(needs)});
+	if (dropped)
 		return {};
-	return fail("cannot give up all privileges", failed->error().sentence(), "the agent goes on with them");
+	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent goes on with them");
+}
+
+Result<void> keep_privileges_to_open_files()
+{
+	return all_of({forbid_new_ones(), keep_passing_over_permissions(), drop_system_calls_but_opening()});
 }
 
 } // namespace tcpwin

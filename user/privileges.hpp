@@ -28,4 +28,8 @@ struct Needs {
 // to be done can be done nevertheless.
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works);
 
+// Of the process that opens files for the agent: user and groups stay, and the right to pass over permissions of files as
+// far as it was there; system calls but those that this takes are refused.
+Result<void> keep_privileges_to_open_files();
+
 } // namespace tcpwin

@@ -39,17 +39,34 @@ void RecordWriters::alarm(const AlarmRecord &record)
 		flows_.record();
 }
 
-Result<void> RecordWriters::flush(StopSignal &stop)
+Result<void> RecordWriters::flush(Signals &signals)
 {
-	auto flows = flows_.flush(stop);
-	auto packets = packets_ ? packets_->flush(stop) : Result<void>{};
+	auto flows = flows_.flush(signals);
+	auto packets = packets_ ? packets_->flush(signals) : Result<void>{};
 	return flows ? packets : flows;
 }
 
-Result<void> RecordWriters::flush_if_large(StopSignal &stop)
+Result<void> RecordWriters::flush_if_large(Signals &signals)
 {
-	auto flows = flows_.flush_if_large(stop);
-	auto packets = packets_ ? packets_->flush_if_large(stop) : Result<void>{};
+	auto flows = flows_.flush_if_large(signals);
+	auto packets = packets_ ? packets_->flush_if_large(signals) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Result<void> RecordWriters::reopen(FileOpener &opener)
+{
+	const auto reopen_one = [&](Writer &writer, const auto &format) -> Result<void> {
+		if (!writer.output().can_be_reopened())
+			return {};
+		auto gone_on = opener.open(writer.output().name()).and_then([&](UniqueFd fd) {
+			return writer.output().go_on_in(std::move(fd));
+		});
+		if (gone_on && !writer.output().is_continued())
+			format->begin(writer.text());
+		return gone_on;
+	};
+	auto flows = reopen_one(flows_, flow_format_);
+	auto packets = packets_ ? reopen_one(*packets_, packet_format_) : Result<void>{};
 	return flows ? packets : flows;
 }
 

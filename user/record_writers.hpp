@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 
+#include "file_opener.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include "sinks/format.hpp"
 #include "sinks/writer.hpp"
+#include "stats.hpp"
 
 namespace tcpwin {
 
@@ -23,12 +25,17 @@ public:
 			flow_format_->flow(record, flows_.record());
 	}
 	void alarm(const AlarmRecord &record);
+	void stats(const Stats &stats) { flow_format_->stats(stats, flows_.text()); }
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 
-	Result<void> flush(StopSignal &stop);
+	Result<void> flush(Signals &signals);
 	// Worth a flush, which bounds the memory.
 	bool is_large() const { return flows_.is_large() || (packets_ && packets_->is_large()); }
-	Result<void> flush_if_large(StopSignal &stop);
+	Result<void> flush_if_large(Signals &signals);
+
+	// Everything was written. Files that were moved away are left, and those that have their names now, or that are made,
+	// are gone on with. Error: at least one could not be opened, and the old one is still written.
+	Result<void> reopen(FileOpener &opener);
 
 	const Output &flow_output() const { return flows_.output(); }
 	Output &flow_output() { return flows_.output(); }

@@ -35,8 +35,8 @@ struct Span {
 
 class Replay final : public FlowObserver {
 public:
-	Replay(const ReplayOptions &options, StopSignal stop, RecordWriters writers)
-		: options_(options), stop_(std::move(stop)), writers_(std::move(writers)),
+	Replay(const ReplayOptions &options, Signals signals, Interruptions &interruptions, RecordWriters writers)
+		: options_(options), signals_(std::move(signals)), interruptions_(interruptions), writers_(std::move(writers)),
 		  progress_(options.verbosity != Verbosity::quiet)
 	{
 	}
@@ -51,11 +51,13 @@ public:
 
 private:
 	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
-	Result<void> look_around_at(const CaptureReader &reader, const std::string &path);
+	void answer_signals(const Engine &engine);
+	Result<void> look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine);
 	void keep(Result<void> written);
 
 	const ReplayOptions &options_;
-	StopSignal stop_;
+	Signals signals_;
+	Interruptions &interruptions_; // of all readers
 	RecordWriters writers_;
 	Progress progress_;
 	Span span_;
@@ -74,7 +76,7 @@ void Replay::keep(Result<void> written)
 void Replay::on_flow(const tcpwin_record &record)
 {
 	writers_.flow(make_flow_record(record, options_.config, std::chrono::nanoseconds(0), {}));
-	keep(writers_.flush_if_large(stop_));
+	keep(writers_.flush_if_large(signals_));
 }
 
 void Replay::on_alarm(const tcpwin_alarm &alarm)
@@ -86,12 +88,22 @@ void Replay::on_alarm(const tcpwin_alarm &alarm)
 void Replay::on_packet(const tcpwin_packet_event &event, std::uint64_t number)
 {
 	writers_.packet(make_packet_record(event, number, options_.config, std::chrono::nanoseconds(0)));
-	keep(writers_.flush_if_large(stop_));
+	keep(writers_.flush_if_large(signals_));
 }
 
-Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path)
+void Replay::answer_signals(const Engine &engine)
 {
-	stop_.collect();
+	signals_.collect();
+	if (!signals_.take_report())
+		return;
+	progress_.clear();
+	const auto text = fmt::format("Report after {} frames\n{}", frames_, report(engine));
+	std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
+}
+
+Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine)
+{
+	answer_signals(engine);
 	progress_.show(path, reader.position(), reader.size(), frames_);
 	return written_;
 }
@@ -99,11 +111,11 @@ Result<void> Replay::look_around_at(const CaptureReader &reader, const std::stri
 // After a signal, the end or an error of the file is that of the wait for it.
 Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine &engine)
 {
-	while (!stop_.requested()) {
+	while (!signals_.requested()) {
 		auto frame = reader.next();
 		if (!frame || !*frame) {
-			stop_.collect();
-			if (!frame && !stop_.requested())
+			signals_.collect();
+			if (!frame && !signals_.requested())
 				return tl::unexpected(frame.error());
 			break;
 		}
@@ -113,7 +125,7 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 		if (auto counted = engine.packet(read); !counted)
 			return counted;
 		if (++frames_ % look_around == 0)
-			if (auto looked = look_around_at(reader, path); !looked)
+			if (auto looked = look_around_at(reader, path, engine); !looked)
 				return looked;
 	}
 	frames_of_files_ += reader.number();
@@ -122,16 +134,18 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 
 Result<void> Replay::run(CaptureReader first, Engine &engine)
 {
+	interruptions_.answer = [&] { answer_signals(engine); };
 	Result<void> result = read(std::move(first), options_.files.front(), engine);
-	for (std::size_t i = 1; i < options_.files.size() && result && !stop_.requested(); i++) {
-		auto reader = CaptureReader::open(options_.files[i], options_.filter, stop_.fd());
+	for (std::size_t i = 1; i < options_.files.size() && result && !signals_.requested(); i++) {
+		auto reader = CaptureReader::open(options_.files[i], options_.filter, &interruptions_);
 		result = reader ? read(std::move(*reader), options_.files[i], engine) :
 				  Result<void>(tl::unexpected(reader.error()));
 	}
+	interruptions_.answer = {};
 	progress_.clear();
 	if (auto finished = engine.finish(); !finished && result)
 		result = finished;
-	keep(writers_.flush(stop_));
+	keep(writers_.flush(signals_));
 	return result ? written_ : result;
 }
 
@@ -168,19 +182,20 @@ Result<void> replay(const ReplayOptions &options)
 	for (const std::string &path : options.files)
 		if (auto readable = CaptureReader::check(path); !readable)
 			return readable;
-	auto stop = StopSignal::create();
-	if (!stop)
-		return tl::unexpected(stop.error());
-	auto first = CaptureReader::open(options.files.front(), options.filter, stop->fd());
+	auto signals = Signals::create(Signals::Taken::report);
+	if (!signals)
+		return tl::unexpected(signals.error());
+	Interruptions interruptions{.stop_fd = signals->stop_fd(), .request_fd = signals->request_fd(), .answer = {}};
+	auto first = CaptureReader::open(options.files.front(), options.filter, &interruptions);
 	if (!first) {
-		stop->collect(); // the wait for its first bytes was given up, or it is wrong
-		return stop->requested() ? Result<void>{} : tl::unexpected(first.error());
+		signals->collect(); // the wait for its first bytes was given up, or it is wrong
+		return signals->requested() ? Result<void>{} : tl::unexpected(first.error());
 	}
 	auto writers = RecordWriters::open(options);
 	if (!writers)
 		return tl::unexpected(writers.error());
 
-	Replay replay(options, std::move(*stop), std::move(*writers));
+	Replay replay(options, std::move(*signals), interruptions, std::move(*writers));
 	auto engine = make_engine(options, replay);
 	if (!engine)
 		return tl::unexpected(engine.error());

@@ -72,10 +72,15 @@ void Totals::add(const FlowRecord &record)
 	add_side(*this, record.b);
 }
 
+std::uint64_t packets_seen(const tcpwin_counters &counters)
+{
+	return sum(counters, verdict_names) + sum(counters, reject_names);
+}
+
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
 			  std::uint32_t max_flows)
 {
-	const std::uint64_t tcp = sum(counters, verdict_names), seen = tcp + sum(counters, reject_names);
+	const std::uint64_t tcp = sum(counters, verdict_names), seen = packets_seen(counters);
 	std::string text;
 	auto out = std::back_inserter(text);
 

@@ -28,6 +28,9 @@ struct Totals {
 	void add(const FlowRecord &record);
 };
 
+// Every packet is in one of the counters of the kernel that say where it went.
+std::uint64_t packets_seen(const tcpwin_counters &counters);
+
 // Several lines of text, each ended. Loss and reject counters only where they are not zero.
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
 			  std::uint32_t max_flows);

@@ -11,20 +11,22 @@
 
 #include "bpf/program.hpp"
 #include "error.hpp"
+#include "file_opener.hpp"
 #include "interfaces.hpp"
 #include "net/interface.hpp"
 #include "options.hpp"
 #include "persistence.hpp"
 #include "record_writers.hpp"
-#include "stop_signal.hpp"
+#include "stats.hpp"
+#include "signals.hpp"
 
 namespace tcpwin {
 
 class Session {
 public:
 	// options outlives it.
-	Session(const AttachOptions &options, StopSignal stop, InterfaceMonitor monitor, Claims claims,
-		RecordWriters writers, Program program, std::optional<Persistence> persistence);
+	Session(const AttachOptions &options, Signals signals, InterfaceMonitor monitor, Claims claims,
+		RecordWriters writers, Program program, std::optional<Persistence> persistence, FileOpener opener);
 	Session(const Session &) = delete;
 	Session &operator=(const Session &) = delete;
 
@@ -34,7 +36,8 @@ public:
 	Result<void> watch();
 	// Detaches and writes what is left, after an error too. --persistent: leaves it to the next agent.
 	Result<void> finish();
-	std::string report();
+	// goes_on: it is not the end yet.
+	std::string report(bool goes_on = false);
 
 private:
 	using Clock = std::chrono::steady_clock;
@@ -45,6 +48,12 @@ private:
 	Result<void> write_records();
 	Result<void> flush();
 	void announce();
+	Result<void> answer_signals();
+	Result<void> reopen();
+	void reread_settings();
+	Result<StatsTotals> totals() const;
+	Result<void> begin_stats();
+	Result<void> write_stats(bool last);
 	Result<void> write_out_earlier();
 	Result<void> follow_interfaces();
 	Result<void> forget(unsigned ifindex);
@@ -52,15 +61,19 @@ private:
 	void warn_full();
 
 	const AttachOptions &options_;
-	StopSignal stop_;
+	Signals signals_;
 	InterfaceMonitor monitor_;
 	RecordWriters writers_;
 	Program program_;
 	std::optional<Persistence> persistence_;
+	FileOpener opener_;
 	Interfaces interfaces_; // refers to the two before it
 	std::uint64_t packets_reported_ = 0;
 	bool failed_ = false; // records could not be written
 	Clock::time_point last_full_warning_{};
+	std::uint64_t started_ns_ = 0;    // of the boot clock, as the next
+	std::uint64_t last_stats_ns_ = 0; // when last_stats_ was
+	StatsTotals last_stats_;
 };
 
 } // namespace tcpwin

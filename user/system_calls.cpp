@@ -150,4 +150,13 @@ Result<void> drop_system_calls(const Needs &needs)
 	return filter.load();
 }
 
+Result<void> drop_system_calls_but_opening()
+{
+	Filter filter;
+	filter.allow({SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg)});
+	filter.allow_if(SCMP_SYS(newfstatat), {argument(3, AT_EMPTY_PATH)});
+	filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)});
+	return filter.load();
+}
+
 } // namespace tcpwin

@@ -49,7 +49,7 @@ void fill(Program &program, std::uint32_t flows)
 }
 
 // Nanoseconds of CPU a record.
-double write_all(Program &program, RecordWriters &writers, StopSignal &stop, const tcpwin_config &config)
+double write_all(Program &program, RecordWriters &writers, Signals &signals, const tcpwin_config &config)
 {
 	std::uint64_t written = 0;
 	const double start = cpu_ns();
@@ -58,9 +58,9 @@ double write_all(Program &program, RecordWriters &writers, StopSignal &stop, con
 		writers.flow(make_flow_record(record, config, wall_offset, "eth0"));
 		written++;
 		if (writers.is_large())
-			value_of(writers.flush(stop));
+			value_of(writers.flush(signals));
 	});
-	value_of(writers.flush(stop));
+	value_of(writers.flush(signals));
 	program.commit();
 	return (cpu_ns() - start) / static_cast<double>(written);
 }
@@ -71,11 +71,11 @@ nlohmann::json measure(const std::string &file, int rounds)
 	options.output = file;
 	auto program = value_of(Program::load({.max_flows = records, .config = options.config, .test_runs = true}));
 	auto writers = value_of(RecordWriters::open(options));
-	auto stop = value_of(StopSignal::create());
+	auto signals = value_of(Signals::create());
 	nlohmann::json samples;
 	for (int round = 0; round < rounds; round++) {
 		fill(program, records);
-		samples.push_back(write_all(program, writers, stop, options.config));
+		samples.push_back(write_all(program, writers, signals, options.config));
 	}
 	return {{"ns", {{"record", samples}}}};
 }

@@ -379,6 +379,33 @@ TEST(LayoutTest, OurOwnLayoutIsCopiedByteForByte)
 	expect_equal_copy<tcpwin_counters>(own->get(), "tcpwin_counters", "tcpwin_counter");
 }
 
+TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSamePlaces)
+{
+	const std::vector<std::pair<const char *, bool>> all_fields[] = {
+		{{"first", false}, {"second", false}},
+		{{"first", true}, {"second", false}}, // wider
+		{{"second", false}, {"first", false}},
+		{{"first", false}, {"third", false}},
+		{{"first", false}},
+	};
+	Types ours;
+	ours.add_struct("s", 8, {{"first", ours.u16, 0}, {"second", ours.u16, 4}});
+	for (const auto &fields : all_fields) {
+		Types theirs;
+		std::vector<Field> placed;
+		for (const auto &[name, wider] : fields)
+			placed.push_back({name, wider ? theirs.u32 : theirs.u16, 4 * placed.size()});
+		theirs.add_struct("s", 8, placed);
+		EXPECT_EQ(has_same_struct(theirs.get(), ours.get(), "s"), &fields == &all_fields[0]);
+	}
+	Types larger, moved;
+	larger.add_struct("s", 12, {{"first", larger.u16, 0}, {"second", larger.u16, 4}});
+	moved.add_struct("s", 8, {{"first", moved.u16, 0}, {"second", moved.u16, 6}});
+	EXPECT_FALSE(has_same_struct(larger.get(), ours.get(), "s"));
+	EXPECT_FALSE(has_same_struct(moved.get(), ours.get(), "s"));
+	EXPECT_FALSE(has_same_struct(ours.get(), ours.get(), "t"));
+}
+
 class MapBtfTest : public KernelTest {
 };
 

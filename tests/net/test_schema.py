@@ -22,7 +22,17 @@ STATUS = {
     "schema": 1, "event": "status", "iface": "eth0", "ifindex": 2, "since": "2026-11-23T21:49:59.731441107Z",
     "hooks": [{"hook": "native XDP", "program_id": 7}, {"hook": "TCX egress", "program_id": 8}], "persistent": False,
     "agent_pid": None, "flow_table_id": 3, "max_flows": 262144, "flows": 0, "counters": {"tracked": 1}}
-EVENTS = ["flow", "packet", "status", "live_flow"]
+TOTALS = json.loads(lines.SCHEMA.read_text())["$defs"]["stats_totals"]["required"]
+STATS = {
+    "schema": 1, "event": "stats", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "uptime": 20.5,
+    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144,
+    "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
+ALARM = {
+    "schema": 1, "event": "alarm", "alarm": "stall", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107,
+    "flow_id": 17, "community_id": "1:qkGIYrGBvdfsBvOjepUMLAEKQL4=", "in_iface": "eth0", "vlan": None,
+    "receiver": {"ip": "192.0.2.7", "port": 38760}, "sender": {"ip": "198.51.100.1", "port": 80}, "zero_window_count": 6,
+    "stalled_since_ns": 1795470593330441107, "stalled": 6.401, "stall_alarm": 5.0}
+EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats"]
 
 
 def live(flow):
@@ -56,6 +66,7 @@ def examples(tmp_path_factory):
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
     return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
+            "stats": STATS, "alarm": ALARM,
             "live_flow": live(flows[0])}
 
 
@@ -124,7 +135,7 @@ def value_at(event, way):
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
     any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
-                                                         "handshake_rtt"}
+                                                         "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm"}
     for way in places(examples[event]):
         allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

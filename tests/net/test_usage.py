@@ -24,6 +24,8 @@ WRONG = [
     (["attach", "lo", "--duration", "soon"], ["--duration", "soon"]),
     (["attach", "lo", "--poll-interval", "0s"], ["--poll-interval", "'0s'"]),
     (["attach", "lo", "--poll-interval", "10us"], ["--poll-interval", "1ms"]),
+    (["attach", "lo", "--stats-interval", "10ms"], ["--stats-interval", "100ms"]),
+    (["attach", "lo", "--stats-interval", "10s", "--format", "t2"], ["--stats-interval", "--format", "t2", "json"]),
     (["attach", "lo", "--max-flows", "0"], ["--max-flows", "0"]),
     (["attach", "lo", "--max-flows", "-5"], ["--max-flows", "-5"]),
     (["attach", "lo", "--max-flows", "many"], ["--max-flows", "many"]),

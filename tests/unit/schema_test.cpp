@@ -69,6 +69,11 @@ TEST(Schema, HasEveryCounter)
 	Names names = names_of(verdict_names);
 	names.merge(names_of(event_names));
 	names.merge(names_of(reject_names));
+	Names in_stats;
+	const nlohmann::json totals = definition("stats_totals")["properties"];
+	for (const auto &[name, total] : totals.items())
+		in_stats.insert(name);
+	EXPECT_THAT(in_stats, testing::IsSupersetOf(names));
 	Names described;
 	const nlohmann::json counters = field("status", "counters")["properties"];
 	for (const auto &[name, counter] : counters.items())

@@ -138,6 +138,15 @@ Result<BtfPtr> own_btf()
 	return fail("cannot read the agent's own types", describe_errno(errno));
 }
 
+bool has_same_struct(const btf *theirs, const btf *ours, const std::string &name)
+{
+	const auto left = find(theirs, name, BTF_KIND_STRUCT), right = find(ours, name, BTF_KIND_STRUCT);
+	const auto same = [](const Member &l, const Member &r) {
+		return l.name == r.name && l.offset == r.offset && l.type.size() == r.type.size();
+	};
+	return left && right && left->size() == right->size() && std::ranges::equal(members(*left), members(*right), same);
+}
+
 Result<std::size_t> variable_offset(const btf *types, const std::string &name)
 {
 	const int variable = btf__find_by_name_kind(types, name.c_str(), BTF_KIND_VAR);

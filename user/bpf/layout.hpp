@@ -29,6 +29,9 @@ Result<BtfPtr> own_btf();
 // Where a global variable lies in the value of its map (.data, .bss, ...).
 Result<std::size_t> variable_offset(const btf *types, const std::string &name);
 
+// Both have a struct of this name, and the same members of the same sizes at the same places in it.
+bool has_same_struct(const btf *theirs, const btf *ours, const std::string &name);
+
 // From a struct of theirs to ours of the same name, member by member, by name. Integers of another width are converted
 // as C does it, arrays go element by element, structs member by member. A member is zero in ours if theirs has none of
 // that name or has it as something else (a struct or an array where ours is a number), and if it has no name or is a

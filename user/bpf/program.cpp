@@ -13,6 +13,7 @@
 
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
+#include "bpf/live_config.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
@@ -63,7 +64,7 @@ Result<Program> Program::load(const ProgramOptions &options)
 			return tl::unexpected(adopted.error());
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
 		return explain_load_error(error, options.max_flows);
-	program.skeleton_->data->config = options.config; // again: .data may be an adopted map
+	program.set_config(options.config); // again: .data may be an adopted map, which packets read
 	if (auto opened = program.open_rings(); !opened)
 		return tl::unexpected(opened.error());
 	return program;
@@ -183,6 +184,17 @@ bool Program::is_due(std::uint64_t now_ns) const
 {
 	const std::uint64_t noted = *static_cast<const volatile __u64 *>(&skeleton_->bss->due_ns); // packets write it
 	return now_ns >= std::min(due_ns_, noted);
+}
+
+tcpwin_config Program::config() const
+{
+	return load_config(&skeleton_->data->config);
+}
+
+void Program::set_config(const tcpwin_config &config)
+{
+	std::uint64_t *due_ns = reinterpret_cast<std::uint64_t *>(&skeleton_->bss->due_ns);
+	store_config(&skeleton_->data->config, due_ns, config);
 }
 
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)

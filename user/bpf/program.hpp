@@ -55,6 +55,10 @@ public:
 	// Since the last sweep a flow may have expired, or an ended entry may have lingered long enough.
 	bool is_due(std::uint64_t now_ns) const;
 
+	// As it is now, which another process may have changed (tcpwin-agent set).
+	tcpwin_config config() const;
+	void set_config(const tcpwin_config &config);
+
 	// Runs the XDP program on an Ethernet frame of at least 14 bytes, at a time of the caller's.
 	Result<void> run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns);
 

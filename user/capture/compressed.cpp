@@ -21,7 +21,7 @@ namespace {
 struct Compressed {
 	archive *source = nullptr;
 	int fd;
-	int stop_fd; // -1: never waited for
+	const Interruptions *interruptions; // null: never waited for
 	std::string *problem;
 	std::vector<std::uint8_t> block;
 	bool empty = false;
@@ -45,9 +45,17 @@ la_ssize_t read_block(archive *source, void *client, const void **block)
 	auto *compressed = static_cast<Compressed *>(client);
 	*block = compressed->block.data();
 	while (true) {
-		pollfd fds[] = {{compressed->fd, POLLIN, 0}, {compressed->stop_fd, POLLIN, 0}};
-		if (compressed->stop_fd >= 0 && poll(fds, 2, -1) > 0 && fds[1].revents)
-			return 0;
+		if (const Interruptions *may_come = compressed->interruptions) {
+			pollfd fds[] = {{compressed->fd, POLLIN, 0},
+					{may_come->stop_fd, POLLIN, 0},
+					{may_come->answer ? may_come->request_fd : -1, POLLIN, 0}};
+			if (poll(fds, std::size(fds), -1) > 0 && fds[1].revents)
+				return 0;
+			if (fds[2].revents) {
+				may_come->answer();
+				continue;
+			}
+		}
 		const ssize_t got = read(compressed->fd, compressed->block.data(), compressed->block.size());
 		if (got >= 0)
 			return got;
@@ -77,7 +85,7 @@ int close_all(void *cookie)
 
 } // namespace
 
-Result<FILE *> open_decompressed(int fd, int stop_fd, const std::string &name, std::string &problem)
+Result<FILE *> open_decompressed(int fd, const Interruptions *interruptions, const std::string &name, std::string &problem)
 {
 	constexpr std::size_t block = 256 * 1024;
 	struct stat status {};
@@ -85,7 +93,7 @@ Result<FILE *> open_decompressed(int fd, int stop_fd, const std::string &name, s
 	auto compressed = std::make_unique<Compressed>();
 	compressed->source = archive_read_new();
 	compressed->fd = fd;
-	compressed->stop_fd = waits ? stop_fd : -1;
+	compressed->interruptions = waits ? interruptions : nullptr;
 	compressed->problem = &problem;
 	compressed->block.resize(block);
 

@@ -92,7 +92,7 @@ Result<void> CaptureReader::check(const std::string &path)
 	return {};
 }
 
-Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter, int stop_fd)
+Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter, const Interruptions *interruptions)
 {
 	auto state = std::make_unique<State>();
 	const bool standard = path == "-";
@@ -107,7 +107,7 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	}
 	state->size = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
 
-	auto stream = open_decompressed(state->fd, stop_fd, state->name, state->problem);
+	auto stream = open_decompressed(state->fd, interruptions, state->name, state->problem);
 	if (!stream)
 		return tl::unexpected(stream.error());
 	char error[PCAP_ERRBUF_SIZE] = "";

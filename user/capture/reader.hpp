@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "capture/interruptions.hpp"
 #include "engine/engine.hpp"
 
 namespace tcpwin {
@@ -16,10 +17,10 @@ public:
 	// Whether there is such a file, it may be read, and is no directory.
 	static Result<void> check(const std::string &path);
 
-	// filter: a pcap-filter(7) expression, or empty. A wait for a pipe or terminal ends,
-	// as if the file did, when stop_fd becomes readable. Errors name the file and what is
-	// wrong with it.
-	static Result<CaptureReader> open(const std::string &path, const std::string &filter, int stop_fd = -1);
+	// filter: a pcap-filter(7) expression, or empty. interruptions, if not null, outlive
+	// it. Errors name the file and what is wrong with it.
+	static Result<CaptureReader> open(const std::string &path, const std::string &filter,
+					  const Interruptions *interruptions = nullptr);
 
 	CaptureReader(CaptureReader &&) noexcept;
 	CaptureReader &operator=(CaptureReader &&) noexcept;

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "record.hpp"
+#include "stats.hpp"
 
 namespace tcpwin {
 
@@ -21,6 +22,7 @@ public:
 	virtual void flow(const FlowRecord &record, fmt::memory_buffer &out) const = 0;
 	// False: the format has nothing for it.
 	virtual bool alarm(const AlarmRecord &, fmt::memory_buffer &) const { return false; }
+	virtual void stats(const Stats &, fmt::memory_buffer &) const {}
 };
 
 class PacketFormat {

@@ -8,6 +8,7 @@
 #include "sinks/json.hpp"
 #include "sinks/json_analysis.hpp"
 #include "sinks/json_line.hpp"
+#include "sinks/json_stats.hpp"
 
 namespace tcpwin {
 namespace {
@@ -149,6 +150,8 @@ public:
 		line << "}\n";
 		return true;
 	}
+
+	void stats(const Stats &stats, fmt::memory_buffer &buffer) const override { put_stats(stats, buffer); }
 
 private:
 	Seed community_id_seed_;

@@ -13,6 +13,8 @@ namespace tcpwin {
 
 namespace {
 
+constexpr auto standard_output = "standard output";
+
 // Where the last whole line of a file ends: who was killed while it wrote may have left a part of one.
 off_t end_of_last_line(const std::string &path, off_t size)
 {
@@ -32,7 +34,7 @@ off_t end_of_last_line(const std::string &path, off_t size)
 }
 
 // A FIFO waits here for its reader. Nothing is attached yet, so a signal may end the process meanwhile, though
-// StopSignal has blocked them.
+// Signals has blocked them.
 int open_for_writing(const std::string &path, bool append)
 {
 	struct stat status {};
@@ -56,7 +58,7 @@ int open_for_writing(const std::string &path, bool append)
 Result<Output> Output::open(const std::string &path, bool append)
 {
 	const bool standard = path == "-";
-	const std::string name = standard ? "standard output" : path;
+	const std::string name = standard ? standard_output : path;
 	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) :
 			       open_for_writing(path, append));
 	struct stat status {};
@@ -75,6 +77,23 @@ Result<Output> Output::open(const std::string &path, bool append)
 	return Output(std::move(fd), name, has_reader, size > 0);
 }
 
+// Lines of another writer may be in it, as is_continued tells.
+Result<void> Output::go_on_in(UniqueFd fd)
+{
+	struct stat status {};
+	if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
+		return fail("cannot reopen " + name_, "it is no regular file any more");
+	fd_ = std::move(fd);
+	continued_ = status.st_size > 0;
+	return {};
+}
+
+bool Output::can_be_reopened() const
+{
+	struct stat status {};
+	return name_ != standard_output && fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 std::optional<FilePlace> Output::place() const
 {
 	struct stat status {};
@@ -89,25 +108,25 @@ void Output::cut(std::uint64_t offset)
 }
 
 // For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.
-Result<void> Output::wait_for_reader(StopSignal &stop)
+Result<void> Output::wait_for_reader(Signals &signals)
 {
 	while (true) {
-		pollfd fds[] = {{fd_.get(), POLLOUT, 0}, {stop.fd(), POLLIN, 0}};
+		pollfd fds[] = {{fd_.get(), POLLOUT, 0}, {signals.stop_fd(), POLLIN, 0}};
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return fail("cannot wait for " + name_, describe_errno(errno));
 		if (fds[0].revents)
 			return {};
-		stop.collect();
-		if (stop.insisted())
+		signals.collect();
+		if (signals.insisted())
 			return fail("cannot write to " + name_, "its reader does not read, and a second signal came");
 	}
 }
 
-Result<void> Output::write(std::string_view text, StopSignal &stop)
+Result<void> Output::write(std::string_view text, Signals &signals)
 {
 	while (!text.empty()) {
 		if (has_reader_)
-			if (auto ready = wait_for_reader(stop); !ready)
+			if (auto ready = wait_for_reader(signals); !ready)
 				return ready;
 		const std::size_t size = has_reader_ ? std::min<std::size_t>(text.size(), PIPE_BUF) : text.size();
 		const ssize_t written = ::write(fd_.get(), text.data(), size);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "error.hpp"
-#include "stop_signal.hpp"
+#include "signals.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
@@ -26,7 +26,12 @@ public:
 
 	// Writes all of text. Where the reader of a pipe or terminal does not read,
 	// it waits, until a second stop signal.
-	Result<void> write(std::string_view text, StopSignal &stop);
+	Result<void> write(std::string_view text, Signals &signals);
+
+	// A file of this name, opened for appending, from now on; the old one is closed.
+	Result<void> go_on_in(UniqueFd fd);
+	// A regular file, whose name may lead to another one by now.
+	bool can_be_reopened() const;
 
 	int fd() const { return fd_.get(); }
 	// A reader can go away: worth polling for.
@@ -44,7 +49,7 @@ private:
 		: fd_(std::move(fd)), name_(std::move(name)), has_reader_(has_reader), continued_(continued)
 	{
 	}
-	Result<void> wait_for_reader(StopSignal &stop);
+	Result<void> wait_for_reader(Signals &signals);
 
 	UniqueFd fd_;
 	std::string name_;

@@ -3,11 +3,11 @@
 
 namespace tcpwin {
 
-Result<void> Writer::flush(StopSignal &stop)
+Result<void> Writer::flush(Signals &signals)
 {
 	Result<void> written;
 	if (!failed_)
-		written = output_.write({buffer_.data(), buffer_.size()}, stop);
+		written = output_.write({buffer_.data(), buffer_.size()}, signals);
 	failed_ = failed_ || !written;
 	if (failed_)
 		unwritten_ += records_in_buffer_;
@@ -16,9 +16,9 @@ Result<void> Writer::flush(StopSignal &stop)
 	return written;
 }
 
-Result<void> Writer::flush_if_large(StopSignal &stop)
+Result<void> Writer::flush_if_large(Signals &signals)
 {
-	return is_large() ? flush(stop) : Result<void>{};
+	return is_large() ? flush(signals) : Result<void>{};
 }
 
 } // namespace tcpwin

@@ -30,9 +30,9 @@ public:
 	std::size_t waiting_bytes() const { return buffer_.size(); }
 	bool is_large() const { return buffer_.size() >= large; }
 	// Writes what is there.
-	Result<void> flush(StopSignal &stop);
+	Result<void> flush(Signals &signals);
 	// The same, once it is worth it: bounds the memory between two calls of flush.
-	Result<void> flush_if_large(StopSignal &stop);
+	Result<void> flush_if_large(Signals &signals);
 
 private:
 	static constexpr std::size_t large = 256 * 1024;

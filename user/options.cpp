@@ -115,7 +115,7 @@ Examples:
   tcpwin-agent explain capture.pcapng
 
   # In what was recorded so far, the worst three
-  sudo tcpwin-agent attach eth0 --output flows.json --timeout-est 10min --timeout-abrt 10min
+  sudo tcpwin-agent attach eth0 --profile monitor --output flows.json
   tcpwin-agent explain --top 3 flows.json
 
   # Of one host only

@@ -119,7 +119,7 @@ def test_records_that_continue_each_other_are_one(explain):
     assert "stopped reading from 10.0.0.1:40000 once, for 5.2 s." in text  # 0.5 + 1.5 + 0.5 + 2.5 + 0.25
     assert "probed 3 times" in text and "Reading resumed." in text
     assert "(3 flows that continue each other, 1 to 6)" in text
-    assert "--timeout-est 10min" in text
+    assert "--profile monitor" in text
 
 
 def test_the_worst_first_and_no_more_than_asked(explain):
@@ -253,7 +253,7 @@ def test_records_that_timeouts_cut_tell_the_same(tmp_path):
     text = told(run_agent("explain", records))
     assert "stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z." in text
     assert "probed 3 times and was told 3 times" in text
-    assert "(4 flows that continue each other, 1 to 4)" in text and "--timeout-est 10min" in text
+    assert "(4 flows that continue each other, 1 to 4)" in text and "--profile monitor" in text
 
 
 def test_no_analysis_is_told(tmp_path):

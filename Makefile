@@ -16,7 +16,7 @@ BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-
 DEMO_PACKAGES = iproute2 util-linux tcpreplay python3
 KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin python3
 TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema \
-	python3-fastjsonschema python3-pyte tshark wireshark-common ethtool strace
+	python3-fastjsonschema python3-pyte tcptrace tshark wireshark-common ethtool strace
 BENCH_PACKAGES = iproute2 iperf3
 
 # Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.

@@ -33,13 +33,13 @@ ONE_FLOW += ["--abort-count", "4294967295"]
 
 FIELDS = ["ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport", "vlan.id", "tcp.flags",
           "tcp.seq_raw", "tcp.ack_raw", "tcp.len", "tcp.window_size_value", "tcp.window_size",
-          "tcp.window_size_scalefactor", "tcp.stream"]
+          "tcp.window_size_scalefactor", "tcp.stream", "frame.number", "frame.time_epoch"]
 MARKS = ["zero_window", "zero_window_probe", "zero_window_probe_ack", "keep_alive", "window_update", "window_full",
          "retransmission", "spurious_retransmission", "out_of_order", "bytes_in_flight", "initial_rtt", "lost_segment",
          "ack_lost_segment"]
-SYN, RST, ACK = 2, 4, 16
+FIN, SYN, RST, ACK = 1, 2, 4, 16
 
-Packet = collections.namedtuple("Packet", "flags seq ack len raw window factor stream marks")
+Packet = collections.namedtuple("Packet", "flags seq ack len raw window factor stream number time_ns marks")
 
 
 def mark_of(text):
@@ -56,7 +56,9 @@ def packets_of(name):
         marks = dict(zip(MARKS, row[len(FIELDS):]))
         seq, ack, length, raw, window, factor = (int(number or 0) for number in numbers[:6])
         key = (source or source6, int(port), peer or peer6, int(peer_port), int(vlan.split(",")[-1] or 0))
-        directions[key].append(Packet(int(flags, 16), seq, ack, length, raw, window, factor, numbers[6], marks))
+        time_ns = int(numbers[8].replace(".", ""))  # tshark prints all nine digits
+        directions[key].append(Packet(int(flags, 16), seq, ack, length, raw, window, factor, numbers[6], int(numbers[7]),
+                                      time_ns, marks))
     return directions
 
 
@@ -105,6 +107,33 @@ def without_resets(packets):
     return [packet for packet in packets if not packet.flags & RST]
 
 
+def episodes(packets, peers):
+    """Number, total and longest time (ns) in which the window was closed, from what tshark reads off each packet."""
+    own, known_ack, since, peer_end, lasted = {each.number for each in packets}, None, None, None, []
+    for packet in sorted(packets + peers, key=lambda each: each.number):
+        ended = bool(packet.flags & RST)
+        if packet.number in own and packet.flags & (SYN | RST | ACK) == ACK:
+            if known_ack is not None and (packet.ack - known_ack) % 2**32 >= 2**31:
+                continue  # old
+            known_ack = packet.ack
+            ended = packet.raw > 0 or packet.flags & FIN or packet.ack == peer_end
+            if not ended and since is None:
+                since = packet.time_ns
+        elif packet.number not in own and packet.flags & FIN:
+            peer_end = (packet.seq + packet.len + 1) % 2**32
+        if ended and since is not None:
+            lasted.append(packet.time_ns - since)
+            since = None
+    if since is not None:
+        lasted.append(max(packet.time_ns for packet in packets + peers) - since)
+    return len(lasted), sum(lasted), max(lasted, default=0)
+
+
+def episodes_of_side(side):
+    stall = side["stall"]
+    return stall["episodes"], round(stall["total"] * 10**9), round(stall["longest"] * 10**9)
+
+
 def went_back(packets, _):
     kept = without_resets(packets)
     return (sum(mark_of(p.marks["retransmission"]) or mark_of(p.marks["spurious_retransmission"]) for p in kept),
@@ -138,6 +167,9 @@ def windows_in_bytes(packets, _):
 class TestAgainstTshark:
     def test_zero_windows(self, name):
         compare(name, "zero windows", lambda side: side["stall"]["zero_window_segments"], count("zero_window"))
+
+    def test_episodes(self, name):
+        compare(name, "episodes", episodes_of_side, episodes)
 
     def test_window_updates(self, name):
         compare(name, "updates", lambda side: side["window"]["updates"], count("window_update"))

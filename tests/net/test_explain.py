@@ -305,3 +305,21 @@ def test_every_capture_and_its_records(path, tmp_path):
     assert os.path.getsize(records) == 0 or " flow" in told(from_records)
     assert run_agent("replay", "-q", "--output", records, path).exit_code == 0
     told(run_agent("explain", records))
+
+
+def test_interim_records_are_told_once(tmp_path):
+    """Of a flow that went on: the last record has all; without its end, the last of those that there are."""
+    records = tmp_path / "flows.json"
+    replay = run_agent("replay", DIRECTORY / "zerowindow_dead.pcapng", "--profile", "monitor", "--active-timeout", "5s",
+                       "--output", records)
+    assert replay.exit_code == 0, replay.stderr
+    lines = records.read_text().splitlines(keepends=True)
+    flows = [line for line in lines if '"event":"flow"' in line]
+    assert len(flows) > 2 and '"interim":false' in flows[-1]
+    whole = told(run_agent("explain", records))
+    assert "1 endpoint closed its window, in 1 flow." in whole
+    assert "once, for 23.7 s," in whole and "probed 3 times" in whole
+    records.write_text("".join(line for line in lines if '"interim":false' not in line))
+    cut = told(run_agent("explain", records))
+    assert "1 endpoint closed its window, in 1 flow." in cut
+    assert "The connection went on when this was recorded." in cut

@@ -130,7 +130,7 @@ class Bench:
     def records(self, directory):
         found = self.ask(*self.program("record_cost", os.path.join(directory, "records.json"), self.options.rounds))
         self.add("records from ring buffer to JSON in a file", [1e3 / one for one in found["ns"]["record"]], "M/s a core",
-                 "writing digits; two directions, 730 bytes a line", ">= 1", lambda median: median >= 1)
+                 "a line of 1.8 kB: half to write it, half the kernel's copy into the page cache", ">= 1", lambda median: median >= 1)
 
     # ---- the agent ----
 

@@ -19,7 +19,7 @@ LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analys
 {
 	LiveSide side{.stalled_ns = 0,
 		      .longest_ns = 0,
-		      .zero_windows = direction.zero_window_count,
+		      .zero_windows = static_cast<std::uint32_t>(direction.zero_window_count),
 		      .state = direction.state,
 		      .seen = direction.packets != 0,
 		      .closed = false};

@@ -4,10 +4,11 @@
 // classes, as user/attach.cpp calls them.
 //
 //	record_cost FILE [ROUNDS]
-#include <nlohmann/json.hpp>
-
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
 
 #include "bpf/program.hpp"
 #include "machine.hpp"
@@ -75,6 +76,8 @@ nlohmann::json measure(const std::string &file, int rounds)
 	nlohmann::json samples;
 	for (int round = 0; round < rounds; round++) {
 		fill(program, records);
+		if (std::filesystem::is_regular_file(file))
+			std::filesystem::resize_file(file, 0); // a gigabyte that waits for the disk would be measured, too
 		samples.push_back(write_all(program, writers, signals, options.config));
 	}
 	return {{"ns", {{"record", samples}}}};

@@ -35,7 +35,7 @@ public:
 	Result<void> flush_if_large(Signals &signals);
 
 private:
-	static constexpr std::size_t large = 256 * 1024;
+	static constexpr std::size_t large = 512 * 1024;
 
 	Output output_;
 	fmt::memory_buffer buffer_;

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <fmt/chrono.h>
 #include <ctime>
+#include <tcpwin/segment.h>
 
 namespace tcpwin {
 namespace {
@@ -30,10 +31,9 @@ nanoseconds timeout_of(std::uint8_t timeout, const tcpwin_config &config)
 	return nanoseconds(config.timeout_ns[timeout % TCPWIN_TIMEOUT_SLOTS]);
 }
 
-// Clocks of two CPUs may differ: an earlier time is no time since.
 nanoseconds since(std::uint64_t then_ns, std::uint64_t now_ns)
 {
-	return nanoseconds(now_ns > then_ns ? now_ns - then_ns : 0);
+	return nanoseconds(tcpwin_since(then_ns, now_ns));
 }
 
 Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_config &config, nanoseconds offset)

@@ -3,21 +3,10 @@
 
 #include <cerrno>
 #include <csignal>
-#include <initializer_list>
 #include <sys/signalfd.h>
 
 namespace tcpwin {
 namespace {
-
-UniqueFd take(std::initializer_list<int> numbers)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	for (int number : numbers)
-		sigaddset(&set, number);
-	sigprocmask(SIG_BLOCK, &set, nullptr);
-	return UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-}
 
 bool is_ignored(int number)
 {
@@ -32,13 +21,23 @@ bool next(const UniqueFd &fd, signalfd_siginfo &info)
 
 } // namespace
 
+UniqueFd watch_signals(std::initializer_list<int> numbers)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (int number : numbers)
+		sigaddset(&set, number);
+	sigprocmask(SIG_BLOCK, &set, nullptr);
+	return UniqueFd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
 Result<Signals> Signals::create(Taken taken)
 {
 	std::signal(SIGPIPE, SIG_IGN);
-	UniqueFd stop_fd = take({SIGINT, SIGTERM});
-	UniqueFd request_fd = taken == Taken::stop   ? take({}) :
-			      taken == Taken::report ? take({SIGUSR1}) :
-						       take({SIGUSR1, SIGHUP});
+	UniqueFd stop_fd = watch_signals({SIGINT, SIGTERM});
+	UniqueFd request_fd = taken == Taken::stop   ? watch_signals({}) :
+			      taken == Taken::report ? watch_signals({SIGUSR1}) :
+						       watch_signals({SIGUSR1, SIGHUP});
 	if (!stop_fd || !request_fd)
 		return fail("cannot watch for signals", describe_errno(errno));
 	return Signals(std::move(stop_fd), std::move(request_fd), is_ignored(SIGHUP));

@@ -3,12 +3,16 @@
 // now. SIGUSR1 asks for a report, SIGHUP to open files again.
 #pragma once
 
+#include <initializer_list>
 #include <utility>
 
 #include "error.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
+
+// Blocks them for the process; readable as signalfd(2) has it, without waiting. Not a descriptor on errors (errno).
+UniqueFd watch_signals(std::initializer_list<int> numbers);
 
 class Signals {
 public:

@@ -14,6 +14,7 @@
 #include "live/screen.hpp"
 #include "live/tables.hpp"
 #include "live/view.hpp"
+#include "signals.hpp"
 #include "unique_fd.hpp"
 
 namespace tcpwin {
@@ -22,20 +23,6 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr auto what = "cannot show the flows";
-
-// Signals that end it, and that the terminal has another size.
-Result<UniqueFd> watch_signals()
-{
-	sigset_t set;
-	sigemptyset(&set);
-	for (int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH})
-		sigaddset(&set, number);
-	sigprocmask(SIG_BLOCK, &set, nullptr);
-	UniqueFd fd(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-	if (!fd)
-		return fail("cannot watch for signals", describe_errno(errno));
-	return fd;
-}
 
 // One look after the other, each in parts.
 class Looks {
@@ -200,13 +187,14 @@ Result<Exit> top(const TopOptions &options)
 	auto tables = LiveTables::open(options.source, what);
 	if (!tables)
 		return tl::unexpected(tables.error());
-	auto signals = watch_signals();
+	// That end it, and that the terminal has another size.
+	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
 	if (!signals)
-		return tl::unexpected(signals.error());
+		return fail("cannot watch for signals", describe_errno(errno));
 	auto screen = Screen::open();
 	if (!screen)
 		return tl::unexpected(screen.error());
-	Top(options, std::move(*tables), std::move(*screen), std::move(*signals)).run();
+	Top(options, std::move(*tables), std::move(*screen), std::move(signals)).run();
 	return Exit::success;
 }
 

@@ -11,6 +11,7 @@ import pytest
 from agent import BINARY, Agent
 from leftovers import Persistent
 from network import Wire, run
+from topology import Topology
 
 SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
 
@@ -63,6 +64,14 @@ def make_wire():
 @pytest.fixture
 def wire(make_wire):
     return make_wire()
+
+
+@pytest.fixture
+def topology():
+    """Two hosts, client and server, see topology.py."""
+    made = Topology()
+    yield made
+    made.delete()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from agent import sides
 from network import wait_until
-from topology import ETHERNET_HEADER, Counted, Topology, headers
+from topology import ETHERNET_HEADER, Counted, headers
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 
@@ -27,13 +27,6 @@ OFFLOAD = pytest.mark.parametrize("offload", [True, False], ids=["offload", "pla
 UP, DOWN = 700_001, 400_003  # bytes: many GSO frames, no multiple of a segment
 DEVICE = {"client": "c0", "server": "s0"}
 OTHER = {"client": "server", "server": "client"}
-
-
-@pytest.fixture
-def topology():
-    made = Topology()
-    yield made
-    made.delete()
 
 
 @pytest.fixture

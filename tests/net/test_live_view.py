@@ -16,7 +16,7 @@ from leftovers import LONG
 from lines import parse_lines
 from network import run, wait_until
 from terminal import DOWN, ESC, PAGE_DOWN, TIMEOUT, Terminal
-from topology import Counted, Topology
+from topology import Counted
 
 pytestmark = pytest.mark.needs_root
 
@@ -39,13 +39,6 @@ def total(flow, *names):
             side = side[name]
         amount += side
     return amount
-
-
-@pytest.fixture
-def topology():
-    made = Topology()
-    yield made
-    made.delete()
 
 
 @pytest.fixture

@@ -13,20 +13,12 @@ from agent import BINARY, run_agent
 from frames import from_client, from_server, send
 from leftovers import LONG, attached_programs
 from network import run, wait_until
-from topology import Topology
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
 HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
          "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
-
-
-@pytest.fixture
-def topology():
-    made = Topology()
-    yield made
-    made.delete()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <tcpwin/segment.h>
 
 #include "record.hpp"
 
@@ -30,12 +31,6 @@ LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analys
 	side.zero_windows = analysis->stall.zero_window_segments;
 	side.closed = analysis->stall.open;
 	return side;
-}
-
-// Clocks of two CPUs may differ: an earlier time is no time since.
-std::uint64_t since(std::uint64_t then_ns, std::uint64_t now_ns)
-{
-	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
 } // namespace
@@ -67,8 +62,8 @@ LiveFlow make_live_flow(const tcpwin_record &record, std::uint32_t table)
 			last = std::max<std::uint64_t>(last, direction.last_ns);
 		}
 	}
-	amount(live.amounts, SortKey::duration) = since(first, last);
-	amount(live.amounts, SortKey::idle) = since(last, record.now_ns);
+	amount(live.amounts, SortKey::duration) = tcpwin_since(first, last);
+	amount(live.amounts, SortKey::idle) = tcpwin_since(last, record.now_ns);
 	return live;
 }
 

@@ -8,17 +8,17 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include "attach.hpp"
+#include "cli/attach.hpp"
 #include "bpf/log.hpp"
-#include "check.hpp"
-#include "detach.hpp"
-#include "explain.hpp"
-#include "flows.hpp"
-#include "options.hpp"
-#include "replay.hpp"
-#include "set.hpp"
-#include "status.hpp"
-#include "top.hpp"
+#include "cli/check.hpp"
+#include "cli/detach.hpp"
+#include "cli/explain.hpp"
+#include "cli/flows.hpp"
+#include "cli/options.hpp"
+#include "cli/replay.hpp"
+#include "cli/set.hpp"
+#include "cli/status.hpp"
+#include "cli/top.hpp"
 
 namespace {
 

@@ -12,8 +12,8 @@
 
 #include "bpf/program.hpp"
 #include "machine.hpp"
-#include "record.hpp"
-#include "record_writers.hpp"
+#include "record/record.hpp"
+#include "sinks/outputs.hpp"
 #include "support/cpus.hpp"
 
 namespace {

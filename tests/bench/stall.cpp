@@ -22,7 +22,7 @@
 
 #include "machine.hpp"
 #include "support/cpus.hpp"
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace {
 

@@ -22,7 +22,7 @@
 #include <gmock/gmock.h>
 
 #include "net/interface.hpp"
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin::test
 {

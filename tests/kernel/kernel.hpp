@@ -31,7 +31,7 @@
 
 #include "tcpwin.skel.h"
 
-#include "flows.hpp"
+#include "cli/flows.hpp"
 #include "support/frame.hpp"
 
 namespace tcpwin::test {

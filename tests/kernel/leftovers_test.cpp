@@ -10,7 +10,7 @@
 #include <gmock/gmock.h>
 
 #include "bpf/layout.hpp"
-#include "bpf/leftovers.hpp"
+#include "bpf/map_reader.hpp"
 
 #include "kernel.hpp"
 

@@ -41,8 +41,8 @@
 #include "bpf/hook.hpp"
 #include "bpf/program.hpp"
 #include "kernel.hpp"
-#include "privileges.hpp"
-#include "unique_fd.hpp"
+#include "agent/privileges.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin::test {
 namespace {

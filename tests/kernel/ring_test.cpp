@@ -13,7 +13,7 @@
 #include <gmock/gmock.h>
 
 #include "bpf/ring.hpp"
-#include "persistence.hpp"
+#include "handover/persistence.hpp"
 
 #include "kernel.hpp"
 

@@ -18,9 +18,9 @@
 
 #include "bpf/features.hpp"
 #include "bpf/program_name.hpp"
-#include "net/tc_programs.hpp"
+#include "bpf/tc_programs.hpp"
 #include "net/xdp_features.hpp"
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin::test
 {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "flows.hpp"
+#include "cli/flows.hpp"
 
 namespace tcpwin::test {
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "engine/kernel.hpp"
-#include "names.hpp"
+#include "record/names.hpp"
 #include "replay/generator.hpp"
 #include "replay/link_types.hpp"
 #include "replay/outcome.hpp"

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <malloc.h>
 
-#include "names.hpp"
+#include "record/names.hpp"
 #include "replay/outcome.hpp"
 
 namespace tcpwin::test {

@@ -13,7 +13,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/portable.hpp"
-#include "record.hpp"
+#include "record/record.hpp"
 #include "replay/captures.hpp"
 #include "sinks/format.hpp"
 

@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-#include "names.hpp"
+#include "record/names.hpp"
 #include "replay/outcome.hpp"
 
 namespace tcpwin::test {

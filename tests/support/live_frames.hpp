@@ -24,7 +24,7 @@
 
 #include "cpus.hpp"
 #include "live_traffic.h"
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 struct live_frames_bpf;
 

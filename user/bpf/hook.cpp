@@ -17,8 +17,8 @@
 #include "bpf/features.hpp"
 #include "bpf/program_name.hpp"
 #include "net/netlink.hpp"
-#include "net/tc_programs.hpp"
-#include "unique_fd.hpp"
+#include "bpf/tc_programs.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 namespace {

@@ -7,8 +7,8 @@
 
 #include <tcpwin/types.h>
 
-#include "bpf/leftovers.hpp"
-#include "error.hpp"
+#include "bpf/map_reader.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "error.hpp"
-#include "unique_fd.hpp"
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 

@@ -14,7 +14,7 @@
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "bpf/live_config.hpp"
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 namespace {

@@ -13,7 +13,7 @@
 #include "bpf/hook.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/ring.hpp"
-#include "error.hpp"
+#include "base/error.hpp"
 
 #include <tcpwin/types.h>
 

@@ -4,7 +4,7 @@
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "capture/interruptions.hpp"
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -10,7 +10,7 @@
 
 #include "bpf/program_name.hpp"
 #include "net/interface.hpp"
-#include "net/tc_programs.hpp"
+#include "bpf/tc_programs.hpp"
 #include "net/xdp_features.hpp"
 
 namespace tcpwin {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "check/checklist.hpp"
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "bpf/features.hpp"
-#include "error.hpp"
-#include "unique_fd.hpp"
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 namespace {

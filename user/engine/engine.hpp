@@ -7,7 +7,7 @@
 
 #include <tcpwin/types.h>
 
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -19,7 +19,7 @@
 #include <tcpwin/flow.h>
 
 #include "bpf/program.hpp"
-#include "engine/link_layer.hpp"
+#include "capture/link_layer.hpp"
 
 namespace tcpwin {
 namespace {

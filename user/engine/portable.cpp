@@ -17,7 +17,7 @@
 #include <unordered_map>
 
 #include "engine/flow_table.hpp"
-#include "engine/link_layer.hpp"
+#include "capture/link_layer.hpp"
 
 namespace tcpwin {
 namespace {

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "error.hpp"
-#include "unique_fd.hpp"
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 

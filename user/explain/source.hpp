@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "error.hpp"
+#include "base/error.hpp"
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
 

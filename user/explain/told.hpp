@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "record.hpp"
+#include "record/record.hpp"
 
 namespace tcpwin {
 

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "names.hpp"
-#include "record.hpp"
+#include "record/names.hpp"
+#include "record/record.hpp"
 
 namespace tcpwin {
 namespace {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <tcpwin/segment.h>
 
-#include "record.hpp"
+#include "record/record.hpp"
 
 namespace tcpwin {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "error.hpp"
+#include "base/error.hpp"
 #include "live/view.hpp"
 
 namespace tcpwin {

@@ -10,9 +10,9 @@
 
 #include <tcpwin/types.h>
 
-#include "attached.hpp"
-#include "bpf/leftovers.hpp"
-#include "error.hpp"
+#include "handover/attached.hpp"
+#include "bpf/map_reader.hpp"
+#include "base/error.hpp"
 #include "live/columns.hpp"
 #include "live/source.hpp"
 

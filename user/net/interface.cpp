@@ -18,7 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 namespace {

@@ -9,7 +9,7 @@
 #include <netlink/msg.h>
 #include <netlink/socket.h>
 
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "error.hpp"
+#include "base/error.hpp"
 
 namespace tcpwin {
 

@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "record.hpp"
-#include "stats.hpp"
+#include "record/record.hpp"
+#include "record/stats.hpp"
 
 namespace tcpwin {
 

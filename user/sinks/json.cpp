@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "community_id.hpp"
-#include "names.hpp"
+#include "record/community_id.hpp"
+#include "record/names.hpp"
 #include "sinks/json.hpp"
 #include "sinks/json_analysis.hpp"
 #include "sinks/json_line.hpp"

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "analysis.hpp"
+#include "record/analysis.hpp"
 #include "sinks/json_line.hpp"
 
 namespace tcpwin {

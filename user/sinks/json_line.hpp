@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "record.hpp"
+#include "record/record.hpp"
 
 namespace tcpwin {
 

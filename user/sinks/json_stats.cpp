@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/json_stats.hpp"
 
-#include "names.hpp"
+#include "record/names.hpp"
 
 namespace tcpwin {
 namespace {

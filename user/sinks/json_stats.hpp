@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "stats.hpp"
+#include "record/stats.hpp"
 
 namespace tcpwin {
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "error.hpp"
-#include "signals.hpp"
-#include "unique_fd.hpp"
+#include "base/error.hpp"
+#include "base/signals.hpp"
+#include "base/unique_fd.hpp"
 
 namespace tcpwin {
 

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of settings, and files of them.
+#include <cstring>
+
+#include <gmock/gmock.h>
+
+#include "config/file.hpp"
+#include "cli/options.hpp"
+#include "config/settings.hpp"
+
+using namespace tcpwin;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+namespace {
+
+constexpr tcpwin_config tutorial = TCPWIN_TUTORIAL_CONFIG;
+constexpr tcpwin_config monitor = TCPWIN_MONITOR_CONFIG;
+constexpr std::uint64_t second = 1'000'000'000;
+
+bool equal(const tcpwin_config &left, const tcpwin_config &right)
+{
+	return std::memcmp(&left, &right, sizeof(left)) == 0;
+}
+
+SettingValues values_of(const tcpwin_config &config)
+{
+	SettingValues values;
+	for (const Setting &setting : all_settings())
+		values.emplace(setting.key, setting.get(config));
+	return values;
+}
+
+std::string error_of(std::string_view key, std::string_view value)
+{
+	auto checked = check_setting(key, value);
+	return checked ? "" : checked.error();
+}
+
+SettingValues parse(std::string_view text)
+{
+	auto values = parse_config_file(text, "agent.toml");
+	EXPECT_TRUE(values) << values.error().sentence();
+	return values ? *values : SettingValues{};
+}
+
+Result<Command> parse_words(std::vector<std::string> words)
+{
+	std::vector<const char *> pointers{"tcpwin-agent"};
+	for (const std::string &word : words)
+		pointers.push_back(word.c_str());
+	return parse_options(static_cast<int>(pointers.size()), pointers.data());
+}
+
+} // namespace
+
+TEST(Settings, EachExampleIsRight)
+{
+	for (const Setting &setting : all_settings())
+		EXPECT_EQ(error_of(setting.key, setting.example), "") << setting.key;
+}
+
+// What get() writes, set() reads; between them they know every field.
+TEST(Settings, EachProfileCanBeSetFromTheOther)
+{
+	EXPECT_TRUE(equal(apply_settings(values_of(monitor), tutorial), monitor));
+	EXPECT_TRUE(equal(apply_settings(values_of(tutorial), monitor), tutorial));
+	EXPECT_TRUE(equal(apply_settings({{"profile", "monitor"}}), monitor));
+	EXPECT_TRUE(equal(apply_settings({{"profile", "tutorial"}}, monitor), tutorial));
+	EXPECT_TRUE(equal(apply_settings({}, monitor), monitor));
+}
+
+TEST(Settings, EachChangesItsField)
+{
+	const tcpwin_config config = apply_settings({{"win-threshold", "65536"},
+						     {"abort-count", "4294967295"},
+						     {"on-threshold", "terminate"},
+						     {"abort-alarm", "yes"},
+						     {"timeout-new", "1s"},
+						     {"timeout-bgn", "2s"},
+						     {"timeout-est", "3s"},
+						     {"timeout-abrt", "4ns"},
+						     {"timeout-fin", "5s"},
+						     {"timeout-stalled", "1min 6s"},
+						     {"active-timeout", "1min7s"},
+						     {"promote-established", "yes"},
+						     {"count-syn-rst", "no"},
+						     {"stall-alarm", "8ms"},
+						     {"source-alarm", "9"}});
+	EXPECT_EQ(config.window_threshold, 65'536U);
+	EXPECT_EQ(config.abort_count, 4'294'967'295U);
+	EXPECT_EQ(config.on_threshold, TCPWIN_ON_THRESHOLD_TERMINATE);
+	EXPECT_THAT(config.timeout_ns, testing::ElementsAre(second, 2 * second, 3 * second, 4U, 5 * second, 0U, 0U, 0U));
+	EXPECT_EQ(config.stalled_ns, 66 * second);
+	EXPECT_EQ(config.active_s, 67U);
+	EXPECT_EQ(config.stall_alarm_ns, 8'000'000U);
+	EXPECT_EQ(config.source_alarm, 9U);
+	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED | TCPWIN_RULE_SKIP_SYN_RST_WINDOWS |
+					TCPWIN_RULE_ABORT_ALARM);
+	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
+						  {"timeout-stalled", "none"},
+						  {"active-timeout", "none"},
+						  {"promote-established", "no"},
+						  {"count-syn-rst", "yes"},
+						  {"stall-alarm", "none"},
+						  {"source-alarm", "none"},
+						  {"abort-alarm", "no"}},
+						 config);
+	EXPECT_EQ(off.rules, 0);
+	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.source_alarm, 0U);
+	EXPECT_EQ(off.timeout_ns[TCPWIN_TIMEOUT_EST], 3 * second) << "what was not named stays";
+}
+
+TEST(Settings, AWrongValueIsToldWhatWouldBeRight)
+{
+	const struct {
+		const char *key;
+		const char *value;
+		const char *why;
+	} table[] = {
+		{"win-threshold", "65537", "from 0 to 65536"},
+		{"win-threshold", "-1", "from 0 to 65536"},
+		{"win-threshold", "1x", "a number"},
+		{"win-threshold", "", "a number"},
+		{"win-threshold", "none", "a number"},
+		{"abort-count", "0", "from 1"},
+		{"abort-count", "4294967296", "to 4294967295"},
+		{"abort-count", "99999999999999999999", "to 4294967295"},
+		{"on-threshold", "ABORT", "abort, terminate or count"},
+		{"abort-alarm", "true", "yes or no"},
+		{"timeout-est", "none", "number is missing"},
+		{"timeout-est", "5", "the unit is missing"},
+		{"timeout-fin", "0s", "above 0"},
+		{"timeout-fin", "never", "number is missing"},
+		{"active-timeout", "1500ms", "whole seconds"},
+		{"active-timeout", "200000weeks", "100 years"},
+		{"source-alarm", "0", "from 1 to 4294967295, or none"},
+		{"profile", "Monitor", "tutorial or monitor"},
+		{"timeout-terminated", "1s", "no such setting"},
+	};
+	for (const auto &row : table)
+		EXPECT_THAT(error_of(row.key, row.value), HasSubstr(row.why)) << row.key << "=" << row.value;
+}
+
+TEST(Settings, AMistypedKeyIsKnown)
+{
+	EXPECT_EQ(closest_key("timeout-es"), "timeout-est");
+	EXPECT_EQ(closest_key("timeout_est"), "timeout-est");
+	EXPECT_EQ(closest_key("profil"), "profile");
+	EXPECT_EQ(closest_key("colour"), "");
+	EXPECT_EQ(closest_key(""), "");
+}
+
+TEST(Settings, EachIsAnOptionOfAttachAndReplay)
+{
+	for (const char *command : {"attach", "replay"})
+		for (const Setting &setting : all_settings()) {
+			auto parsed = parse_words({command, "x", "--" + std::string(setting.key), std::string(setting.example)});
+			ASSERT_TRUE(parsed) << parsed.error().sentence();
+			const CommonOptions &options = command[0] == 'a' ? static_cast<const CommonOptions &>(std::get<AttachOptions>(*parsed)) :
+									   std::get<ReplayOptions>(*parsed);
+			const SettingValues given{{std::string(setting.key), std::string(setting.example)}};
+			EXPECT_TRUE(equal(options.config, apply_settings(given))) << setting.key;
+		}
+}
+
+TEST(Settings, TheProfileIsTheWeakestWhereverItStands)
+{
+	for (const std::vector<std::string> &words : std::vector<std::vector<std::string>>{
+		     {"attach", "x", "--profile", "monitor", "--timeout-est", "7s"},
+		     {"attach", "x", "--timeout-est", "7s", "--profile", "monitor"}}) {
+		auto parsed = parse_words(words);
+		ASSERT_TRUE(parsed) << parsed.error().sentence();
+		const tcpwin_config &config = std::get<AttachOptions>(*parsed).config;
+		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_EST], 7 * second);
+		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_NEW], 60 * second);
+	}
+	const SettingValues merged = merge_settings({{"profile", "monitor"}, {"abort-count", "5"}, {"win-threshold", "7"}},
+						    {{"profile", "tutorial"}, {"abort-count", "6"}});
+	EXPECT_THAT(merged, UnorderedElementsAre(Pair("profile", "tutorial"), Pair("abort-count", "6"), Pair("win-threshold", "7")));
+}
+
+TEST(Settings, AssignmentsOfSet)
+{
+	auto parsed = parse_words({"set", "--iface", "eth0", "timeout-est=5min", "--iface", "eth1", "timeout-fin=none"});
+	ASSERT_TRUE(parsed) << parsed.error().sentence();
+	const auto &options = std::get<SetOptions>(*parsed);
+	EXPECT_THAT(options.interfaces, testing::ElementsAre("eth0", "eth1"));
+	EXPECT_THAT(options.settings, UnorderedElementsAre(Pair("timeout-est", "5min"), Pair("timeout-fin", "none")));
+	EXPECT_TRUE(std::get<SetOptions>(*parse_words({"set"})).settings.empty());
+	for (const auto &[word, why] : {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps timeout-est"),
+					std::pair("timeout-est=1", "unit"), std::pair("=1", "no such setting"), std::pair("", "KEY=VALUE")}) {
+		auto wrong = parse_words({"set", word});
+		ASSERT_FALSE(wrong) << word;
+		EXPECT_EQ(wrong.error().exit, Exit::usage);
+		EXPECT_THAT(wrong.error().sentence(), HasSubstr(why)) << word;
+	}
+}
+
+TEST(ConfigFile, TypesOfToml)
+{
+	EXPECT_THAT(parse("# none\n"), UnorderedElementsAre());
+	EXPECT_THAT(parse("profile = \"monitor\"\nabort-count = 7 # seven\nwin-threshold = '8'\ntimeout-est = \"5min\"\n"
+			  "promote-established = true\ncount-syn-rst = false\nabort-alarm = \"yes\"\nsource-alarm = 0x10\n"),
+		    UnorderedElementsAre(Pair("profile", "monitor"), Pair("abort-count", "7"), Pair("win-threshold", "8"),
+					 Pair("timeout-est", "5min"), Pair("promote-established", "yes"), Pair("count-syn-rst", "no"),
+					 Pair("abort-alarm", "yes"), Pair("source-alarm", "16")));
+}
+
+TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
+{
+	const struct {
+		const char *text;
+		const char *line;
+		const char *why;
+		const char *advice;
+	} table[] = {
+		{"\n\ntimeout-es = \"1s\"\n", "line 3:", "no setting 'timeout-es'", "perhaps timeout-est is meant"},
+		{"[timeouts]\nest = \"1s\"\n", "line 1:", "no setting 'timeouts'", "lists the settings"},
+		{"timeout-est = 300\n", "line 1:", "the unit is missing", "timeout-est = \"300s\""},
+		{"timeout-est = 1.5\n", "line 1:", "neither a string, a whole number", "timeout-est = \"300s\""},
+		{"\nabort-count = [1]\n", "line 2:", "neither a string", "abort-count = 2"},
+		{"abort-count = true\n", "line 1:", "a number from 1", "abort-count = 2"},
+		{"profile = \"none\"\n", "line 1:", "tutorial or monitor", "profile = \"monitor\""},
+		{"abort-count = 1\nabort-count = 2\n", "line 2:", "no TOML", "timeout-est = \"300s\""},
+		{"abort-count = \n", "line 1:", "no TOML", "right would be"},
+		{"\x7f" "ELF\x01", "line 1:", "no TOML", "right would be"},
+		{"on-threshold = \"a\\nb\"\n", "line 1:", "'a?b'", "right would be"},
+	};
+	for (const auto &row : table) {
+		auto parsed = parse_config_file(row.text, "agent.toml");
+		ASSERT_FALSE(parsed) << row.text;
+		EXPECT_EQ(parsed.error().exit, Exit::configuration);
+		EXPECT_THAT(parsed.error().sentence(), AllOf(HasSubstr("agent.toml"), HasSubstr(row.line), HasSubstr(row.why),
+							     HasSubstr(row.advice), Not(HasSubstr("\n"))));
+	}
+}
+
+TEST(ConfigFile, WhatCannotBeReadIsAWrongConfiguration)
+{
+	for (const auto &[path, why] : {std::pair("/nonexistent/agent.toml", "No such file"), std::pair("/", "directory"),
+					std::pair("/dev/zero", "larger than 64 KiB")}) {
+		auto parsed = parse_words({"replay", "x", "--config", path});
+		ASSERT_FALSE(parsed) << path;
+		EXPECT_EQ(parsed.error().exit, Exit::configuration);
+		EXPECT_THAT(parsed.error().sentence(), AllOf(HasSubstr(path), HasSubstr(why)));
+	}
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/interfaces.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+#include <tcpwin/parse.h>
+
+#include "base/boot_clock.hpp"
+
+namespace tcpwin {
+namespace {
+
+const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
+{
+	const auto found = std::ranges::find(all, ifindex, &Interface::index);
+	return found == all.end() ? nullptr : &*found;
+}
+
+// Error: it is another agent's.
+Result<Presence> claim(const AttachOptions &options, const Interface &interface)
+{
+	auto presence = Presence::claim(interface);
+	if (presence && !options.persistent)
+		if (auto free = refuse_if_pinned(options.bpffs, interface); !free)
+			return tl::unexpected(free.error());
+	return presence;
+}
+
+} // namespace
+
+Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interface> &all)
+{
+	Claims claims;
+	for (const Interface &interface : all) {
+		const bool wanted = !options.any()     ? is_named(options, interface) :
+				    options.persistent ? true : // it may be pinned, up or not
+							 interface.up && !interface.stacked;
+		if (!wanted)
+			continue;
+		auto claimed = claim(options, interface);
+		if (claimed)
+			claims.emplace(interface.index, std::move(*claimed));
+		else if (!options.any())
+			return tl::unexpected(claimed.error());
+	}
+	return claims;
+}
+
+bool is_named(const AttachOptions &options, const Interface &interface)
+{
+	return std::ranges::count(options.interfaces, interface.name) > 0;
+}
+
+bool Interfaces::is_wanted(const Interface &interface) const
+{
+	if (options_.any())
+		return (interface.up && !interface.stacked) || is_pinned(interface.index);
+	return is_named(options_, interface);
+}
+
+// What goes out here and comes in again at an interface that is watched would count twice.
+std::string_view Interfaces::why_no_egress(const Interface &interface, const All &all) const
+{
+	if (options_.directions == Directions::ingress)
+		return "incoming packets only";
+	if (options_.directions == Directions::egress)
+		return {};
+	if (interface.loopback)
+		return "outgoing packets come in again";
+	const Interface *peer = interface.peer ? find(all, interface.peer) : nullptr;
+	if (peer && (is_wanted(*peer) || watched_.contains(peer->index)) && !options_.per_interface)
+		return "outgoing packets are counted at its other end";
+	return {};
+}
+
+// 0 is no scope; 65,535 interfaces may come and go before one is used again.
+std::uint16_t Interfaces::next_scope()
+{
+	if (++last_scope_ == 0)
+		++last_scope_;
+	return last_scope_;
+}
+
+// What is known of an interface that is taken over stays.
+Result<void> Interfaces::add_to_program(const Interface &interface)
+{
+	const auto before = program_.interface(interface.index);
+	tcpwin_interface added{};
+	added.since_ns = before ? before->since_ns : boot_clock_ns();
+	if (options_.per_interface)
+		added.scope = before && before->scope ? before->scope : next_scope();
+	added.link_header = interface.ethernet ? TCPWIN_ETHERNET_HEADER : 0;
+	added.ingress = options_.directions != Directions::egress;
+	interface.name.copy(added.name, sizeof(added.name) - 1);
+	names_[interface.index] = interface.name;
+	return program_.add_interface(interface.index, added);
+}
+
+Result<void> Interfaces::attach(const Interface &interface, const All &all)
+{
+	auto claimed = claims_.extract(interface.index);
+	auto presence = claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface);
+	if (!presence)
+		return tl::unexpected(presence.error());
+	if (auto added = add_to_program(interface); !added)
+		return added;
+	const std::string_view no_egress = why_no_egress(interface, all);
+	auto watched = Watched::attach(source(), interface, std::move(*presence), no_egress);
+	if (!watched) {
+		if (!is_pinned(interface.index))
+			program_.remove_interface(interface.index);
+		return tl::unexpected(watched.error());
+	}
+	spdlog::info("attached to {} {}{}", interface.name, watched->describe(no_egress),
+		     is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
+	watched_.emplace(interface.index, std::move(*watched));
+	return {};
+}
+
+// One of many that cannot be watched is a warning.
+Result<void> Interfaces::attach_new(const All &all)
+{
+	for (const Interface &interface : all) {
+		if (!is_wanted(interface) || watched_.contains(interface.index) || refused_.contains(interface.index))
+			continue;
+		auto attached = attach(interface, all);
+		if (attached)
+			continue;
+		if (!options_.any() || attached.error().exit == Exit::no_permission)
+			return attached;
+		spdlog::warn("{}", attached.error().sentence());
+		refused_.insert(interface.index);
+	}
+	return {};
+}
+
+Result<void> Interfaces::attach_all(const All &all)
+{
+	for (const Interface &interface : all) // before new ones get a scope
+		if (const auto known = program_.interface(interface.index))
+			last_scope_ = std::max(last_scope_, known->scope);
+	auto attached = attach_new(all);
+	claims_.clear();
+	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
+		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
+	if (!attached) {
+		for (auto &[ifindex, watched] : watched_)
+			if (!is_pinned(ifindex))
+				watched.undo();
+		watched_.clear();
+		return attached;
+	}
+	if (options_.any() && watched_.empty())
+		spdlog::warn("no interface is up: waiting for one");
+	return {};
+}
+
+// The other end of a pair may have come, or have moved to another network namespace.
+void Interfaces::follow_peers(const All &all)
+{
+	for (auto &[ifindex, watched] : watched_) {
+		const Interface *interface = find(all, ifindex);
+		if (!interface || !interface->peer)
+			continue;
+		const bool wanted = why_no_egress(*interface, all).empty();
+		if (wanted == watched.has_egress())
+			continue;
+		if (auto set = watched.set_egress(source(), *interface, wanted); !set)
+			spdlog::warn("{}", set.error().sentence());
+	}
+}
+
+Result<void> Interfaces::follow(const All &all)
+{
+	for (const Interface &interface : all)
+		if (watched_.contains(interface.index))
+			names_[interface.index] = interface.name; // may have been renamed
+	std::erase_if(refused_, [&](unsigned ifindex) { return !find(all, ifindex); });
+	if (!options_.any())
+		return {};
+	auto attached = attach_new(all);
+	follow_peers(all);
+	return attached;
+}
+
+std::vector<unsigned> Interfaces::deleted(const All &all) const
+{
+	std::vector<unsigned> gone;
+	for (const auto &[ifindex, watched] : watched_)
+		if (!find(all, ifindex))
+			gone.push_back(ifindex);
+	return gone;
+}
+
+bool Interfaces::forget(unsigned ifindex)
+{
+	const auto found = watched_.find(ifindex);
+	if (found == watched_.end())
+		return true;
+	const bool removed = found->second.forget();
+	watched_.erase(found);
+	return removed;
+}
+
+bool Interfaces::pins_are_gone() const
+{
+	return !watched_.empty() &&
+	       std::ranges::all_of(watched_, [](const auto &entry) { return entry.second.pins_are_gone(); });
+}
+
+void Interfaces::release(bool leaves)
+{
+	if (leaves)
+		for (const auto &[ifindex, watched] : watched_)
+			spdlog::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
+				     name(ifindex));
+	watched_.clear();
+}
+
+std::string_view Interfaces::name(unsigned ifindex) const
+{
+	auto found = names_.find(ifindex);
+	return found == names_.end() ? std::string_view("?") : found->second;
+}
+
+Needs Interfaces::needs() const
+{
+	const bool filters = std::ranges::any_of(watched_, [](const auto &entry) { return entry.second.has_filter(); });
+	return {.attach_more = options_.any(),
+		.detach_by_netlink = !persistence_ && filters,
+		.detach_links = persistence_ != nullptr,
+		.pin_more = persistence_ && options_.any()};
+}
+
+void Interfaces::note_process()
+{
+	if (options_.any())
+		process_ = Presence::of_process();
+}
+
+} // namespace tcpwin

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/privileges.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <ctime>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <bpf/libbpf.h>
+#include <cap-ng.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "agent/seccomp.hpp"
+
+namespace tcpwin {
+namespace {
+
+using Capabilities = std::vector<unsigned>;
+
+constexpr int unchanged = -1;
+
+bool permitted(unsigned capability)
+{
+	return capng_have_capability(CAPNG_PERMITTED, capability) == 1;
+}
+
+// What is permitted stays, so that it can be raised again.
+Result<void> set_effective(const Capabilities &wanted)
+{
+	for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
+		capng_update(CAPNG_DROP, CAPNG_EFFECTIVE, capability);
+	for (unsigned capability : wanted)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE, capability);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return fail("capset", describe_errno(errno));
+	return {};
+}
+
+Capabilities all_permitted()
+{
+	Capabilities all;
+	for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
+		if (permitted(capability))
+			all.push_back(capability);
+	return all;
+}
+
+// The fewest with which still_works is true; found by trying, for kernels differ.
+Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()> &still_works)
+{
+	Capabilities kept, more{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
+	if (needs.attach_more || needs.detach_by_netlink)
+		kept.push_back(CAP_NET_ADMIN);
+	const auto useless = [&](unsigned capability) {
+		return !permitted(capability) || std::ranges::count(kept, capability);
+	};
+	std::erase_if(more, useless);
+	std::erase_if(kept, [](unsigned capability) { return !permitted(capability); });
+
+	if (auto set = set_effective(kept); !set)
+		return tl::unexpected(set.error());
+	for (auto next = more.begin(); !still_works(); ++next) {
+		if (next == more.end()) {
+			if (auto restored = set_effective(all_permitted()); !restored)
+				return tl::unexpected(restored.error());
+			return fail("capabilities", "without them the kernel refuses to sweep the flow table");
+		}
+		kept.push_back(*next);
+		if (auto set = set_effective(kept); !set)
+			return tl::unexpected(set.error());
+	}
+	return kept;
+}
+
+// user: nobody, or unchanged. The group and the supplementary groups go with it.
+int keep_only(const Capabilities &kept, int user, int flags)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	for (unsigned capability : kept)
+		capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), capability);
+	return capng_change_id(user, user, static_cast<capng_flags_t>(flags));
+}
+
+// Whether root can become nobody; a container may have taken the right to it.
+bool can_change_user()
+{
+	if (geteuid() != 0)
+		return false;
+	if (permitted(CAP_SETUID) && permitted(CAP_SETGID))
+		return true;
+	spdlog::debug("user 0 stays: it has no CAP_SETUID and CAP_SETGID");
+	return false;
+}
+
+Result<void> drop_capabilities(const Capabilities &kept, bool keep_user)
+{
+	const int flags =
+		CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_AMBIENT | (permitted(CAP_SETPCAP) ? CAPNG_CLEAR_BOUNDING : 0);
+	const bool change = !keep_user && can_change_user();
+	int error = keep_only(kept, change ? static_cast<int>(nobody) : unchanged, flags);
+	if (error != 0 && change && errno == EINVAL) {
+		spdlog::debug("user 0 stays: this user namespace has no user {}", nobody);
+		error = keep_only(kept, unchanged, flags);
+	}
+	if (error != 0)
+		return fail("user and capabilities",
+			    fmt::format("{} (libcap-ng's error {})", describe_errno(errno), error));
+	return {};
+}
+
+std::string name_of(unsigned capability)
+{
+	std::string name = fmt::format("cap_{}", capng_capability_to_name(capability));
+	std::ranges::transform(name, name.begin(), [](unsigned char letter) { return std::toupper(letter); });
+	return name;
+}
+
+std::string describe(const Capabilities &kept)
+{
+	std::vector<std::string> names;
+	std::ranges::transform(kept, std::back_inserter(names), name_of);
+	return kept.empty() ? "none" : fmt::format("{}", fmt::join(names, " "));
+}
+
+// Libraries that read a file when they are first asked.
+void read_files_now()
+{
+	tzset();
+	libbpf_num_possible_cpus();
+}
+
+Result<void> forbid_new_ones()
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return fail("no_new_privs", describe_errno(errno));
+	return {};
+}
+
+Result<void> drop_what_is_not_needed(const Needs &needs, const std::function<bool()> &still_works)
+{
+	if (capng_get_caps_process() != 0)
+		return fail("capabilities", "they cannot be read");
+	auto kept = find_needed(needs, still_works);
+	if (!kept)
+		return tl::unexpected(kept.error());
+	auto dropped = drop_capabilities(*kept, needs.pin_more);
+	if (dropped)
+		spdlog::debug("capabilities kept: {}; user {}", describe(*kept), geteuid());
+	return dropped;
+}
+
+Result<void> keep_passing_over_permissions()
+{
+	if (capng_get_caps_process() != 0)
+		return fail("capabilities", "they cannot be read");
+	Capabilities kept{CAP_DAC_OVERRIDE};
+	std::erase_if(kept, [](unsigned capability) { return !permitted(capability); });
+	const int flags = CAPNG_CLEAR_AMBIENT | (permitted(CAP_SETPCAP) ? CAPNG_CLEAR_BOUNDING : 0);
+	if (keep_only(kept, unchanged, flags) != 0)
+		return fail("capabilities", describe_errno(errno));
+	return {};
+}
+
+// The first error.
+template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
+{
+	const auto failed = std::ranges::find_if(results, [](const auto &result) { return !result; });
+	return failed == std::end(results) ? Result<void>{} : *failed;
+}
+
+} // namespace
+
+Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works)
+{
+	read_files_now();
+	const auto dropped = all_of({forbid_new_ones(), drop_what_is_not_needed(needs, still_works), drop_system_calls(needs)});
+	if (dropped)
+		return {};
+	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent goes on with them");
+}
+
+Result<void> keep_privileges_to_open_files()
+{
+	return all_of({forbid_new_ones(), keep_passing_over_permissions(), drop_system_calls_but_opening()});
+}
+
+} // namespace tcpwin

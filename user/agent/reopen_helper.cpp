@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/reopen_helper.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/privileges.hpp"
+
+namespace tcpwin {
+namespace {
+
+constexpr int socket_in_helper = 3;
+constexpr int answer_timeout_ms = 10'000; // a file system may hang, watching must not
+constexpr mode_t mode = 0644;
+
+// An answer: errno, and with 0 a descriptor.
+struct Message {
+	std::int32_t error = 0;
+	alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+	iovec data{&error, sizeof(error)};
+	msghdr header{};
+
+	Message()
+	{
+		header.msg_iov = &data;
+		header.msg_iovlen = 1;
+		header.msg_control = control;
+		header.msg_controllen = sizeof(control);
+	}
+};
+
+void send_answer(int error, const UniqueFd &fd)
+{
+	Message answer;
+	answer.error = error;
+	if (fd) {
+		cmsghdr *rights = CMSG_FIRSTHDR(&answer.header);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof(int));
+		const int number = fd.get();
+		std::memcpy(CMSG_DATA(rights), &number, sizeof(number));
+	} else {
+		answer.header.msg_controllen = 0;
+	}
+	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // an agent that is gone is noticed by the next request
+}
+
+std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
+{
+	Message answer;
+	if (recvmsg(socket, &answer.header, MSG_CMSG_CLOEXEC) != sizeof(answer.error))
+		return std::nullopt;
+	const cmsghdr *rights = CMSG_FIRSTHDR(&answer.header);
+	if (rights && rights->cmsg_type == SCM_RIGHTS) {
+		int number = -1;
+		std::memcpy(&number, CMSG_DATA(rights), sizeof(number));
+		fd = UniqueFd(number);
+	}
+	return answer.error;
+}
+
+// O_NONBLOCK: a FIFO that has come in the place of the file would wait for a reader.
+int open_file(const FileOpener::File &file)
+{
+	const int flags = file.for_appending ? O_WRONLY | O_APPEND | O_CREAT : O_RDONLY;
+	return ::open(file.path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+}
+
+void answer(const std::vector<FileOpener::File> &files, std::size_t number)
+{
+	if (number >= files.size())
+		return send_answer(EINVAL, UniqueFd());
+	const UniqueFd fd(open_file(files[number]));
+	struct stat status {};
+	if (!fd || fstat(fd.get(), &status) != 0)
+		return send_answer(errno, UniqueFd());
+	if (!S_ISREG(status.st_mode))
+		return send_answer(EINVAL, UniqueFd());
+	send_answer(0, fd);
+}
+
+// Nothing of the agent's but the socket; the standard descriptors hold no pipe or terminal open.
+bool keep_only(int socket)
+{
+	const int null = ::open("/dev/null", O_RDWR);
+	if (null < 0)
+		return false;
+	for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+		if (dup2(null, standard) < 0)
+			return false;
+	if (socket != socket_in_helper && dup2(socket, socket_in_helper) < 0)
+		return false;
+	return close_range(socket_in_helper + 1, ~0U, 0) == 0;
+}
+
+// Its end is the agent's. What the terminal or a service manager sends to all processes is the agent's to answer.
+[[noreturn]] void serve(const std::vector<FileOpener::File> &files, int socket)
+{
+	prctl(PR_SET_NAME, "tcpwin-files");
+	for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE})
+		std::signal(signal, SIG_IGN);
+	if (!keep_only(socket))
+		_exit(1);
+	static_cast<void>(keep_privileges_to_open_files()); // what cannot be given up is no reason to open no files
+	std::uint8_t number = 0;
+	while (true) {
+		const ssize_t got = recv(socket_in_helper, &number, sizeof(number), 0);
+		if (got == sizeof(number))
+			answer(files, number);
+		else if (got >= 0 || errno != EINTR)
+			_exit(0);
+	}
+}
+
+} // namespace
+
+Result<FileOpener> FileOpener::start(std::vector<File> files)
+{
+	if (files.empty())
+		return FileOpener({}, UniqueFd());
+	constexpr auto what = "cannot start the process that opens files again";
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return fail(what, describe_errno(errno));
+	UniqueFd ours(pair[0]), theirs(pair[1]);
+	const pid_t process = fork();
+	if (process < 0)
+		return fail(what, describe_errno(errno));
+	if (process == 0)
+		serve(files, theirs.get());
+	return FileOpener(std::move(files), std::move(ours));
+}
+
+Result<UniqueFd> FileOpener::open(const std::string &path)
+{
+	const std::string what = "cannot reopen " + path;
+	const auto file = std::ranges::find(files_, path, &File::path);
+	if (file == files_.end())
+		return fail(what, "it was no regular file when the agent started");
+	if (!socket_)
+		return fail(what, "the process that opens files has gone", "start the agent anew");
+	auto opened = request(static_cast<std::uint8_t>(file - files_.begin()), what);
+	return opened;
+}
+
+// Who has not answered in time is not asked again: a late answer would be taken for the next one's.
+Result<UniqueFd> FileOpener::request(std::uint8_t number, const std::string &what)
+{
+	pollfd answer{socket_.get(), POLLIN, 0};
+	const bool asked = send(socket_.get(), &number, sizeof(number), MSG_NOSIGNAL) == sizeof(number);
+	const bool came = asked && poll(&answer, 1, answer_timeout_ms) == 1;
+	UniqueFd fd;
+	const auto error = came ? receive_answer(socket_.get(), fd) : std::nullopt;
+	if (!error) {
+		socket_ = UniqueFd();
+		return fail(what, asked && !came ? "it takes too long" : "the process that opens files has gone",
+			    "start the agent anew");
+	}
+	if (*error == EINVAL)
+		return fail(what, "it is no regular file");
+	if (*error || !fd)
+		return fail(what, describe_errno(*error));
+	return fd;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/detach.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+#include <set>
+
+#include <bpf/bpf.h>
+#include <spdlog/spdlog.h>
+
+#include "base/boot_clock.hpp"
+#include "bpf/packets_in_flight.hpp"
+#include "net/interface.hpp"
+#include "handover/persistence.hpp"
+#include "agent/presence.hpp"
+#include "sinks/outputs.hpp"
+
+namespace tcpwin {
+namespace {
+
+constexpr Direction directions[] = {Direction::ingress, Direction::egress};
+
+struct Target {
+	PinnedInterface pinned;
+	std::string name; // empty: the interface was deleted
+	bool elsewhere = false; // of another network namespace
+	std::optional<Presence> presence;
+};
+
+std::string describe(const Target &target)
+{
+	if (!target.name.empty())
+		return target.name;
+	return fmt::format("interface {}, which {}", target.pinned.ifindex(),
+			   target.elsewhere ? "was deleted in another network namespace" :
+					      "was deleted or went to another network namespace");
+}
+
+std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
+{
+	const auto found = std::ranges::find(all, ifindex, &Interface::index);
+	return found == all.end() ? "" : found->name;
+}
+
+// The names are those of all interfaces that exist or that were named.
+Result<std::vector<Target>> find_targets(const DetachOptions &options, const std::vector<PinnedInterface> &pinned,
+					 const std::vector<Interface> &all)
+{
+	std::vector<Target> targets;
+	for (const PinnedInterface &one : pinned) {
+		const std::string name = name_of(all, one.ifindex());
+		if (options.interfaces.empty() || std::ranges::count(options.interfaces, name))
+			targets.push_back({.pinned = one, .name = name, .elsewhere = false, .presence = {}});
+	}
+	for (const std::string &name : options.interfaces)
+		if (std::ranges::none_of(targets, [&](const Target &target) { return target.name == name; }))
+			return fail("cannot detach from " + name,
+				    std::ranges::count(all, name, &Interface::name) ?
+					    "no persistent agent has left anything there" :
+					    "there is no such interface",
+				    "'tcpwin-agent status' shows what is attached");
+	return targets;
+}
+
+// For the time of the work, so that no agent starts meanwhile.
+Result<void> claim(std::vector<Target> &targets)
+{
+	std::set<unsigned> claimed; // an interface may have pins of two layouts
+	for (Target &target : targets) {
+		if (target.name.empty() || !claimed.insert(target.pinned.ifindex()).second)
+			continue;
+		if (const auto holder = Presence::holder(target.pinned.ifindex()))
+			return fail("cannot detach from " + target.name,
+				    fmt::format("a tcpwin-agent watches it (process {})", *holder),
+				    fmt::format("end it first: kill {}", *holder));
+		Interface interface;
+		interface.index = target.pinned.ifindex();
+		interface.name = target.name;
+		auto presence = Presence::claim(interface);
+		if (!presence)
+			return tl::unexpected(presence.error());
+		target.presence = std::move(*presence);
+	}
+	return {};
+}
+
+void detach_hooks(const Target &target)
+{
+	for (Direction direction : directions) {
+		for (Attachment attachment : link_attachments)
+			if (const UniqueFd link = target.pinned.open(pin_name(attachment, direction)))
+				bpf_link_detach(link.get());
+		if (!target.name.empty())
+			remove_stale_filter(target.pinned.ifindex(), direction);
+	}
+}
+
+// Of one flow table, all of whose interfaces were detached.
+Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
+			 Signals &signals, Verbosity verbosity)
+{
+	auto opened = PinnedLeftovers::open(table.pinned);
+	if (!opened)
+		return tl::unexpected(opened.error());
+	const Leftovers left = opened->get();
+	auto config = read_config(left);
+	auto interfaces = read_interfaces(left);
+	auto counters = read_counters(left);
+	if (!config || !interfaces || !counters)
+		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
+
+	settle(left, writers.flow_output());
+	for (const Interface &interface : all) // some may have been renamed
+		if (const auto known = interfaces->find(interface.index); !table.elsewhere && known != interfaces->end())
+			*std::copy_n(interface.name.begin(), std::min(interface.name.size(), sizeof(known->second.name) - 1),
+				     known->second.name) = '\0';
+	const auto wall_offset = wall_clock_offset();
+	Result<void> written;
+	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {
+		const auto interface = interfaces->find(record.flow.ifindex);
+		writers.flow(make_flow_record(record, *config, wall_offset,
+					      interface == interfaces->end() ? "?" : interface->second.name));
+		if (auto flushed = writers.flush_if_large(signals); !flushed)
+			written = flushed;
+	});
+	if (auto flushed = writers.flush(signals); !flushed)
+		written = flushed;
+	if (verbosity != Verbosity::quiet)
+		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(), stderr);
+	return drained ? written : drained;
+}
+
+// One directory of each table whose every directory is among the targets.
+std::vector<Target> tables_to_write(const std::vector<Target> &targets, const std::vector<PinnedInterface> &pinned)
+{
+	std::vector<Target> all;
+	std::set<std::uint32_t> stay;
+	const auto is_target = [&](const PinnedInterface &one) {
+		return std::ranges::any_of(targets, [&](const Target &target) {
+			return target.pinned.directory() == one.directory();
+		});
+	};
+	for (const PinnedInterface &one : pinned)
+		if (!is_target(one))
+			stay.insert(one.table_id());
+	for (const Target &target : targets)
+		if (target.pinned.is_complete() && stay.insert(target.pinned.table_id()).second)
+			all.push_back({.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
+	return all;
+}
+
+Result<void> write_tables(const std::vector<Target> &tables, const std::vector<Interface> &all,
+			  const DetachOptions &options)
+{
+	if (tables.empty())
+		return {};
+	auto signals = Signals::create();
+	if (!signals)
+		return tl::unexpected(signals.error());
+	auto writers = RecordWriters::open(options);
+	if (!writers)
+		return tl::unexpected(writers.error());
+	for (const Target &table : tables)
+		if (auto written = write_table(table, all, *writers, *signals, options.verbosity); !written)
+			return written;
+	return {};
+}
+
+Result<void> remove(const std::vector<Target> &targets)
+{
+	for (const Target &target : targets) {
+		if (auto removed = target.pinned.remove(); !removed)
+			return removed;
+		spdlog::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from", describe(target));
+	}
+	return {};
+}
+
+} // namespace
+
+Result<void> detach(const DetachOptions &options)
+{
+	auto directory = PinDirectory::open(options.bpffs);
+	if (!directory)
+		return tl::unexpected(directory.error());
+	auto all = list_interfaces();
+	if (!all)
+		return tl::unexpected(all.error());
+	std::vector<PinnedInterface> pinned = directory->list();
+	auto targets = find_targets(options, pinned, *all);
+	if (!targets)
+		return tl::unexpected(targets.error());
+	if (options.interfaces.empty())
+		for (const PinnedInterface &one : orphans(*directory)) {
+			pinned.push_back(one);
+			targets->push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
+		}
+	if (targets->empty()) {
+		spdlog::info("nothing was left attached");
+		return {};
+	}
+	if (auto claimed = claim(*targets); !claimed)
+		return claimed;
+	for (const Target &target : *targets)
+		detach_hooks(target);
+	wait_for_packets_in_flight();
+	if (auto written = write_tables(tables_to_write(*targets, pinned), *all, options); !written) {
+		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
+		return written;
+	}
+	return remove(*targets);
+}
+
+} // namespace tcpwin

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread: the tables are read a part at a time, and keys are answered between the parts.
+#include "cli/top.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <memory>
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/boot_clock.hpp"
+#include "live/screen.hpp"
+#include "live/tables.hpp"
+#include "live/view.hpp"
+#include "base/signals.hpp"
+#include "base/unique_fd.hpp"
+
+namespace tcpwin {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto what = "cannot show the flows";
+
+// One look after the other, each in parts.
+class Looks {
+public:
+	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
+
+	// Agents may have come and gone since the last look.
+	Result<void> begin()
+	{
+		next_ = {};
+		next_.flows.reserve(last_count_ + last_count_ / 8);
+		auto outdated = tables_ ? tables_->is_outdated() : Result<bool>(true);
+		if (!outdated)
+			return tl::unexpected(outdated.error());
+		if (*outdated) {
+			tables_.reset();
+			rates_.forget();
+			auto opened = LiveTables::open(source_, what);
+			if (!opened)
+				return tl::unexpected(opened.error());
+			tables_ = std::move(*opened);
+		}
+		tables_->rewind();
+		return {};
+	}
+
+	// Whether there is more to read.
+	Result<bool> go_on()
+	{
+		auto more = tables_->read_some([this](const tcpwin_record &record, const LiveTable &table) {
+			next_.flows.push_back(make_live_flow(record, table.id));
+		});
+		if (!more)
+			tables_.reset();
+		return more;
+	}
+
+	Result<Snapshot> end()
+	{
+		auto packets = tables_->tracked_packets();
+		if (!packets)
+			return tl::unexpected(packets.error());
+		last_count_ = next_.flows.size();
+		next_.totals = count_flows(next_.flows);
+		next_.rates = rates_.look(next_.flows, *packets, boot_clock_ns());
+		next_.interfaces = tables_->interfaces();
+		next_.names = tables_->names();
+		return std::move(next_);
+	}
+
+private:
+	LiveSource source_;
+	std::optional<LiveTables> tables_;
+	Rates rates_;
+	Snapshot next_;
+	std::size_t last_count_ = 0;
+};
+
+class Top {
+public:
+	Top(const TopOptions &options, LiveTables tables, Screen screen, UniqueFd signals)
+		: interval_(options.interval), looks_(options.source, std::move(tables)),
+		  view_(options.sort, options.filter, is_utf8_locale()), screen_(std::move(screen)), signals_(std::move(signals))
+	{
+	}
+
+	// Until the user quits or a signal comes.
+	void run()
+	{
+		draw();
+		while (!done_) {
+			wait();
+			take_signals();
+			take_keys();
+			if (!view_.paused() && !done_)
+				look();
+			if (changed_)
+				draw();
+		}
+	}
+
+private:
+	// For keys and signals; not at all in the middle of a look.
+	void wait()
+	{
+		using std::chrono::milliseconds;
+		auto left = std::chrono::ceil<milliseconds>(due_ - steady_clock::now());
+		int timeout = looking_ ? 0 : static_cast<int>(std::clamp(left, milliseconds(0), milliseconds(1 << 30)).count());
+		pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+		poll(ready, std::size(ready), view_.paused() ? -1 : timeout);
+		if (ready[0].revents & (POLLHUP | POLLERR | POLLNVAL)) // the terminal is gone
+			done_ = true;
+	}
+
+	void take_signals()
+	{
+		signalfd_siginfo info;
+		while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGWINCH)
+				done_ = true;
+			screen_.resize();
+			changed_ = true;
+		}
+	}
+
+	void take_keys()
+	{
+		while (auto key = screen_.key()) {
+			changed_ = true;
+			if (!view_.press(*key))
+				done_ = true;
+		}
+	}
+
+	void look()
+	{
+		if (!looking_) {
+			if (steady_clock::now() < due_)
+				return;
+			due_ = steady_clock::now() + interval_;
+			if (auto begun = looks_.begin(); !begun)
+				return take(tl::unexpected(begun.error()));
+			looking_ = true;
+		}
+		auto more = looks_.go_on();
+		if (more && *more)
+			return;
+		looking_ = false;
+		take(more ? looks_.end() : tl::unexpected(more.error()));
+	}
+
+	// Agents end: there may be another later.
+	void take(Result<Snapshot> snapshot)
+	{
+		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};
+		if (!snapshot)
+			shown_.trouble = snapshot.error().sentence();
+		view_.note_stalled(shown_.totals.stalled);
+		changed_ = true;
+	}
+
+	void draw()
+	{
+		screen_.show(view_.draw(shown_, screen_.size()));
+		changed_ = false;
+	}
+
+	std::chrono::nanoseconds interval_;
+	Looks looks_;
+	View view_;
+	Screen screen_;
+	UniqueFd signals_;
+	Snapshot shown_;
+	steady_clock::time_point due_{};
+	bool looking_ = false, changed_ = false, done_ = false;
+};
+
+} // namespace
+
+Result<Exit> top(const TopOptions &options)
+{
+	auto tables = LiveTables::open(options.source, what);
+	if (!tables)
+		return tl::unexpected(tables.error());
+	// That end it, and that the terminal has another size.
+	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
+	if (!signals)
+		return fail("cannot watch for signals", describe_errno(errno));
+	auto screen = Screen::open();
+	if (!screen)
+		return tl::unexpected(screen.error());
+	Top(options, std::move(*tables), std::move(*screen), std::move(signals)).run();
+	return Exit::success;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/file.hpp"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <toml++/toml.h>
+#include <unistd.h>
+
+#include "base/unique_fd.hpp"
+
+namespace tcpwin {
+namespace {
+
+constexpr std::size_t largest = 64 * 1024; // settings take one; a file of another kind is not read to its end
+
+tl::unexpected<Error> wrong(const std::string &name, const toml::source_region &where, std::string_view what, std::string advice)
+{
+	return fail("cannot use " + name, fmt::format("line {}: {}", where.begin.line, what), std::move(advice),
+		    Exit::configuration);
+}
+
+std::string advise(std::string_view key)
+{
+	if (key == profile_key)
+		return "right would be profile = \"monitor\"";
+	const Setting *setting = find_setting(key);
+	if (!setting) {
+		const std::string_view closest = closest_key(key);
+		return closest.empty() ? "'tcpwin-agent attach --help' lists the settings" :
+					 fmt::format("perhaps {} is meant", closest);
+	}
+	const bool number = setting->type.starts_with("N");
+	return fmt::format("right would be {0} = {1}{2}{1}", key, number ? "" : "\"", setting->example);
+}
+
+// As an option would have it; nothing of another type.
+std::optional<std::string> as_text(const toml::node &node)
+{
+	if (const auto *text = node.as_string())
+		return text->get();
+	if (const auto *number = node.as_integer())
+		return fmt::format("{}", number->get());
+	if (const auto *boolean = node.as_boolean())
+		return boolean->get() ? "yes" : "no";
+	return std::nullopt;
+}
+
+// Of the caller's file: one line, for the sentence.
+std::string shown(std::string_view value)
+{
+	std::string text(value.substr(0, 60));
+	for (char &c : text)
+		if (static_cast<unsigned char>(c) < ' ')
+			c = '?';
+	return text;
+}
+
+} // namespace
+
+Result<SettingValues> parse_config_file(std::string_view text, const std::string &name)
+try {
+	const toml::table table = toml::parse(text, name);
+	SettingValues values;
+	for (const auto &[key_node, node] : table) {
+		const std::string key(key_node.str());
+		const auto value = as_text(node);
+		if (key != profile_key && !find_setting(key))
+			return wrong(name, key_node.source(), fmt::format("there is no setting '{}'", shown(key)), advise(key));
+		if (!value)
+			return wrong(name, node.source(), fmt::format("the value of {} is neither a string, a whole number nor true or false", key),
+				     advise(key));
+		if (auto checked = check_setting(key, *value); !checked)
+			return wrong(name, node.source(), fmt::format("{} is '{}': {}", key, shown(*value), checked.error()), advise(key));
+		values.emplace(key, *value);
+	}
+	return values;
+} catch (const toml::parse_error &error) {
+	return wrong(name, error.source(), fmt::format("it is no TOML: {}", error.description()),
+		     "right would be lines such as timeout-est = \"300s\"");
+}
+
+Result<SettingValues> read_config_file(int fd, const std::string &name)
+{
+	std::string text(largest + 1, '\0');
+	std::size_t size = 0;
+	while (size < text.size()) {
+		const ssize_t got = read(fd, text.data() + size, text.size() - size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail("cannot read " + name, describe_errno(errno), "", Exit::configuration);
+		if (got == 0)
+			break;
+		size += static_cast<std::size_t>(got);
+	}
+	if (size > largest)
+		return fail("cannot use " + name, fmt::format("it is larger than {} KiB", largest / 1024),
+			    "--config takes a file of settings", Exit::configuration);
+	text.resize(size);
+	return parse_config_file(text, name);
+}
+
+Result<SettingValues> read_config_file(const std::string &path)
+{
+	const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+	if (!fd)
+		return fail("cannot read " + path, describe_errno(errno), "--config takes a file of settings", Exit::configuration);
+	return read_config_file(fd.get(), path);
+}
+
+} // namespace tcpwin

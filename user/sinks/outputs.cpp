@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sinks/outputs.hpp"
+
+namespace tcpwin {
+
+RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options)
+	: flows_(std::move(flows)), packets_(std::move(packets)),
+	  flow_format_(make_flow_format(options.format, options.community_id_seed)),
+	  packet_format_(make_packet_format(options.format)), alarms_only_(options.alarms_only)
+{
+	if (!flows_.output().is_continued())
+		flow_format_->begin(flows_.text());
+	if (packets_ && !packets_->output().is_continued())
+		packet_format_->begin(packets_->text());
+}
+
+Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
+{
+	if (options.packets == options.output)
+		return fail("wrong usage", "--packets and --output are the same (" + options.output + ")",
+			    "send one of them to another file", Exit::usage);
+	auto flows = Output::open(options.output, options.append);
+	if (!flows)
+		return tl::unexpected(flows.error());
+	std::optional<Writer> packet_writer;
+	if (!options.packets.empty()) {
+		auto packets = Output::open(options.packets, options.append);
+		if (!packets)
+			return tl::unexpected(packets.error());
+		packet_writer.emplace(std::move(*packets));
+	}
+	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options);
+}
+
+void RecordWriters::alarm(const AlarmRecord &record)
+{
+	totals_.alarms++;
+	if (flow_format_->alarm(record, flows_.text()))
+		flows_.record();
+}
+
+Result<void> RecordWriters::flush(Signals &signals)
+{
+	auto flows = flows_.flush(signals);
+	auto packets = packets_ ? packets_->flush(signals) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Result<void> RecordWriters::flush_if_large(Signals &signals)
+{
+	auto flows = flows_.flush_if_large(signals);
+	auto packets = packets_ ? packets_->flush_if_large(signals) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Result<void> RecordWriters::reopen(FileOpener &opener)
+{
+	const auto reopen_one = [&](Writer &writer, const auto &format) -> Result<void> {
+		if (!writer.output().can_be_reopened())
+			return {};
+		auto gone_on = opener.open(writer.output().name()).and_then([&](UniqueFd fd) {
+			return writer.output().go_on_in(std::move(fd));
+		});
+		if (gone_on && !writer.output().is_continued())
+			format->begin(writer.text());
+		return gone_on;
+	};
+	auto flows = reopen_one(flows_, flow_format_);
+	auto packets = packets_ ? reopen_one(*packets_, packet_format_) : Result<void>{};
+	return flows ? packets : flows;
+}
+
+Totals RecordWriters::totals() const
+{
+	Totals totals = totals_;
+	totals.unwritten = flows_.unwritten() + (packets_ ? packets_->unwritten() : 0);
+	return totals;
+}
+
+} // namespace tcpwin

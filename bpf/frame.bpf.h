@@ -24,10 +24,9 @@ struct tcp_place {
 
 /* header: length of what stands before the IP header, 14 (Ethernet) or 0. */
 static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wire_length, __u32 header, __u16 ethertype,
-				    __u16 vlan, struct tcpwin_packet *packet,
-				    struct tcp_place *place)
+				    __u16 vlan, struct tcpwin_packet *packet, struct tcp_place *place)
 {
-	struct tcpwin_cursor cursor = { data, end, wire_length };
+	struct tcpwin_cursor cursor = {data, end, wire_length};
 
 	header &= 0xf;
 	if (header) {
@@ -49,7 +48,7 @@ static __always_inline int parse_tcp(const __u8 *data, const __u8 *end, const st
 
 	if (offset > MAX_TCP_OFFSET)
 		return TCPWIN_REJECT_TCP_TRUNCATED;
-	struct tcpwin_cursor cursor = { data + offset, end, place->left };
+	struct tcpwin_cursor cursor = {data + offset, end, place->left};
 	return tcpwin_parse_tcp(&cursor, packet);
 }
 
@@ -64,8 +63,7 @@ __attribute__((noinline)) int find_tcp_xdp(struct xdp_md *ctx, __u32 wire_length
 	return find_tcp(DATA(ctx), END(ctx), wire_length, TCPWIN_ETHERNET_HEADER, 0, 0, packet, place);
 }
 
-__attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place *place,
-					    struct tcpwin_packet *packet)
+__attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place *place, struct tcpwin_packet *packet)
 {
 	if (!packet || !place)
 		return TCPWIN_REJECT_NOT_IP;
@@ -106,8 +104,8 @@ static __always_inline __u32 length_of_frame(struct xdp_md *ctx)
 
 static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 length, struct tcpwin_packet *packet)
 {
-	struct tcpwin_cursor cursor = { DATA(ctx) + TCPWIN_ETHERNET_HEADER, END(ctx), length - TCPWIN_ETHERNET_HEADER };
-	struct tcp_place place = { 0 };
+	struct tcpwin_cursor cursor = {DATA(ctx) + TCPWIN_ETHERNET_HEADER, END(ctx), length - TCPWIN_ETHERNET_HEADER};
+	struct tcp_place place = {0};
 
 	if (cursor.pos > cursor.end)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
@@ -118,10 +116,9 @@ static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 le
 	return (enum tcpwin_reject)(reject ? reject : parse_tcp_xdp(ctx, &place, packet));
 }
 
-static __always_inline enum tcpwin_reject parse_skb(struct __sk_buff *skb, __u32 header,
-						    struct tcpwin_packet *packet)
+static __always_inline enum tcpwin_reject parse_skb(struct __sk_buff *skb, __u32 header, struct tcpwin_packet *packet)
 {
-	struct tcp_place place = { 0 };
+	struct tcp_place place = {0};
 	int reject = find_tcp_skb(skb, header, packet, &place);
 
 	return (enum tcpwin_reject)(reject ? reject : parse_tcp_skb(skb, &place, packet));

@@ -109,7 +109,7 @@ struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 __u64 flows_numbered = 0; /* number of the youngest flow */
 __u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
 __u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
-__u64 due_ns = 0;         /* no flow that began or got another timeout since the last sweep has to be looked at before */
+__u64 due_ns = 0; /* no flow that began or got another timeout since the last sweep has to be looked at before */
 
 struct tcpwin_batch batch = {}; /* of the agent, no program looks at it */
 

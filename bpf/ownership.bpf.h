@@ -110,7 +110,7 @@ static long try_again(__u32 index, struct attempt *attempt)
 /* Without contention one CAS; else up to MAX_TRIES more, some hundred microseconds at the worst. */
 static __always_inline enum ownership own(struct tcpwin_flow *flow, __u32 fold)
 {
-	struct attempt attempt = { flow, fold, try_to_own(flow, fold) };
+	struct attempt attempt = {flow, fold, try_to_own(flow, fold)};
 
 	if (attempt.result == CONTENDED)
 		bpf_loop(MAX_TRIES, try_again, &attempt, 0);

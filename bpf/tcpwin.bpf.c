@@ -54,7 +54,7 @@ static __always_inline void count_packet(struct tcpwin_flow *flow, struct arriva
 
 static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 endpoint, __s64 change)
 {
-	struct tcpwin_source source = { key->address[endpoint & 1], key->vlan, key->scope, 0 };
+	struct tcpwin_source source = {key->address[endpoint & 1], key->vlan, key->scope, 0};
 	__s64 none = 0, *flows_of_source = bpf_map_lookup_elem(&sources, &source);
 
 	if (!flows_of_source && change > 0) {
@@ -174,7 +174,7 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
  */
 static __always_inline void tell_full(__u64 now)
 {
-	struct tcpwin_table_full notice = { now };
+	struct tcpwin_table_full notice = {now};
 	__u64 told = full_told_ns;
 
 	if (now >= told + FULL_NOTICE_NS && __sync_val_compare_and_swap(&full_told_ns, told, now) == told)
@@ -248,8 +248,8 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	struct tcpwin_record *record = NULL;
 	bool cut = false, deferred = false;
 	__u64 alive = 0; /* other than 0: an ended entry was revived */
-	bool looks_expired = (read_word(flow) & MARK_MASK) == MARK_FREE &&
-			     tcpwin_is_expired(flow, &config, arrival->now);
+	bool looks_expired =
+		(read_word(flow) & MARK_MASK) == MARK_FREE && tcpwin_is_expired(flow, &config, arrival->now);
 
 	if (looks_expired)
 		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -267,8 +267,7 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 		alive = one_more_alive();
 	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
 		if (record) {
-			fill_record(record, &arrival->key, flow, arrival->now,
-				    tcpwin_expiry_reason(flow, &config));
+			fill_record(record, &arrival->key, flow, arrival->now, tcpwin_expiry_reason(flow, &config));
 			if (flow->stalled)
 				forget_stalled(&arrival->key, flow->stalled);
 			begin(flow, arrival);
@@ -356,7 +355,7 @@ static long look_up_again(__u32 index, struct retry *retry)
 /* Again where an entry is being deleted or another CPU creates it: that takes it longer than one lookup. */
 static __always_inline enum verdict track(struct arrival *arrival)
 {
-	struct retry retry = { arrival, look_up_and_count(arrival) };
+	struct retry retry = {arrival, look_up_and_count(arrival)};
 
 	if (retry.verdict == LOOK_UP_AGAIN)
 		bpf_loop(MAX_LOOKUPS, look_up_again, &retry, 0);
@@ -366,7 +365,7 @@ static __always_inline enum verdict track(struct arrival *arrival)
 /* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
 static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
 {
-	struct tcpwin_fragment fragment = { arrival->key, arrival->flow_id, arrival->sender, 0 };
+	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->sender, 0};
 	struct tcpwin_fragment_key key;
 
 	tcpwin_make_fragment_key(&arrival->packet, &key);

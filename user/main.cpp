@@ -29,8 +29,8 @@ class Severity final : public spdlog::custom_flag_formatter {
 public:
 	void format(const spdlog::details::log_msg &message, const std::tm &, spdlog::memory_buf_t &out) override
 	{
-		std::string_view prefix = message.level == spdlog::level::warn	? "warning: " :
-					  message.level >= spdlog::level::err	? "error: " :
+		std::string_view prefix = message.level == spdlog::level::warn  ? "warning: " :
+					  message.level >= spdlog::level::err   ? "error: " :
 					  message.level <= spdlog::level::debug ? "debug: " :
 										  "";
 		out.append(prefix);

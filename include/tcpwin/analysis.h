@@ -11,7 +11,7 @@
 #define TCPWIN_ANALYSIS_H
 
 /* How a stall ended: X(name, text in records). */
-#define TCPWIN_STALL_ENDS(X)   \
+#define TCPWIN_STALL_ENDS(X)  \
 	X(RESUMED, "resumed") \
 	X(FIN, "fin")         \
 	X(RESET, "reset")
@@ -38,11 +38,11 @@ enum tcpwin_known {
 
 /* What one endpoint sends and how far it is. Sequence numbers are modulo 2^32. */
 struct tcpwin_progress {
-	__u32 next;   /* sequence number after the highest seen */
-	__u32 ack;    /* acknowledgement number of the segment that window is of */
-	__u16 window; /* raw, of the last segment that is not old */
-	__u8 shift;   /* of the window, 0 unless both SYNs had the option */
-	__u8 known;   /* enum tcpwin_known */
+	__u32 next;           /* sequence number after the highest seen */
+	__u32 ack;            /* acknowledgement number of the segment that window is of */
+	__u16 window;         /* raw, of the last segment that is not old */
+	__u8 shift;           /* of the window, 0 unless both SYNs had the option */
+	__u8 known;           /* enum tcpwin_known */
 	__u32 duplicate_acks; /* in a row */
 	__u64 payload_bytes;
 	__u64 next_ns;       /* when next advanced */
@@ -54,8 +54,8 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_progress) == 2 * 4 + 2 + 2 * 1 + 4 + 2
 		     "tcpwin_progress has padding");
 
 enum tcpwin_fact {
-	TCPWIN_FACT_FIN = 0x01, /* it sent a FIN */
-	TCPWIN_FACT_RTT = 0x02, /* handshake_rtt_ns is known */
+	TCPWIN_FACT_FIN = 0x01,   /* it sent a FIN */
+	TCPWIN_FACT_RTT = 0x02,   /* handshake_rtt_ns is known */
 	TCPWIN_FACT_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
 };
 

@@ -73,8 +73,8 @@ TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
 	const __u8 syn_ack = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK;
 	__u16 port = packet->source_port;
 
-	return (port < 1024 && port < packet->destination_port) || port == 8080 || port == 8081 ||
-	       port == 8088 || port == 8089 || (packet->tcp_flags & syn_ack) == syn_ack;
+	return (port < 1024 && port < packet->destination_port) || port == 8080 || port == 8081 || port == 8088 ||
+	       port == 8089 || (packet->tcp_flags & syn_ack) == syn_ack;
 }
 
 /* All but progress and analysis. */
@@ -142,8 +142,8 @@ TCPWIN_INLINE __u64 tcpwin_expires_after(const struct tcpwin_flow *flow, const s
 
 TCPWIN_INLINE void tcpwin_note_recent(struct tcpwin_flow *flow, const struct tcpwin_direction *direction)
 {
-	flow->recent = (direction->last_ns & ~(__u64)TCPWIN_RECENT_TIMEOUT) |
-		       (direction->timeout & TCPWIN_RECENT_TIMEOUT);
+	flow->recent =
+		(direction->last_ns & ~(__u64)TCPWIN_RECENT_TIMEOUT) | (direction->timeout & TCPWIN_RECENT_TIMEOUT);
 }
 
 /* A time before last_seen is no idle time: expires_at lies after last_seen. */
@@ -261,8 +261,8 @@ TCPWIN_INLINE void tcpwin_close(struct tcpwin_direction *direction, struct tcpwi
 TCPWIN_INLINE void tcpwin_reach_abort_count(struct tcpwin_direction *direction, struct tcpwin_direction *reverse,
 					    const struct tcpwin_config *config)
 {
-	__u8 timeout = config->on_threshold == TCPWIN_ON_THRESHOLD_TERMINATE ? TCPWIN_TIMEOUT_TERMINATED :
-									       TCPWIN_TIMEOUT_ABRT;
+	__u8 timeout =
+		config->on_threshold == TCPWIN_ON_THRESHOLD_TERMINATE ? TCPWIN_TIMEOUT_TERMINATED : TCPWIN_TIMEOUT_ABRT;
 
 	if (!(direction->alarms & TCPWIN_ALARM_ABORT_COUNT))
 		tcpwin_raise(direction, TCPWIN_ALARM_ABORT_COUNT, config->rules & TCPWIN_RULE_ABORT_ALARM);
@@ -361,8 +361,8 @@ TCPWIN_INLINE int tcpwin_has_alarms(const struct tcpwin_flow *flow)
 }
 
 /* What the packet that was just counted raised; it is not pending any more. */
-TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct tcpwin_key *key, struct tcpwin_flow *flow,
-				      __u32 stalled_flows, __u64 now)
+TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct tcpwin_key *key,
+				      struct tcpwin_flow *flow, __u32 stalled_flows, __u64 now)
 {
 	__builtin_memset(alarm, 0, sizeof(*alarm));
 	alarm->key = *key;

@@ -18,9 +18,9 @@
 struct tcpwin_packet {
 	struct tcpwin_address source;
 	struct tcpwin_address destination;
-	__u32 bytes; /* of the IP packet: its total length, or the frame's where that is 0 or too large */
-	__u32 segments;     /* packets on the wire, see tcpwin_count_segments */
-	__u32 payload;      /* bytes of TCP payload, in all segments */
+	__u32 bytes;    /* of the IP packet: its total length, or the frame's where that is 0 or too large */
+	__u32 segments; /* packets on the wire, see tcpwin_count_segments */
+	__u32 payload;  /* bytes of TCP payload, in all segments */
 	__u32 sequence;
 	__u32 ack;          /* acknowledgement number, whether or not the flag is set */
 	__u16 header_bytes; /* of the IP and TCP headers */
@@ -30,7 +30,7 @@ struct tcpwin_packet {
 	__u16 vlan;   /* id of the innermost tag, 0: none */
 	__u16 window; /* raw, never scaled */
 	__u8 tcp_flags;
-	__u8 window_scale; /* of the option in a SYN, TCPWIN_NO_ or TCPWIN_UNKNOWN_WINDOW_SCALE */
+	__u8 window_scale;   /* of the option in a SYN, TCPWIN_NO_ or TCPWIN_UNKNOWN_WINDOW_SCALE */
 	__u8 first_fragment; /* 1: more fragments follow, with fragment_id */
 	__u8 hook;           /* enum tcpwin_hook, 0: a capture */
 	__u32 fragment_id;
@@ -107,11 +107,11 @@ TCPWIN_INLINE void tcpwin_advance(struct tcpwin_cursor *cursor, __u32 n)
  * options takes the verifier over a million instructions.
  */
 #ifndef TCPWIN_REPEAT
-#define TCPWIN_REPEAT(count, step, context)                                    \
-	do {                                                                   \
-		for (__u32 index_ = 0; index_ < (count); index_++)             \
-			if (step(index_, context))                             \
-				break;                                         \
+#define TCPWIN_REPEAT(count, step, context)                        \
+	do {                                                       \
+		for (__u32 index_ = 0; index_ < (count); index_++) \
+			if (step(index_, context))                 \
+				break;                             \
 	} while (0)
 #endif
 
@@ -167,7 +167,7 @@ static inline long tcpwin_step_option(__u32 index, struct tcpwin_option_walk *wa
 /* The shift of the window-scale option (RFC 7323), at most 14, or as tcpwin_packet has it. */
 TCPWIN_INLINE __u8 tcpwin_find_window_scale(const __u8 *options, const __u8 *end, __u32 length)
 {
-	struct tcpwin_option_walk walk = { options, end, length, 0, TCPWIN_NO_WINDOW_SCALE };
+	struct tcpwin_option_walk walk = {options, end, length, 0, TCPWIN_NO_WINDOW_SCALE};
 
 	TCPWIN_REPEAT(TCPWIN_MAX_TCP_OPTIONS, tcpwin_step_option, &walk);
 	return walk.window_scale;
@@ -198,8 +198,8 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_tcp(const struct tcpwin_cursor *cu
 	packet->window_scale = TCPWIN_NO_WINDOW_SCALE;
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN) {
 		__u32 bound = header < ip_left ? header : ip_left;
-		packet->window_scale = tcpwin_find_window_scale(tcp + TCPWIN_TCP_HEADER, cursor->end,
-								bound - TCPWIN_TCP_HEADER);
+		packet->window_scale =
+			tcpwin_find_window_scale(tcp + TCPWIN_TCP_HEADER, cursor->end, bound - TCPWIN_TCP_HEADER);
 	}
 	return TCPWIN_ACCEPTED;
 }
@@ -454,10 +454,10 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cu
  * An Ethernet frame. data..end was captured, wire_length is the frame's length
  * without checksum (at least end - data). vlan and result as tcpwin_parse_ethertype.
  */
-TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const __u8 *end, __u32 wire_length,
-						       __u16 vlan, struct tcpwin_packet *packet)
+TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethernet(const __u8 *data, const __u8 *end, __u32 wire_length, __u16 vlan,
+						       struct tcpwin_packet *packet)
 {
-	struct tcpwin_cursor cursor = { data, end, wire_length };
+	struct tcpwin_cursor cursor = {data, end, wire_length};
 
 	if (data + TCPWIN_ETHERNET_HEADER > end)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;

@@ -53,8 +53,13 @@ TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow
 	TCPWIN_NEXT_STEP(from);
 	from &= 1;
 	__u32 length = packet->payload + !!(packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_FIN));
-	struct tcpwin_segment x = { packet, &flow->progress[from], &flow->progress[from ^ 1], &flow->analysis[from],
-				    &flow->analysis[from ^ 1], now, packet->sequence + length };
+	struct tcpwin_segment x = {packet,
+				   &flow->progress[from],
+				   &flow->progress[from ^ 1],
+				   &flow->analysis[from],
+				   &flow->analysis[from ^ 1],
+				   now,
+				   packet->sequence + length};
 	return x;
 }
 

@@ -36,8 +36,8 @@ TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *x)
 		return closed ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_KEEP_ALIVE;
 	if (!closed || packet->sequence != own->next)
 		return TCPWIN_SHAPE_PLAIN;
-	int unasked = (own->known & TCPWIN_KNOWN_ACK) && !(own->known & TCPWIN_OWES_ACK) &&
-		      packet->ack == own->ack && packet->window == own->window;
+	int unasked = (own->known & TCPWIN_KNOWN_ACK) && !(own->known & TCPWIN_OWES_ACK) && packet->ack == own->ack &&
+		      packet->window == own->window;
 	return packet->payload == 1 || unasked ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_PLAIN;
 }
 

@@ -62,7 +62,7 @@ enum tcpwin_state {
  * change of configuration applies to flows that are alive.
  * X(name, default in nanoseconds)
  */
-#define TCPWIN_TIMEOUTS(X)    \
+#define TCPWIN_TIMEOUTS(X)     \
 	X(NEW, 10000000000ULL) \
 	X(BGN, 2200000000ULL)  \
 	X(EST, 1000000000ULL)  \
@@ -74,13 +74,13 @@ enum tcpwin_timeout {
 #define X(name, nanoseconds) TCPWIN_TIMEOUT_##name,
 	TCPWIN_TIMEOUTS(X)
 #undef X
-	TCPWIN_TIMEOUT_COUNT
+		TCPWIN_TIMEOUT_COUNT
 };
 #define TCPWIN_TIMEOUT_SLOTS 8 /* as many as three bits can tell apart, see tcpwin_flow.recent */
 TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_COUNT <= TCPWIN_TIMEOUT_SLOTS, "more timeouts than three bits can tell apart");
 
 /* What reaching the abort count does: X(name, text). */
-#define TCPWIN_ON_THRESHOLD(X)      \
+#define TCPWIN_ON_THRESHOLD(X)    \
 	X(ABORT, "abort")         \
 	X(TERMINATE, "terminate") \
 	X(COUNT, "count")
@@ -101,7 +101,7 @@ enum tcpwin_on_threshold {
  * episode. STALLED_FLOWS: its address has more than source_alarm flows with a closed window at once; reported of the
  * flow that is the first above, marked in those that come while it has more.
  */
-#define TCPWIN_ALARMS(X)                     \
+#define TCPWIN_ALARMS(X)                    \
 	X(ABORT_COUNT, 0x01, "abort_count") \
 	X(STALL, 0x02, "stall")             \
 	X(STALLED_FLOWS, 0x04, "stalled_flows")
@@ -110,37 +110,37 @@ enum tcpwin_alarm_kind {
 #define X(name, bit, text) TCPWIN_ALARM_##name = bit,
 	TCPWIN_ALARMS(X)
 #undef X
-	TCPWIN_ALARM_ALL = 0x0f,
+		TCPWIN_ALARM_ALL = 0x0f,
 };
 #define TCPWIN_ALARM_PENDING(alarms) ((alarms) >> 4 & TCPWIN_ALARM_ALL)
 
 /* tcpWinStat: the low five bits accumulate FIN, SYN, RST, PSH and ACK; the others: */
-#define TCPWIN_STATS(X)          \
-	X(ABORTED, 0x40)         \
+#define TCPWIN_STATS(X)  \
+	X(ABORTED, 0x40) \
 	X(BELOW_THRESHOLD, 0x80)
 
 enum tcpwin_stat {
 #define X(name, bit) TCPWIN_STAT_##name = bit,
 	TCPWIN_STATS(X)
 #undef X
-	TCPWIN_STAT_FLAGS = 0x1f
+		TCPWIN_STAT_FLAGS = 0x1f
 };
 
 /* Why a flow ended, or, ACTIVE_TIMEOUT, why there is a record though it goes on: X(name, text in records). */
-#define TCPWIN_END_REASONS(X)            \
-	X(IDLE_TIMEOUT, "idle_timeout")   \
-	X(ABORT_TIMEOUT, "abort_timeout") \
-	X(SHUTDOWN, "shutdown")           \
+#define TCPWIN_END_REASONS(X)               \
+	X(IDLE_TIMEOUT, "idle_timeout")     \
+	X(ABORT_TIMEOUT, "abort_timeout")   \
+	X(SHUTDOWN, "shutdown")             \
 	X(INTERFACE_GONE, "interface_gone") \
-	X(FIN_TIMEOUT, "fin_timeout")     \
-	X(TERMINATED, "terminated")       \
+	X(FIN_TIMEOUT, "fin_timeout")       \
+	X(TERMINATED, "terminated")         \
 	X(ACTIVE_TIMEOUT, "active_timeout")
 
 enum tcpwin_end_reason {
 #define X(name, text) TCPWIN_END_##name,
 	TCPWIN_END_REASONS(X)
 #undef X
-	TCPWIN_END_COUNT
+		TCPWIN_END_COUNT
 };
 
 /* Where packets of a flow were seen: X(name, bit, text in records). */
@@ -156,18 +156,18 @@ enum tcpwin_hook {
 };
 
 /* Why a frame is no packet of a flow: X(name, text, explanation). */
-#define TCPWIN_REJECTS(X)                                                                      \
-	X(NOT_IP, "not_ip", "frames of another protocol than IPv4 or IPv6")                    \
-	X(NOT_TCP, "not_tcp", "IP packets of another protocol than TCP")                       \
-	X(ETHERNET_TRUNCATED, "ethernet_truncated", "frames that end inside Ethernet or VLAN") \
-	X(VLAN_DEPTH, "vlan_depth", "frames with more than four VLAN tags")                    \
-	X(IP_TRUNCATED, "ip_truncated", "frames that end inside an IP header")                 \
-	X(IP_VERSION, "ip_version", "IP version differs from the Ethernet type")               \
-	X(IP_HEADER_LENGTH, "ip_header_length", "IPv4 header length below 20 bytes")           \
-	X(IP_LENGTH, "ip_length", "IP length too small for a TCP header")                      \
-	X(IPV6_EXTENSIONS, "ipv6_extensions", "more than eight IPv6 extension headers")        \
+#define TCPWIN_REJECTS(X)                                                                           \
+	X(NOT_IP, "not_ip", "frames of another protocol than IPv4 or IPv6")                         \
+	X(NOT_TCP, "not_tcp", "IP packets of another protocol than TCP")                            \
+	X(ETHERNET_TRUNCATED, "ethernet_truncated", "frames that end inside Ethernet or VLAN")      \
+	X(VLAN_DEPTH, "vlan_depth", "frames with more than four VLAN tags")                         \
+	X(IP_TRUNCATED, "ip_truncated", "frames that end inside an IP header")                      \
+	X(IP_VERSION, "ip_version", "IP version differs from the Ethernet type")                    \
+	X(IP_HEADER_LENGTH, "ip_header_length", "IPv4 header length below 20 bytes")                \
+	X(IP_LENGTH, "ip_length", "IP length too small for a TCP header")                           \
+	X(IPV6_EXTENSIONS, "ipv6_extensions", "more than eight IPv6 extension headers")             \
 	X(LATER_FRAGMENT, "later_fragment", "later IP fragments whose first is not in a live flow") \
-	X(TCP_TRUNCATED, "tcp_truncated", "frames that end inside the TCP header")             \
+	X(TCP_TRUNCATED, "tcp_truncated", "frames that end inside the TCP header")                  \
 	X(TCP_DATA_OFFSET, "tcp_data_offset", "TCP data offset below 20 bytes")
 
 enum tcpwin_reject {
@@ -175,7 +175,7 @@ enum tcpwin_reject {
 #define X(name, text, explanation) TCPWIN_REJECT_##name,
 	TCPWIN_REJECTS(X)
 #undef X
-	TCPWIN_REJECT_COUNT
+		TCPWIN_REJECT_COUNT
 };
 
 /*
@@ -183,19 +183,19 @@ enum tcpwin_reject {
  * the program adds one to exactly one verdict or one reject reason, so "packets
  * seen" is their sum and is not counted again.
  */
-#define TCPWIN_VERDICTS(X)                                                                 \
-	X(TRACKED, "tracked", "TCP packets counted in a flow")                             \
-	X(UNTRACKED_FULL, "untracked_full", "TCP packets not tracked: flow table full")    \
+#define TCPWIN_VERDICTS(X)                                                              \
+	X(TRACKED, "tracked", "TCP packets counted in a flow")                          \
+	X(UNTRACKED_FULL, "untracked_full", "TCP packets not tracked: flow table full") \
 	X(UNTRACKED_CONTENDED, "untracked_contended", "TCP packets not tracked: contended")
 
 /* What else the kernel side counts: X(name, text, explanation). */
-#define TCPWIN_EVENTS(X)                                                                      \
-	X(FLOWS_CREATED, "flows_created", "flows begun")                                      \
-	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")        \
-	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at the least: flow table full")   \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")  \
+#define TCPWIN_EVENTS(X)                                                                                    \
+	X(FLOWS_CREATED, "flows_created", "flows begun")                                                    \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")                      \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at the least: flow table full")           \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full")                \
 	X(FORWARDED, "forwarded", "frames not counted again where they left: they were where they came in") \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")  \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")                \
 	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms that were marked in the flow only: ring buffer full")
 
 /*
@@ -209,11 +209,10 @@ enum tcpwin_counter {
 #define X(name, text, explanation) TCPWIN_COUNTER_##name,
 	TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)
 #undef X
-	TCPWIN_COUNTER_COUNT
+		TCPWIN_COUNTER_COUNT
 };
 
-#define TCPWIN_COUNTER_OF_REJECT(reject) \
-	((__u32)TCPWIN_COUNTER_NOT_IP + (__u32)(reject) - (__u32)TCPWIN_REJECT_NOT_IP)
+#define TCPWIN_COUNTER_OF_REJECT(reject) ((__u32)TCPWIN_COUNTER_NOT_IP + (__u32)(reject) - (__u32)TCPWIN_REJECT_NOT_IP)
 
 /* One CPU's counters; only programs that run with softirqs off write them. */
 struct tcpwin_counters {
@@ -265,10 +264,9 @@ struct tcpwin_direction {
 	__u8 state;        /* enum tcpwin_state */
 	__u8 timeout;      /* enum tcpwin_timeout */
 	__u8 window_scale; /* of the last SYN, as tcpwin_packet has it */
-	__u8 alarms;       /* enum tcpwin_alarm_kind, all that it raised; in the upper half those still to be reported */
+	__u8 alarms; /* enum tcpwin_alarm_kind, all that it raised; in the upper half those still to be reported */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1,
-		     "tcpwin_direction has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 1, "tcpwin_direction has padding");
 
 #define TCPWIN_RECENT_TIMEOUT 7 /* the bits of tcpwin_flow.recent that are a timeout */
 
@@ -282,14 +280,14 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 
  * of them the fifth.
  */
 struct tcpwin_flow {
-	__u64 word;     /* sequence word, see bpf/ownership.bpf.h */
-	__u64 id;       /* number of the flow, from 1, in order of first packets */
-	__u32 ifindex;  /* where the first packet was seen */
-	__u8 a_side;    /* which endpoint of the key is A */
-	__u8 hooks;     /* enum tcpwin_hook, all that saw a packet; 0: a capture */
-	__u8 analyzed;  /* 0: progress and analysis say nothing, or not all */
-	__u8 stalled;   /* bit i: the window of endpoint i is closed, as TCPWIN_STALLED of progress[i] */
-	__u64 recent;   /* of the latest packet: last_ns of its direction but for the low bits, and timeout in these */
+	__u64 word;    /* sequence word, see bpf/ownership.bpf.h */
+	__u64 id;      /* number of the flow, from 1, in order of first packets */
+	__u32 ifindex; /* where the first packet was seen */
+	__u8 a_side;   /* which endpoint of the key is A */
+	__u8 hooks;    /* enum tcpwin_hook, all that saw a packet; 0: a capture */
+	__u8 analyzed; /* 0: progress and analysis say nothing, or not all */
+	__u8 stalled;  /* bit i: the window of endpoint i is closed, as TCPWIN_STALLED of progress[i] */
+	__u64 recent;  /* of the latest packet: last_ns of its direction but for the low bits, and timeout in these */
 	__u32 continues_back; /* the flow of this connection that ended shortly before has a number so much lower, or 0 */
 	__u32 active_since_s; /* of its clock, see tcpwin_active_at; a sweep writes it */
 	struct tcpwin_direction direction[2];
@@ -319,15 +317,14 @@ struct tcpwin_record {
 	__u8 reason;  /* enum tcpwin_end_reason */
 	__u8 zero[7];
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_record) == sizeof(struct tcpwin_key) +
-							     sizeof(struct tcpwin_flow) + 8 + 1 + 7,
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_record) == sizeof(struct tcpwin_key) + sizeof(struct tcpwin_flow) + 8 + 1 + 7,
 		     "tcpwin_record has padding");
 
 /* X(name, bit): how the state machine differs from the tutorial's. */
-#define TCPWIN_RULES(X)                 \
-	X(FIN_TIMEOUT, 0x01)           \
-	X(PROMOTE_ESTABLISHED, 0x02)   \
-	X(SKIP_SYN_RST_WINDOWS, 0x04)  \
+#define TCPWIN_RULES(X)               \
+	X(FIN_TIMEOUT, 0x01)          \
+	X(PROMOTE_ESTABLISHED, 0x02)  \
+	X(SKIP_SYN_RST_WINDOWS, 0x04) \
 	X(ABORT_ALARM, 0x08)
 
 /*
@@ -344,7 +341,7 @@ enum tcpwin_rule {
 /* May change while packets flow: each field is read on its own. */
 struct tcpwin_config {
 	__u64 timeout_ns[TCPWIN_TIMEOUT_SLOTS]; /* each at least 1, but TERMINATED, which is 0 */
-	__u64 stalled_ns;       /* after its last packet a flow with a closed window lives at least so long; 0: as others */
+	__u64 stalled_ns; /* after its last packet a flow with a closed window lives at least so long; 0: as others */
 	__u64 stall_alarm_ns;   /* 0: no alarm, as the next */
 	__u32 source_alarm;     /* flows */
 	__u32 active_s;         /* a record of flows that go on about each so many seconds; 0: none */
@@ -360,25 +357,24 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_config) == (TCPWIN_TIMEOUT_SLOTS + 2) 
 #define TCPWIN_SECONDS(n) ((n) * 1000000000ULL)
 
 /* The constants of the tutorial (docs of Tranalyzer2's tcpWinTMT). */
-#define TCPWIN_TUTORIAL_CONFIG                                                                          \
-	{                                                                                               \
-		{ TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_) 0, 0 }, 0, 0, 0, 0, 1, 2,                     \
-			TCPWIN_ON_THRESHOLD_ABORT, 0, { 0 }                                             \
-	}
+#define TCPWIN_TUTORIAL_CONFIG \
+	{{TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_) 0, 0}, 0, 0, 0, 0, 1, 2, TCPWIN_ON_THRESHOLD_ABORT, 0, {0}}
 #define TCPWIN_TIMEOUT_DEFAULT_(name, nanoseconds) nanoseconds,
 #define TCPWIN_DEFAULT_CONFIG TCPWIN_TUTORIAL_CONFIG
 
 /* For operation: a flow is a connection, as long as it has a packet within minutes. */
-#define TCPWIN_MONITOR_CONFIG                                                                           \
-	{                                                                                               \
-		{ TCPWIN_SECONDS(60),  TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5),         \
-		  TCPWIN_SECONDS(5), 0, 0, 0 },                                                         \
-			TCPWIN_SECONDS(300), TCPWIN_SECONDS(5), 20, 300, 1, 10,                           \
-			TCPWIN_ON_THRESHOLD_COUNT,                                                      \
-			TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                       \
-				TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM,             \
-		{ 0 }                                                                                   \
-	}
+#define TCPWIN_MONITOR_CONFIG                                                                                          \
+	{{TCPWIN_SECONDS(60), TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5), TCPWIN_SECONDS(5), 0, 0, 0}, \
+	 TCPWIN_SECONDS(300),                                                                                          \
+	 TCPWIN_SECONDS(5),                                                                                            \
+	 20,                                                                                                           \
+	 300,                                                                                                          \
+	 1,                                                                                                            \
+	 10,                                                                                                           \
+	 TCPWIN_ON_THRESHOLD_COUNT,                                                                                    \
+	 TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED | TCPWIN_RULE_SKIP_SYN_RST_WINDOWS |                \
+		 TCPWIN_RULE_ABORT_ALARM,                                                                              \
+	 {0}}
 
 /* How later fragments find the flow of their first (RFC 791, 3.2; RFC 8200, 4.5). One direction. */
 struct tcpwin_fragment_key {
@@ -419,8 +415,7 @@ struct tcpwin_packet_event {
 	__u8 later_fragment; /* 1: window, stat and state are the direction's, not the packet's */
 	__u32 segments;      /* packets on the wire that an offloaded frame stands for */
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) ==
-			     sizeof(struct tcpwin_key) + 4 * 8 + 4 + 2 + 6 * 1 + 4,
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) == sizeof(struct tcpwin_key) + 4 * 8 + 4 + 2 + 6 * 1 + 4,
 		     "tcpwin_packet_event has padding");
 
 /* Whose receive windows are closed in how many flows. */

@@ -15,8 +15,8 @@ TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
 
 TCPWIN_INLINE void tcpwin_note_stalled(struct tcpwin_flow *flow)
 {
-	flow->stalled = (flow->progress[0].known & TCPWIN_STALLED ? 1 : 0) |
-			(flow->progress[1].known & TCPWIN_STALLED ? 2 : 0);
+	flow->stalled =
+		(flow->progress[0].known & TCPWIN_STALLED ? 1 : 0) | (flow->progress[1].known & TCPWIN_STALLED ? 2 : 0);
 }
 
 TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
@@ -97,7 +97,8 @@ TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *x)
 }
 
 /* After a SYN-ACK, whose window is in bytes. */
-TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, const struct tcpwin_packet *packet, int pure)
+TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, const struct tcpwin_packet *packet,
+					 int pure)
 {
 	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
 }

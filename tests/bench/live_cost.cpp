@@ -51,7 +51,10 @@ nlohmann::json measure(int rounds)
 		samples["whole"].push_back(send(pair, machine.whole(), sender, packets));
 		entered += pair.statistics().entered - before;
 	}
-	return {{"ns", samples}, {"entered", entered}, {"counted", machine.counted()}, {"lost", pair.statistics().lost}};
+	return {{"ns", samples},
+		{"entered", entered},
+		{"counted", machine.counted()},
+		{"lost", pair.statistics().lost}};
 }
 
 } // namespace

@@ -54,8 +54,8 @@ inline double run(int program, uint32_t repeat)
 {
 	static test::Bytes frame =
 		test::Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(443, 443, TCPWIN_FLAG_ACK).bytes();
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
-		    .repeat = static_cast<int>(repeat));
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
+		    .data_size_in = static_cast<__u32>(frame.size()), .repeat = static_cast<int>(repeat));
 	const double start = cpu_ns();
 	check("run a program", bpf_prog_test_run_opts(program, &options));
 	const double taken = cpu_ns() - start;
@@ -66,7 +66,8 @@ inline double run(int program, uint32_t repeat)
 
 class Machine {
 public:
-	explicit Machine(uint32_t flows, bool analyze = true) : production_(tcpwin_bpf::open()), others_(packet_cost_bpf::open())
+	explicit Machine(uint32_t flows, bool analyze = true)
+		: production_(tcpwin_bpf::open()), others_(packet_cost_bpf::open())
 	{
 		load_production(flows, analyze);
 		load_others();
@@ -109,7 +110,8 @@ public:
 	{
 		std::vector<tcpwin_key> keys;
 		tcpwin_key key{};
-		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table(), last, &key) == 0; last = &keys.back())
+		for (const tcpwin_key *last = nullptr; bpf_map_get_next_key(table(), last, &key) == 0;
+		     last = &keys.back())
 			keys.push_back(key);
 		for (const tcpwin_key &one : keys)
 			check("remove a flow", bpf_map_delete_elem(table(), &one));
@@ -157,8 +159,8 @@ private:
 	{
 		production_->rodata->analyze_stalls = analyze;
 		check("set the size of the table", bpf_map__set_max_entries(production_->maps.flows, flows));
-		for (bpf_program *other :
-		     {production_->progs.tcpwin_xdp_at, production_->progs.tcpwin_ingress, production_->progs.tcpwin_egress})
+		for (bpf_program *other : {production_->progs.tcpwin_xdp_at, production_->progs.tcpwin_ingress,
+					   production_->progs.tcpwin_egress})
 			bpf_program__set_autoload(other, false);
 		check("load the program", tcpwin_bpf::load(production_.get()));
 	}
@@ -166,9 +168,8 @@ private:
 	void load_others()
 	{
 		bpf_map *map = nullptr;
-		bpf_object__for_each_map(map, others_->obj)
-			if (!bpf_map__is_internal(map))
-				bpf_map__set_autocreate(map, map == others_->maps.next || map == others_->maps.flows);
+		bpf_object__for_each_map(map, others_->obj) if (!bpf_map__is_internal(map))
+			bpf_map__set_autocreate(map, map == others_->maps.next || map == others_->maps.flows);
 		check("share the table", bpf_map__reuse_fd(others_->maps.flows, table()));
 		check("load the programs to compare with", packet_cost_bpf::load(others_.get()));
 	}

@@ -16,8 +16,7 @@
 
 #include <pcap/pcap.h>
 
-namespace
-{
+namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 using Microseconds = std::int64_t;
@@ -33,8 +32,7 @@ constexpr std::uint8_t fin = 0x01, syn = 0x02, psh = 0x08, ack = 0x10;
 }
 
 // xorshift64*: the standard library's distributions differ from one to the next.
-class Random
-{
+class Random {
 public:
 	std::uint32_t below(std::uint32_t limit)
 	{
@@ -48,8 +46,7 @@ private:
 	std::uint64_t state_ = 0x9e37'79b9'7f4a'7c15;
 };
 
-class Writer
-{
+class Writer {
 public:
 	explicit Writer(const char *path)
 		: pcap_(pcap_open_dead(DLT_EN10MB, 262'144)), dumper_(pcap_dump_open(pcap_, path)), path_(path)
@@ -169,8 +166,7 @@ void put_frame(const Segment &segment, Bytes &frame)
 }
 
 // A client and a server: handshake, requests and answers, FINs, then the next connection.
-class Connection
-{
+class Connection {
 public:
 	explicit Connection(std::uint32_t number)
 		: number_(number), client_port_(static_cast<std::uint16_t>(32768 + number))
@@ -201,8 +197,8 @@ private:
 	{
 		const std::uint32_t client = 0x0a000002 + number_, server = 0xc0a80101 + number_ % 10;
 		const std::uint16_t server_port = number_ % 3 ? 443 : 80;
-		Segment segment = from_server ? Segment{server, client, server_port, client_port_}
-					      : Segment{client, server, client_port_, server_port};
+		Segment segment = from_server ? Segment{server, client, server_port, client_port_} :
+						Segment{client, server, client_port_, server_port};
 		segment.sequence = sequence_[from_server];
 		segment.acknowledged = sequence_[!from_server];
 		return segment;

@@ -5,7 +5,7 @@
  */
 #include "../../bpf/frame.bpf.h"
 
-#define ADDRESSES 26 /* of an IPv4 frame without VLAN tag: source, then destination */
+#define ADDRESSES 26    /* of an IPv4 frame without VLAN tag: source, then destination */
 #define PEER 0x0200000a /* 10.0.0.2; both ports of the frame are equal, so that either end may send */
 
 __u64 prng = 88172645463325252ULL;

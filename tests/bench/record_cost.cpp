@@ -40,7 +40,8 @@ void fill(Program &program, std::uint32_t flows)
 		for (const auto &frame :
 		     {test::Frame().ethernet().ipv4(client, "192.0.2.1").tcp(port, 80, TCPWIN_FLAG_ACK).bytes(),
 		      test::Frame().ethernet().ipv4("192.0.2.1", client).tcp(80, port, TCPWIN_FLAG_ACK).bytes()})
-			value_of(program.run_at(frame, static_cast<std::uint32_t>(frame.size()), 1'000'000'000 + 1000 * n));
+			value_of(program.run_at(frame, static_cast<std::uint32_t>(frame.size()),
+						1'000'000'000 + 1000 * n));
 	}
 	tcpwin_sweep request{};
 	request.now_ns = 3'000'000'000;
@@ -77,7 +78,8 @@ nlohmann::json measure(const std::string &file, int rounds)
 	for (int round = 0; round < rounds; round++) {
 		fill(program, records);
 		if (std::filesystem::is_regular_file(file))
-			std::filesystem::resize_file(file, 0); // a gigabyte that waits for the disk would be measured, too
+			std::filesystem::resize_file(file,
+						     0); // a gigabyte that waits for the disk would be measured, too
 		samples.push_back(write_all(program, writers, signals, options.config));
 	}
 	return {{"ns", {{"record", samples}}}};

@@ -31,7 +31,7 @@ using namespace tcpwin::test;
 
 constexpr uint32_t million = 1 << 20;
 constexpr uint32_t generic = 1 << 1; // XDP_FLAGS_SKB_MODE: the one that comes after the steering
-constexpr int frames = 300;         // a round
+constexpr int frames = 300;          // a round
 constexpr double lost_after = 1e9;   // ns
 
 unsigned index_of(const char *name)
@@ -64,10 +64,12 @@ public:
 	double delay()
 	{
 		const double sent = now_ns(CLOCK_BOOTTIME);
-		if (sendto(socket_.get(), frame_.data(), frame_.size(), 0, reinterpret_cast<sockaddr *>(&to_), sizeof(to_)) < 0)
+		if (sendto(socket_.get(), frame_.data(), frame_.size(), 0, reinterpret_cast<sockaddr *>(&to_),
+			   sizeof(to_)) < 0)
 			throw std::system_error(errno, std::generic_category(), "send a frame");
 		tcpwin_flow flow{};
-		while (bpf_map_lookup_elem(table_, &key_, &flow) != 0 || static_cast<double>(flow.direction[0].last_ns) < sent)
+		while (bpf_map_lookup_elem(table_, &key_, &flow) != 0 ||
+		       static_cast<double>(flow.direction[0].last_ns) < sent)
 			if (now_ns(CLOCK_BOOTTIME) - sent > lost_after)
 				throw std::runtime_error("a frame did not arrive");
 		return static_cast<double>(flow.direction[0].last_ns) - sent;

@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
 constexpr uint64_t packets_per_sender = 1'500'000;
-constexpr uint64_t largest_batch = 10'000; // each takes milliseconds: the kernel patches itself for a repeated run
+constexpr uint64_t largest_batch = 10'000;   // each takes milliseconds: the kernel patches itself for a repeated run
 constexpr uint64_t sweep_ahead_ns = 150'000; // above all timeouts
 constexpr uint64_t forever = 3600 * second;
 constexpr auto time_limit = 20s; // a sender stops then, whatever it has sent

@@ -134,7 +134,8 @@ inline void write(std::ostream &out, const tcpwin_analysis &a)
 inline std::string text(const tcpwin_flow &flow)
 {
 	std::ostringstream out;
-	out << "flow " << flow.id << " continues " << flow.continues_back << " ifindex " << flow.ifindex << " A " << +flow.a_side;
+	out << "flow " << flow.id << " continues " << flow.continues_back << " ifindex " << flow.ifindex << " A "
+	    << +flow.a_side;
 	out << " hooks " << +flow.hooks << " stalled " << +flow.stalled << " active since " << flow.active_since_s
 	    << " recent " << flow.recent;
 	for (const tcpwin_direction &direction : flow.direction) {

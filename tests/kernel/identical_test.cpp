@@ -155,7 +155,8 @@ protected:
 	{
 		Drained kernel = kernel_->drain();
 		std::vector<tcpwin_record> model = model_.take_records();
-		std::ranges::stable_sort(kernel.records, {}, [](const tcpwin_record &record) { return record.flow.id; });
+		std::ranges::stable_sort(kernel.records, {},
+					 [](const tcpwin_record &record) { return record.flow.id; });
 		std::ranges::stable_sort(model, {}, [](const tcpwin_record &record) { return record.flow.id; });
 		ASSERT_EQ(kernel.records.size(), model.size());
 		for (size_t i = 0; i < model.size(); i++)
@@ -188,13 +189,11 @@ protected:
 	void expect_traffic_of_every_kind()
 	{
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
-			bool needs_stress = i == TCPWIN_COUNTER_UNTRACKED_FULL ||
-					    i == TCPWIN_COUNTER_UNTRACKED_FLOWS ||
-					    i == TCPWIN_COUNTER_UNTRACKED_CONTENDED ||
-					    i == TCPWIN_COUNTER_DEFERRED_CUTS ||
-					    i == TCPWIN_COUNTER_FORWARDED || // tc only
-					    i == TCPWIN_COUNTER_PACKETS_UNREPORTED ||
-					    i == TCPWIN_COUNTER_ALARMS_UNREPORTED;
+			bool needs_stress =
+				i == TCPWIN_COUNTER_UNTRACKED_FULL || i == TCPWIN_COUNTER_UNTRACKED_FLOWS ||
+				i == TCPWIN_COUNTER_UNTRACKED_CONTENDED || i == TCPWIN_COUNTER_DEFERRED_CUTS ||
+				i == TCPWIN_COUNTER_FORWARDED || // tc only
+				i == TCPWIN_COUNTER_PACKETS_UNREPORTED || i == TCPWIN_COUNTER_ALARMS_UNREPORTED;
 			EXPECT_TRUE(needs_stress || model_.counters().value[i] > 100) << name_of(i);
 		}
 		EXPECT_GT(longest_, 30u);
@@ -208,7 +207,9 @@ protected:
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 			if (model_.counters().value[i])
 				std::cout << name_of(i) << ' ' << model_.counters().value[i] << ", ";
-		std::cout << "alarms " << alarms_[0] << '+' << alarms_[1] << '+' << alarms_[2] << ", interim " << interim_ << ", records " << records_ << ", packets of the longest flow " << longest_ << '\n';
+		std::cout << "alarms " << alarms_[0] << '+' << alarms_[1] << '+' << alarms_[2] << ", interim "
+			  << interim_ << ", records " << records_ << ", packets of the longest flow " << longest_
+			  << '\n';
 	}
 
 	void step(int number)

@@ -24,8 +24,7 @@
 #include "net/interface.hpp"
 #include "base/unique_fd.hpp"
 
-namespace tcpwin::test
-{
+namespace tcpwin::test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -71,8 +70,7 @@ template <typename Act> bool without_privileges(Act act)
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-class InterfaceTest : public ::testing::Test
-{
+class InterfaceTest : public ::testing::Test {
 protected:
 	void SetUp() override
 	{

@@ -46,8 +46,8 @@ struct KernelSetup {
 	uint32_t flows = 4096;      // entries of the table
 	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
 	bool per_interface = false;
-	Clock clock = Clock::test;  // one of them, for the kernel takes time to verify each
-	std::string object = {};    // file of a BPF object to be loaded instead of ours; with the same maps and globals
+	Clock clock = Clock::test; // one of them, for the kernel takes time to verify each
+	std::string object = {};   // file of a BPF object to be loaded instead of ours; with the same maps and globals
 };
 
 inline uint64_t boottime_ns()
@@ -67,8 +67,7 @@ struct Drained {
 
 class Kernel {
 public:
-	explicit Kernel(const KernelSetup &setup = {})
-		: object_(read_file(setup.object)), skeleton_(open(object_))
+	explicit Kernel(const KernelSetup &setup = {}) : object_(read_file(setup.object)), skeleton_(open(object_))
 	{
 		if (!skeleton_)
 			fail("open the skeleton", errno);
@@ -129,8 +128,8 @@ public:
 	// Makes an interface known to the tc programs.
 	void add_interface(uint32_t ifindex, const tcpwin_interface &interface)
 	{
-		check("add an interface", bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &ifindex,
-							      &interface, BPF_ANY));
+		check("add an interface",
+		      bpf_map_update_elem(bpf_map__fd(skeleton_->maps.interfaces), &ifindex, &interface, BPF_ANY));
 	}
 
 	void forget_interface(uint32_t ifindex)

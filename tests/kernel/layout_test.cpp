@@ -382,11 +382,8 @@ TEST(LayoutTest, OurOwnLayoutIsCopiedByteForByte)
 TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSamePlaces)
 {
 	const std::vector<std::pair<const char *, bool>> all_fields[] = {
-		{{"first", false}, {"second", false}},
-		{{"first", true}, {"second", false}}, // wider
-		{{"second", false}, {"first", false}},
-		{{"first", false}, {"third", false}},
-		{{"first", false}},
+		{{"first", false}, {"second", false}}, {{"first", true}, {"second", false}}, // wider
+		{{"second", false}, {"first", false}}, {{"first", false}, {"third", false}}, {{"first", false}},
 	};
 	Types ours;
 	ours.add_struct("s", 8, {{"first", ours.u16, 0}, {"second", ours.u16, 4}});
@@ -406,8 +403,7 @@ TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSamePlaces)
 	EXPECT_FALSE(has_same_struct(ours.get(), ours.get(), "t"));
 }
 
-class MapBtfTest : public KernelTest {
-};
+class MapBtfTest : public KernelTest {};
 
 TEST_F(MapBtfTest, IsThatOfTheMapsObject)
 {

@@ -58,7 +58,8 @@ public:
 	int map_fd(const char *name) const { return bpf_map__fd(map(name)); }
 	Leftovers leftovers() const
 	{
-		return {map_fd("flows"), map_fd("records"), map_fd("counters"), map_fd("interfaces"), map_fd(".data"), map_fd(".bss")};
+		return {map_fd("flows"),      map_fd("records"), map_fd("counters"),
+			map_fd("interfaces"), map_fd(".data"),   map_fd(".bss")};
 	}
 
 	void run(const char *name, bpf_test_run_opts run)
@@ -157,8 +158,9 @@ std::vector<tcpwin_record> records_of(Kernel &kernel)
 			record.key = key;
 			record.flow = flow;
 			record.now_ns = end_ns;
-			record.reason = tcpwin_is_expired(&flow, &config, end_ns) ? tcpwin_expiry_reason(&flow, &config) :
-										    TCPWIN_END_SHUTDOWN;
+			record.reason = tcpwin_is_expired(&flow, &config, end_ns) ?
+						tcpwin_expiry_reason(&flow, &config) :
+						TCPWIN_END_SHUTDOWN;
 		}
 	return records;
 }
@@ -166,13 +168,13 @@ std::vector<tcpwin_record> records_of(Kernel &kernel)
 std::vector<tcpwin_record> drain(const Leftovers &leftovers)
 {
 	std::vector<tcpwin_record> records;
-	auto drained = drain_leftovers(leftovers, config, end_ns, [&](const tcpwin_record &r) { records.push_back(r); });
+	auto drained =
+		drain_leftovers(leftovers, config, end_ns, [&](const tcpwin_record &r) { records.push_back(r); });
 	EXPECT_TRUE(drained) << drained.error().sentence();
 	return records;
 }
 
-class LeftoversTest : public KernelTest {
-};
+class LeftoversTest : public KernelTest {};
 
 size_t size_of(const btf *types, const char *name)
 {
@@ -217,7 +219,8 @@ TEST_F(LeftoversTest, TellTheSameInAnotherLayout)
 	EXPECT_EQ(got[1].reason, TCPWIN_END_IDLE_TIMEOUT);
 	EXPECT_EQ(got[2].reason, TCPWIN_END_ABORT_TIMEOUT);
 	EXPECT_EQ(got[3].now_ns, start + 300 * second + 3); // cut by a packet
-	EXPECT_EQ(std::ranges::count_if(got, [](const auto &one) { return one.second.reason == TCPWIN_END_SHUTDOWN; }), 1);
+	EXPECT_EQ(std::ranges::count_if(got, [](const auto &one) { return one.second.reason == TCPWIN_END_SHUTDOWN; }),
+		  1);
 	EXPECT_EQ(got.size(), 3 + max_flows - 1); // flow 2 left an entry without a flow
 }
 

@@ -71,16 +71,18 @@ public:
 	{
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
-			due = std::min<uint64_t>(due, entry.ended ? expires_at(entry) + tcpwin_linger(&entry.flow, linger_ns) :
-							  std::min<uint64_t>(live_due(entry.flow, now_ns),
-									     tcpwin_active_at(&entry.flow, &config_)));
+			due = std::min<uint64_t>(
+				due, entry.ended ? expires_at(entry) + tcpwin_linger(&entry.flow, linger_ns) :
+						   std::min<uint64_t>(live_due(entry.flow, now_ns),
+								      tcpwin_active_at(&entry.flow, &config_)));
 		return due;
 	}
 
 private:
 	uint64_t add_stalled(const tcpwin_key &key, unsigned endpoint, int change)
 	{
-		return stalled_flows_[{std::string(reinterpret_cast<const char *>(&key.address[endpoint]), 16), key.vlan}] += change;
+		return stalled_flows_[{std::string(reinterpret_cast<const char *>(&key.address[endpoint]), 16),
+				       key.vlan}] += change;
 	}
 
 	void note_alarms(const tcpwin_key &key, tcpwin_flow &flow, unsigned stalled, uint64_t now)
@@ -96,7 +98,8 @@ private:
 			}
 		}
 		if (tcpwin_has_alarms(&flow))
-			tcpwin_take_alarms(&alarms_.emplace_back(), &key, &flow, static_cast<__u32>(stalled_flows), now);
+			tcpwin_take_alarms(&alarms_.emplace_back(), &key, &flow, static_cast<__u32>(stalled_flows),
+					   now);
 	}
 
 	// A sweep looks closer only if the flow may have expired.
@@ -183,7 +186,8 @@ private:
 
 	bool is_removable(const Entry &entry, const tcpwin_sweep &sweep) const
 	{
-		return entry.ended && (sweep.shutdown || sweep.now_ns >= expires_at(entry) + tcpwin_linger(&entry.flow, sweep.linger_ns));
+		return entry.ended && (sweep.shutdown ||
+				       sweep.now_ns >= expires_at(entry) + tcpwin_linger(&entry.flow, sweep.linger_ns));
 	}
 
 	void add_record(const Entries::value_type &keyed, uint64_t now, tcpwin_end_reason reason)

@@ -170,8 +170,7 @@ int try_fork(long call)
 int try_thread()
 {
 	pthread_t thread;
-	const int error = pthread_create(
-		&thread, nullptr, [](void *argument) { return argument; }, nullptr);
+	const int error = pthread_create(&thread, nullptr, [](void *argument) { return argument; }, nullptr);
 	if (error == 0)
 		pthread_join(thread, nullptr);
 	return error;
@@ -312,8 +311,7 @@ std::string refused_after(const Needs &needs)
 	return error + refused({always_refused, netlink, attaching, detaching, pinning});
 }
 
-class PrivilegesTest : public KernelTest {
-};
+class PrivilegesTest : public KernelTest {};
 
 TEST_F(PrivilegesTest, NothingIsLeftOfRoot)
 {
@@ -443,8 +441,8 @@ TEST_F(PrivilegesTest, KeepsWhatTheKernelAsksFor)
 		{{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON}, all_three},
 	};
 	for (const auto &[wanted, kept] : cases) {
-		const std::string saw = in_child(
-			[&wanted = wanted] { return capabilities_after({}, [&] { return has(wanted); }); });
+		const std::string saw =
+			in_child([&wanted = wanted] { return capabilities_after({}, [&] { return has(wanted); }); });
 		EXPECT_EQ(saw, capabilities(kept, none));
 	}
 }
@@ -467,7 +465,8 @@ void forbid_filters()
 {
 	const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
 	seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(seccomp), 0);
-	seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+	seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+			 SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
 	seccomp_load(filter.get());
 }
 
@@ -497,10 +496,12 @@ TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 
 TEST_F(PrivilegesTest, RefusesWhatTheAgentDoesNotNeed)
 {
-	EXPECT_EQ(in_child([] { return refused_after({}); }), names_of({always_refused, netlink, attaching, detaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({}); }),
+		  names_of({always_refused, netlink, attaching, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.detach_by_netlink = true}); }),
 		  names_of({always_refused, attaching, detaching, pinning}));
-	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }), names_of({always_refused, detaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }),
+		  names_of({always_refused, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.detach_links = true}); }),
 		  names_of({always_refused, netlink, attaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true, .detach_links = true, .pin_more = true}); }),
@@ -724,8 +725,7 @@ TEST_F(PrivilegesTest, AttachesToMoreInterfaces)
 			for (TcHook tc : {TcHook::automatic, TcHook::clsact}) {
 				const auto in = Hook::attach_ingress(loopback, IngressMode::automatic, tc, programs);
 				const auto out = Hook::attach_egress(loopback, tc, programs);
-				const auto again =
-					Hook::attach_ingress(loopback, IngressMode::automatic, tc, programs);
+				const auto again = Hook::attach_ingress(loopback, IngressMode::automatic, tc, programs);
 				for (const auto *hook : {&in, &out, &again})
 					attached += *hook ? std::string(name_of((*hook)->attachment())) + "\n" :
 							    hook->error().sentence() + "\n";

@@ -282,8 +282,8 @@ TEST_F(SweepTest, ShutdownExportsAllAndEmptiesTheTable)
 	kernel.run_at(from_client(1), start); // expires
 	kernel.run_at(from_client(2, ack, 0), start);
 	kernel.run_at(from_client(2, ack, 0), start); // expires, aborted
-	kernel.run_at(from_client(3, syn), start); // alive
-	kernel.run_at(from_client(4), start + 1); // alive
+	kernel.run_at(from_client(3, syn), start);    // alive
+	kernel.run_at(from_client(4), start + 1);     // alive
 	tcpwin_sweep result = kernel.sweep(shutdown_at(start + est));
 
 	EXPECT_EQ(result.exported, 4u);
@@ -449,7 +449,7 @@ TEST_F(SweepTest, KnownFlowsGoOnInAFullTable)
 	kernel.run_at(from_client(1), start);
 	kernel.run_at(from_client(2), start);
 	kernel.run_at(from_client(3), start);
-	kernel.run_at(from_server(1), start + 1); // known
+	kernel.run_at(from_server(1), start + 1);          // known
 	kernel.run_at(from_client(2), start + 2 * second); // expired: cut in place
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 1u);
@@ -496,8 +496,8 @@ TEST_F(SweepTest, PeakFlowsIsTheLargestNumberAliveAtOnce)
 	EXPECT_EQ(kernel.counters().peak_flows, 3u);
 
 	kernel.sweep(sweep_at(start + est));
-	kernel.run_at(from_client(1), start + est); // revived
-	kernel.run_at(from_client(4), start + est); // new
+	kernel.run_at(from_client(1), start + est);     // revived
+	kernel.run_at(from_client(4), start + est);     // new
 	kernel.run_at(from_client(4), start + 2 * est); // cut: one ends, one begins
 	EXPECT_EQ(kernel.live_flows(), 2u);
 	EXPECT_EQ(kernel.counters().peak_flows, 3u);

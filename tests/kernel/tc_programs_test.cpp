@@ -22,8 +22,7 @@
 #include "net/xdp_features.hpp"
 #include "base/unique_fd.hpp"
 
-namespace tcpwin::test
-{
+namespace tcpwin::test {
 namespace {
 
 using ::testing::AllOf;
@@ -55,8 +54,7 @@ auto is(const std::string &name, const UniqueFd &program, bool ingress)
 		     Field(&TcProgram::ingress, ingress));
 }
 
-class TcProgramsTest : public ::testing::Test
-{
+class TcProgramsTest : public ::testing::Test {
 protected:
 	void SetUp() override
 	{

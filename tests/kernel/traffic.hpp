@@ -149,7 +149,10 @@ private:
 		if (random_.chance(2))
 			fields.data_offset = byte(16);
 		frame.tcp(source, destination, flags(), fields);
-		frame.payload(random_.chance(30) ? random_.below(2) * 10 : random_.chance(60) ? 0 : random_.chance(95) ? random_.below(1400) : random_.below(7000));
+		frame.payload(random_.chance(30) ? random_.below(2) * 10 :
+			      random_.chance(60) ? 0 :
+			      random_.chance(95) ? random_.below(1400) :
+						   random_.below(7000));
 	}
 
 	// Few, so that they often follow, meet or repeat one another, on both sides of 2^32.
@@ -179,7 +182,10 @@ private:
 	Bytes options()
 	{
 		static const std::vector<Bytes> usual = {
-			{}, {2, 4, 5, 0xb4, 1, 3, 3, 7}, {3, 3, 0}, {1, 1, 3, 3, 14}, {3, 3, 15}, {1, 0, 3, 3, 2}, {3, 4, 1},
+			{},         {2, 4, 5, 0xb4, 1, 3, 3, 7},
+			{3, 3, 0},  {1, 1, 3, 3, 14},
+			{3, 3, 15}, {1, 0, 3, 3, 2},
+			{3, 4, 1},
 		};
 		return random_.chance(85) ? random_.one_of(usual) : bytes(random_.below(41));
 	}

@@ -56,11 +56,11 @@ std::string describe(const tcpwin_direction &d)
 
 std::string describe(const tcpwin_record &r)
 {
-	return fmt::format("flow {} continues {} {} key {} a_side {} stalled {}\n\t0: {}\n\t1: {}\n\tanalysis {} {}\n", r.flow.id,
-			   r.flow.continues_back, name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)), r.flow.a_side,
-			   hex(&r.flow.stalled, 1), describe(r.flow.direction[0]),
-			   describe(r.flow.direction[1]), hex(r.flow.progress, sizeof(r.flow.progress)),
-			   hex(r.flow.analysis, sizeof(r.flow.analysis)));
+	return fmt::format(
+		"flow {} continues {} {} key {} a_side {} stalled {}\n\t0: {}\n\t1: {}\n\tanalysis {} {}\n", r.flow.id,
+		r.flow.continues_back, name_of(static_cast<tcpwin_end_reason>(r.reason)), hex(&r.key, sizeof(r.key)),
+		r.flow.a_side, hex(&r.flow.stalled, 1), describe(r.flow.direction[0]), describe(r.flow.direction[1]),
+		hex(r.flow.progress, sizeof(r.flow.progress)), hex(r.flow.analysis, sizeof(r.flow.analysis)));
 }
 
 std::string describe(const SeenPacket &p)
@@ -80,9 +80,9 @@ bool same(const tcpwin_record &l, const tcpwin_record &r)
 
 std::string describe(const tcpwin_alarm &a)
 {
-	return fmt::format("alarm at {} flow {} raised {} zero windows {} {} stalled flows {} since {} {}\n", a.now_ns, a.flow_id,
-			   hex(a.raised, sizeof(a.raised)), a.zero_window_count[0], a.zero_window_count[1], a.stalled_flows,
-			   a.stalled_since_ns[0], a.stalled_since_ns[1]);
+	return fmt::format("alarm at {} flow {} raised {} zero windows {} {} stalled flows {} since {} {}\n", a.now_ns,
+			   a.flow_id, hex(a.raised, sizeof(a.raised)), a.zero_window_count[0], a.zero_window_count[1],
+			   a.stalled_flows, a.stalled_since_ns[0], a.stalled_since_ns[1]);
 }
 
 bool same(const tcpwin_alarm &l, const tcpwin_alarm &r)
@@ -121,8 +121,7 @@ std::string difference(const tcpwin_counters &portable, const tcpwin_counters &k
 std::string difference(const Outcome &portable, const Outcome &kernel)
 {
 	return difference(portable.flows, kernel.flows) + difference(portable.alarms, kernel.alarms) +
-	       difference(portable.packets, kernel.packets) +
-	       difference(portable.counters, kernel.counters);
+	       difference(portable.packets, kernel.packets) + difference(portable.counters, kernel.counters);
 }
 
 // An engine that takes one capture after the other, each as if it were new.
@@ -193,10 +192,12 @@ public:
 		Outcome portable = portable_.run(frames, link), kernel = kernel_.run(frames, link);
 		if (by_number_)
 			for (Outcome *outcome : {&portable, &kernel})
-				std::ranges::sort(outcome->flows, {}, [](const tcpwin_record &record) { return record.flow.id; });
+				std::ranges::sort(outcome->flows, {},
+						  [](const tcpwin_record &record) { return record.flow.id; });
 		flows += portable.flows.size();
 		alarms += portable.alarms.size();
-		interim += static_cast<std::uint64_t>(std::ranges::count(portable.flows, TCPWIN_END_ACTIVE_TIMEOUT, &tcpwin_record::reason));
+		interim += static_cast<std::uint64_t>(
+			std::ranges::count(portable.flows, TCPWIN_END_ACTIVE_TIMEOUT, &tcpwin_record::reason));
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 			counters.value[i] += portable.counters.value[i];
 		return difference(portable, kernel);
@@ -310,7 +311,7 @@ void expect_agreement(Pair &pair, std::uint64_t captures, const tcpwin_config &c
 			frames = as_link(*format, frames);
 		const std::string found = pair.compare(frames, format ? format->link : LinkType::ethernet);
 		ASSERT_TRUE(found.empty()) << "capture " << i << " of TCPWIN_SEED=" << seed << ", "
-				     << save_shortest(frames, config, format);
+					   << save_shortest(frames, config, format);
 	}
 }
 

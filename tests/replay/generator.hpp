@@ -64,9 +64,10 @@ private:
 	{
 		const std::uint64_t from = flow.last && one_in(2) ? flow.last : now_;
 		const bool holds = config_.stalled_ns && below(4) == 0;
-		const std::uint64_t timeout =
-			holds ? config_.stalled_ns :
-				config_.timeout_ns[below(config_.rules & TCPWIN_RULE_FIN_TIMEOUT ? TCPWIN_TIMEOUT_FIN + 1 : TCPWIN_TIMEOUT_ABRT + 1)];
+		const std::uint64_t timeout = holds ? config_.stalled_ns :
+						      config_.timeout_ns[below(config_.rules & TCPWIN_RULE_FIN_TIMEOUT ?
+										       TCPWIN_TIMEOUT_FIN + 1 :
+										       TCPWIN_TIMEOUT_ABRT + 1)];
 		switch (below(10)) {
 		case 0:
 			return now_;
@@ -117,8 +118,8 @@ private:
 	Frame &tcp(Frame &frame, const Flow &flow, bool from_server)
 	{
 		const std::uint8_t flags =
-			one_in(8) ? byte()
-				  : any_of<std::uint8_t>({0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04});
+			one_in(8) ? byte() :
+				    any_of<std::uint8_t>({0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x14, 0x04});
 		TcpFields fields{.window = any_of<std::uint16_t>({0, 0, 1, 99, 100, 64240, 65535}),
 				 .seq = number(from_server ? 5'000 : 0xffff'fff0),
 				 .ack = number(from_server ? 0xffff'fff0 : 5'000)};
@@ -142,13 +143,13 @@ private:
 
 	Frame &ip4(Frame &frame, bool from_server, const Ipv4Fields &fields)
 	{
-		return from_server ? frame.ipv4("10.0.0.2", "10.0.0.1", fields)
-				   : frame.ipv4("10.0.0.1", "10.0.0.2", fields);
+		return from_server ? frame.ipv4("10.0.0.2", "10.0.0.1", fields) :
+				     frame.ipv4("10.0.0.1", "10.0.0.2", fields);
 	}
 	Frame &ip6(Frame &frame, bool from_server, const Ipv6Fields &fields = {})
 	{
-		return from_server ? frame.ipv6("2001:db8::2", "2001:db8::1", fields)
-				   : frame.ipv6("2001:db8::1", "2001:db8::2", fields);
+		return from_server ? frame.ipv6("2001:db8::2", "2001:db8::1", fields) :
+				     frame.ipv6("2001:db8::1", "2001:db8::2", fields);
 	}
 
 	Frame plain4(const Flow &flow)
@@ -235,8 +236,8 @@ private:
 		if (!bytes.empty() && one_in(2))
 			bytes[0] = flow.six ? 0x60 : 0x45;
 		Frame frame = ethernet(flow);
-		return flow.vlan_tags ? frame.raw(bytes)
-				      : Frame().ethernet({.type = flow.six ? 0x86dd : 0x0800}).raw(bytes);
+		return flow.vlan_tags ? frame.raw(bytes) :
+					Frame().ethernet({.type = flow.six ? 0x86dd : 0x0800}).raw(bytes);
 	}
 
 	// Sometimes less is captured than was on the wire.

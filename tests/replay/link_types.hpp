@@ -37,21 +37,13 @@ inline const std::vector<LinkFormat> &link_formats()
 			 return Packer(std::endian::big).u16(type).u16(0).u32(1).u16(1).u16(0x0006).raw(Bytes(8)).bytes;
 		 }},
 		{"NullLittleEndian", 0, LinkType::null,
-		 [](auto type) -> Header {
-			 return of_protocol(type, Bytes{2, 0, 0, 0}, Bytes{30, 0, 0, 0});
-		 }},
+		 [](auto type) -> Header { return of_protocol(type, Bytes{2, 0, 0, 0}, Bytes{30, 0, 0, 0}); }},
 		{"NullBigEndian", 0, LinkType::null,
-		 [](auto type) -> Header {
-			 return of_protocol(type, Bytes{0, 0, 0, 2}, Bytes{0, 0, 0, 24});
-		 }},
+		 [](auto type) -> Header { return of_protocol(type, Bytes{0, 0, 0, 2}, Bytes{0, 0, 0, 24}); }},
 		{"Loop", 108, LinkType::loop,
-		 [](auto type) -> Header {
-			 return of_protocol(type, Bytes{0, 0, 0, 2}, Bytes{0, 0, 0, 28});
-		 }},
+		 [](auto type) -> Header { return of_protocol(type, Bytes{0, 0, 0, 2}, Bytes{0, 0, 0, 28}); }},
 		{"Ppp", 9, LinkType::ppp,
-		 [](auto type) -> Header {
-			 return of_protocol(type, Bytes{0x00, 0x21}, Bytes{0x00, 0x57});
-		 }},
+		 [](auto type) -> Header { return of_protocol(type, Bytes{0x00, 0x21}, Bytes{0x00, 0x57}); }},
 		{"PppInHdlc", 50, LinkType::ppp,
 		 [](auto type) -> Header {
 			 return of_protocol(type, Bytes{0xff, 0x03, 0x00, 0x21}, Bytes{0xff, 0x03, 0x00, 0x57});

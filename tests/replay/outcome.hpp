@@ -68,7 +68,8 @@ inline Outcome run_portable(const Frames &frames, const tcpwin_config &config = 
 	for (std::size_t i = 0; i < frames.size(); i++)
 		feed(*engine, frames[i], i + 1, link);
 	EXPECT_TRUE(engine->finish());
-	return {std::move(collector.flows), std::move(collector.alarms), std::move(collector.packets), *engine->counters()};
+	return {std::move(collector.flows), std::move(collector.alarms), std::move(collector.packets),
+		*engine->counters()};
 }
 
 // The constants of the tutorial with the NEW timeout that T2 has.

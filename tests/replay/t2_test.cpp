@@ -62,9 +62,8 @@ const std::vector<Difference> differences{
 		      "A 1000000001.600000000 1000000001.700000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 1"},
 	 .our_flows = {"A 1000000000.000000000 1000000001.700000000 2001:db8::1 40000 2001:db8::2 443 0 0xd8 0x04 2"},
 	 .t2_packets = {4, 5},
-	 .our_packets =
-		 {"4 A 1000000001.600000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 9 1 1.000000",
-		  "5 A 1000000001.700000000 2001:db8::1 40000 2001:db8::2 443 0 0xd8 0x04 0 2 0.001000"}},
+	 .our_packets = {"4 A 1000000001.600000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 9 1 1.000000",
+			 "5 A 1000000001.700000000 2001:db8::1 40000 2001:db8::2 443 0 0xd8 0x04 0 2 0.001000"}},
 
 	// Later fragments refresh T2's flow without moving it in the list by which T2 ends flows:
 	// it stands before others, and these do not end while it lives.
@@ -199,14 +198,14 @@ Rows join(const std::vector<Row> &table, const std::vector<std::string> &names)
 
 std::vector<std::string> flow_columns(const std::string &dir)
 {
-	return {dir,     "timeFirst", "timeLast", "srcIP",	"srcPort",    "dstIP",
+	return {dir,       "timeFirst", "timeLast",   "srcIP",       "srcPort",    "dstIP",
 		"dstPort", "vlan",      "tcpWinStat", "tcpWinState", "tcpWinThCnt"};
 }
 
 std::vector<std::string> packet_columns(const std::string &dir)
 {
-	return {"pktNo", dir,		"time",		"srcIP",  "srcPort",     "dstIP",    "dstPort",
-		"vlan",	 "tcpWinStat", "tcpWinState", "tcpWin", "tcpWinThCnt", "flowTmout"};
+	return {"pktNo", dir,          "time",        "srcIP",  "srcPort",     "dstIP",    "dstPort",
+		"vlan",  "tcpWinStat", "tcpWinState", "tcpWin", "tcpWinThCnt", "flowTmout"};
 }
 
 std::vector<std::string> with_number(std::vector<std::string> columns)

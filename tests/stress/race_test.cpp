@@ -77,9 +77,11 @@ protected:
 	uint64_t first_error(const Scene &scene, const std::string &object = {})
 	{
 		scene_ = scene;
-		kernel_.emplace(KernelSetup{.flows = scene.table, .records = 1 << 22, .clock = Clock::live,
-					    .object = object.empty() ? "" : TCPWIN_UNPROTECTED "/" + object +
-											"/tcpwin.bpf.o"});
+		kernel_.emplace(
+			KernelSetup{.flows = scene.table,
+				    .records = 1 << 22,
+				    .clock = Clock::live,
+				    .object = object.empty() ? "" : TCPWIN_UNPROTECTED "/" + object + "/tcpwin.bpf.o"});
 		streams_ = make_streams(scene.keys);
 		ledger_.emplace(streams_);
 		const uint64_t last = object.empty() ? rounds : unprotected_rounds;

@@ -88,7 +88,8 @@ TEST_F(StressTest, EveryRuleAndAlarmWhileTwoCpusSend)
 	EXPECT_GE(ledger_->alarms(), 100u);
 	EXPECT_EQ(counter(TCPWIN_COUNTER_ALARMS_UNREPORTED), 0u);
 	EXPECT_GE(stalled.size(), 100u);
-	EXPECT_EQ(std::ranges::count(stalled, 0), static_cast<std::ptrdiff_t>(stalled.size())) << "flows that have ended are stalled";
+	EXPECT_EQ(std::ranges::count(stalled, 0), static_cast<std::ptrdiff_t>(stalled.size()))
+		<< "flows that have ended are stalled";
 }
 
 TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)

@@ -77,7 +77,7 @@ struct TcpFields {
 	uint16_t window = 64240;
 	uint32_t seq = 1;
 	uint32_t ack = 0;
-	Bytes options = {}; // padded with zeros to whole words
+	Bytes options = {};                      // padded with zeros to whole words
 	std::optional<uint8_t> data_offset = {}; // in words
 };
 
@@ -103,13 +103,20 @@ public:
 		auto ihl = fields.ihl.value_or(header.size() / 4);
 		header[0] = static_cast<uint8_t>(fields.version.value_or(4) << 4 | ihl);
 		put16(header, 4, fields.id);
-		put16(header, 6, static_cast<uint16_t>(fields.dont_fragment << 14 | fields.more_fragments << 13 |
-							    fields.fragment_offset));
+		put16(header, 6,
+		      static_cast<uint16_t>(fields.dont_fragment << 14 | fields.more_fragments << 13 |
+					    fields.fragment_offset));
 		header[8] = fields.ttl;
 		put_address(header, 12, AF_INET, source);
 		put_address(header, 16, AF_INET, destination);
-		return add({.bytes = header, .next_at = 9, .next = fields.protocol, .type = 0x0800,
-			    .protocol = 4, .length_at = 2, .length = fields.total_length, .checksum_at = 10});
+		return add({.bytes = header,
+			    .next_at = 9,
+			    .next = fields.protocol,
+			    .type = 0x0800,
+			    .protocol = 4,
+			    .length_at = 2,
+			    .length = fields.total_length,
+			    .checksum_at = 10});
 	}
 
 	Frame &ipv6(const std::string &source, const std::string &destination, const Ipv6Fields &fields = {})
@@ -119,8 +126,14 @@ public:
 		header[7] = fields.hop_limit;
 		put_address(header, 8, AF_INET6, source);
 		put_address(header, 24, AF_INET6, destination);
-		return add({.bytes = header, .next_at = 6, .next = fields.next_header, .type = 0x86dd,
-			    .protocol = 41, .length_at = 4, .length = fields.payload_length, .length_excludes = 40});
+		return add({.bytes = header,
+			    .next_at = 6,
+			    .next = fields.next_header,
+			    .type = 0x86dd,
+			    .protocol = 41,
+			    .length_at = 4,
+			    .length = fields.payload_length,
+			    .length_excludes = 40});
 	}
 
 	Frame &hop_by_hop(const ExtensionFields &fields = {}) { return extension(0, fields, fields.length / 8 - 1); }
@@ -229,8 +242,9 @@ private:
 		else if (layer.next_at != none)
 			all.at(layer.next_at) = static_cast<uint8_t>(next_number(i));
 		if (layer.length_at != none)
-			put16(all, layer.length_at, layer.length.value_or(static_cast<uint16_t>(
-							    all.size() + tail.size() - layer.length_excludes)));
+			put16(all, layer.length_at,
+			      layer.length.value_or(
+				      static_cast<uint16_t>(all.size() + tail.size() - layer.length_excludes)));
 		if (layer.checksum_at != none)
 			put16(all, layer.checksum_at, checksum(all));
 		all.insert(all.end(), tail.begin(), tail.end());
@@ -270,7 +284,8 @@ private:
 		std::array<uint8_t, 16> address = {};
 		if (inet_pton(family, text.c_str(), address.data()) != 1)
 			throw std::invalid_argument("no address: " + text);
-		std::copy_n(address.begin(), family == AF_INET ? 4 : 16, bytes.begin() + static_cast<std::ptrdiff_t>(at));
+		std::copy_n(address.begin(), family == AF_INET ? 4 : 16,
+			    bytes.begin() + static_cast<std::ptrdiff_t>(at));
 	}
 
 	std::vector<Layer> layers_;

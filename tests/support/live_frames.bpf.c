@@ -20,7 +20,7 @@ struct frame {
 	struct tcphdr tcp;
 } __attribute__((packed));
 
-const volatile struct live_traffic traffic = { 0 };
+const volatile struct live_traffic traffic = {0};
 
 __u64 written = 0; /* frames handed to the redirect; only one sender runs a program at a time */
 __u64 state = 1;   /* of the random numbers, never 0 */

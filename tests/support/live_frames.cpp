@@ -27,7 +27,7 @@
 namespace tcpwin::test {
 namespace {
 
-constexpr uint32_t batch = 64;                // frames a redirect flushes at once; a NAPI poll takes as many
+constexpr uint32_t batch = 64;                 // frames a redirect flushes at once; a NAPI poll takes as many
 constexpr uint64_t packets_per_call = 500'000; // a system call of a fraction of a second
 
 constexpr const char *sender_name = "sender0", *watched_name = "watched0";
@@ -206,8 +206,10 @@ std::vector<uint64_t> LiveSender::sent_by_stream() const
 	std::vector<uint64_t> sent(traffic_.count ? 2ULL * traffic_.flows : 0);
 	std::vector<uint32_t> keys(sent.size());
 	uint32_t place = 0, count = static_cast<uint32_t>(sent.size());
-	if (count && bpf_map_lookup_batch(bpf_map__fd(skeleton_->maps.streams), nullptr, &place, keys.data(), sent.data(),
-					  &count, nullptr) != 0 && errno != ENOENT)
+	if (count &&
+	    bpf_map_lookup_batch(bpf_map__fd(skeleton_->maps.streams), nullptr, &place, keys.data(), sent.data(),
+				 &count, nullptr) != 0 &&
+	    errno != ENOENT)
 		fail("read what was sent");
 	return sent;
 }

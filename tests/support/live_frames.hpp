@@ -39,10 +39,12 @@ public:
 	// What work() returns, which runs in a thread inside.
 	template <typename Work> auto inside(Work &&work) const
 	{
-		return std::async(std::launch::async, [&] {
-			       enter();
-			       return work();
-		       }).get();
+		return std::async(std::launch::async,
+				  [&] {
+					  enter();
+					  return work();
+				  })
+			.get();
 	}
 
 private:
@@ -66,7 +68,7 @@ class VethPair {
 public:
 	explicit VethPair(unsigned queues = 2);
 
-	uint32_t sender() const { return sender_; }   // interface indexes
+	uint32_t sender() const { return sender_; } // interface indexes
 	uint32_t watched() const { return watched_; }
 	VethStatistics statistics() const;
 	const NetworkNamespace &network() const { return network_; }
@@ -79,8 +81,15 @@ private:
 
 // ACK, in turn, bursts of one, from the client.
 inline constexpr live_traffic default_traffic = {
-	.device = 0, .first_flow = 0, .flows = 1, .order = LIVE_IN_TURN, .burst = 1, .side = LIVE_CLIENT,
-	.stalls = 0, .count = 0, .flags = {0x10, 0x10, 0x10, 0x10},
+	.device = 0,
+	.first_flow = 0,
+	.flows = 1,
+	.order = LIVE_IN_TURN,
+	.burst = 1,
+	.side = LIVE_CLIENT,
+	.stalls = 0,
+	.count = 0,
+	.flags = {0x10, 0x10, 0x10, 0x10},
 };
 
 class LiveSender {

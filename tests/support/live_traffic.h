@@ -20,7 +20,7 @@
 #define LIVE_FULL_FRAME 182    /* holds the longest IP packet */
 
 enum live_order {
-	LIVE_IN_TURN,  /* flow after flow, round and round */
+	LIVE_IN_TURN, /* flow after flow, round and round */
 	LIVE_RANDOM,
 	LIVE_TOGETHER, /* the flow is chosen by the clock, so that all senders send the same one at any moment */
 };
@@ -32,15 +32,15 @@ enum live_side {
 };
 
 struct live_traffic {
-	__u32 device;       /* index of the interface whose peer gets the frames */
+	__u32 device; /* index of the interface whose peer gets the frames */
 	__u32 first_flow;
-	__u32 flows;        /* first_flow and the ones after it */
-	__u32 order;        /* enum live_order */
-	__u32 burst;        /* packets in a row of one flow; LIVE_TOGETHER: slice of time, in units of 1024 ns */
-	__u32 side;         /* enum live_side: who sends */
-	__u32 stalls;       /* 1: clients of even flows announce a window of zero */
-	__u32 count;        /* 1: count the packets of each stream */
-	__u8 flags[4];      /* of TCP; one of them at random for each packet */
+	__u32 flows;   /* first_flow and the ones after it */
+	__u32 order;   /* enum live_order */
+	__u32 burst;   /* packets in a row of one flow; LIVE_TOGETHER: slice of time, in units of 1024 ns */
+	__u32 side;    /* enum live_side: who sends */
+	__u32 stalls;  /* 1: clients of even flows announce a window of zero */
+	__u32 count;   /* 1: count the packets of each stream */
+	__u8 flags[4]; /* of TCP; one of them at random for each packet */
 };
 
 static inline __u32 live_client_address(__u32 flow)

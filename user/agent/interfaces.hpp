@@ -67,7 +67,7 @@ private:
 	const AttachOptions &options_;
 	Program &program_;
 	const Persistence *persistence_;
-	Claims claims_; // of what is not attached yet
+	Claims claims_;                         // of what is not attached yet
 	std::map<unsigned, Watched> watched_;   // by interface index
 	std::map<unsigned, std::string> names_; // outlives the interfaces
 	std::set<unsigned> refused_;            // could not be attached; any

@@ -179,7 +179,8 @@ template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works)
 {
 	read_files_now();
-	const auto dropped = all_of({forbid_new_ones(), drop_what_is_not_needed(needs, still_works), drop_system_calls(needs)});
+	const auto dropped =
+		all_of({forbid_new_ones(), drop_what_is_not_needed(needs, still_works), drop_system_calls(needs)});
 	if (dropped)
 		return {};
 	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent goes on with them");

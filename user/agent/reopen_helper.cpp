@@ -83,7 +83,7 @@ void answer(const std::vector<FileOpener::File> &files, std::size_t number)
 	if (number >= files.size())
 		return send_answer(EINVAL, UniqueFd());
 	const UniqueFd fd(open_file(files[number]));
-	struct stat status {};
+	struct stat status{};
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return send_answer(errno, UniqueFd());
 	if (!S_ISREG(status.st_mode))

@@ -61,11 +61,13 @@ Result<void> Session::write_out_earlier()
 	const nanoseconds wall_offset = wall_clock_offset();
 	const tcpwin_config config = program_.config();
 	Result<void> written;
-	auto drained = persistence_->drain_others(program_, config, writers_.flow_output(), [&](const tcpwin_record &record) {
-		writers_.flow(make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
-		if (auto flushed = writers_.flush_if_large(signals_); !flushed)
-			written = flushed;
-	});
+	auto drained =
+		persistence_->drain_others(program_, config, writers_.flow_output(), [&](const tcpwin_record &record) {
+			writers_.flow(
+				make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
+			if (auto flushed = writers_.flush_if_large(signals_); !flushed)
+				written = flushed;
+		});
 	if (auto flushed = writers_.flush(signals_); !flushed)
 		written = flushed;
 	if (!drained || !written)
@@ -126,14 +128,17 @@ Result<void> Session::write_records()
 		if (auto flushed = flush(); !flushed)
 			written = flushed;
 	};
-	program_.drain([&](const tcpwin_record &record) {
-		writers_.flow(make_flow_record(record, config, wall_offset,
-					       interfaces_.name(record.flow.ifindex)));
-		flush_if_large();
-	}, [&](const tcpwin_alarm &alarm) {
-		for (const AlarmRecord &record : make_alarm_records(alarm, config, wall_offset, interfaces_.name(alarm.ifindex)))
-			writers_.alarm(record);
-	});
+	program_.drain(
+		[&](const tcpwin_record &record) {
+			writers_.flow(
+				make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
+			flush_if_large();
+		},
+		[&](const tcpwin_alarm &alarm) {
+			for (const AlarmRecord &record :
+			     make_alarm_records(alarm, config, wall_offset, interfaces_.name(alarm.ifindex)))
+				writers_.alarm(record);
+		});
 	program_.drain_packets([&](const tcpwin_packet_event &event) {
 		writers_.packet(make_packet_record(event, ++packets_reported_, config, wall_offset));
 		flush_if_large();
@@ -208,8 +213,7 @@ Result<void> Session::forget_deleted(const std::vector<Interface> &all)
 		if (auto forgotten = forget(ifindex); !forgotten)
 			return forgotten;
 		if (interfaces_.empty() && !options_.any())
-			return fail("cannot go on watching " + name,
-				    "the interface was deleted while being watched");
+			return fail("cannot go on watching " + name, "the interface was deleted while being watched");
 		if (options_.any())
 			spdlog::info("interface {} was deleted", name);
 		else
@@ -258,7 +262,8 @@ Result<void> Session::watch()
 	const Clock::time_point start = Clock::now();
 	const Clock::time_point end = options_.duration ? start + *options_.duration : Clock::time_point::max();
 	Clock::time_point next_sweep = start + options_.poll_interval;
-	Clock::time_point next_stats = options_.stats_interval ? start + *options_.stats_interval : Clock::time_point::max();
+	Clock::time_point next_stats =
+		options_.stats_interval ? start + *options_.stats_interval : Clock::time_point::max();
 
 	while (!signals_.requested() && Clock::now() < end) {
 		if (auto answered = answer_signals(); !answered)
@@ -325,8 +330,9 @@ void Session::reread_settings()
 Result<void> Session::answer_signals()
 {
 	if (signals_.take_report()) {
-		const std::string text = fmt::format("Report at {}\n{}", format_time(WallTime(nanoseconds(boot_clock_ns()) + wall_clock_offset())),
-						     report(true));
+		const std::string text = fmt::format(
+			"Report at {}\n{}", format_time(WallTime(nanoseconds(boot_clock_ns()) + wall_clock_offset())),
+			report(true));
 		std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
 	}
 	if (!signals_.take_reopen())

@@ -146,7 +146,7 @@ bool Watched::forget()
 
 bool Watched::pins_are_gone() const
 {
-	struct stat status {};
+	struct stat status{};
 	return fstat(directory_.get(), &status) == 0 && status.st_nlink == 0;
 }
 
@@ -162,15 +162,17 @@ std::string Watched::describe(std::string_view why_no_egress) const
 {
 	std::string text;
 	if (ingress_) {
-		text = ingress_->attachment() == Attachment::xdp_native	 ? "in native mode" :
-		       ingress_->attachment() == Attachment::xdp_generic ? "in generic mode" :
-									   fmt::format("in tc mode ({})",
-										       name_of(ingress_->attachment()));
+		text = ingress_->attachment() == Attachment::xdp_native ?
+			       "in native mode" :
+		       ingress_->attachment() == Attachment::xdp_generic ?
+			       "in generic mode" :
+			       fmt::format("in tc mode ({})", name_of(ingress_->attachment()));
 		if (!ingress_->fallback().empty())
 			text += fmt::format(" ({})", ingress_->fallback());
 	}
 	if (egress_)
-		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ", name_of(egress_->attachment()));
+		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ",
+				    name_of(egress_->attachment()));
 	else if (!why_no_egress.empty())
 		text += fmt::format("; {}", why_no_egress);
 	return text;

@@ -25,16 +25,12 @@ struct Error {
 	std::string advice; // "stop the other program", or empty
 	Exit exit = Exit::failure;
 
-	std::string sentence() const
-	{
-		return what + ": " + why + (advice.empty() ? "" : "; " + advice);
-	}
+	std::string sentence() const { return what + ": " + why + (advice.empty() ? "" : "; " + advice); }
 };
 
 template <typename T> using Result = tl::expected<T, Error>;
 
-inline tl::unexpected<Error> fail(std::string what, std::string why, std::string advice = {},
-				  Exit exit = Exit::failure)
+inline tl::unexpected<Error> fail(std::string what, std::string why, std::string advice = {}, Exit exit = Exit::failure)
 {
 	return tl::unexpected(Error{std::move(what), std::move(why), std::move(advice), exit});
 }

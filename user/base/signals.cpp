@@ -10,7 +10,7 @@ namespace {
 
 bool is_ignored(int number)
 {
-	struct sigaction action {};
+	struct sigaction action{};
 	return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 

@@ -29,12 +29,10 @@ template <bpf_prog_type type, bpf_func_id helper> bool has_helper()
 constexpr std::array features{
 	KernelFeature{"XDP programs", "4.8", has_program<BPF_PROG_TYPE_XDP>},
 	KernelFeature{"BPF ring buffer", "5.8", has_map<BPF_MAP_TYPE_RINGBUF>},
-	KernelFeature{"bpf_for_each_map_elem", "5.13",
-		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_for_each_map_elem>},
+	KernelFeature{"bpf_for_each_map_elem", "5.13", has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_for_each_map_elem>},
 	KernelFeature{"BPF syscall programs", "5.14", has_program<BPF_PROG_TYPE_SYSCALL>},
 	KernelFeature{"bpf_loop", "5.17", has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_loop>},
-	KernelFeature{"xdp.frags programs", "5.18",
-		      has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len>},
+	KernelFeature{"xdp.frags programs", "5.18", has_helper<BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len>},
 };
 
 } // namespace

@@ -21,10 +21,8 @@ struct KernelFeature {
 std::span<const KernelFeature> kernel_features();
 
 // The oldest feature that is missing, by asking `present`, which is KernelFeature::present but in tests.
-std::optional<KernelFeature> find_missing_feature(
-	const std::function<bool(const KernelFeature &)> &present = [](const KernelFeature &f) {
-		return f.present();
-	});
+std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present =
+							  [](const KernelFeature &f) { return f.present(); });
 
 // BPF_TCX_INGRESS and BPF_TCX_EGRESS, which are younger than Debian 12's headers.
 constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);

@@ -43,7 +43,7 @@ std::string xdp_program(unsigned ifindex)
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	if (bpf_xdp_query(static_cast<int>(ifindex), 0, &query) != 0)
 		return {};
-	const __u32 id = query.prog_id   ? query.prog_id :
+	const __u32 id = query.prog_id     ? query.prog_id :
 			 query.drv_prog_id ? query.drv_prog_id :
 			 query.skb_prog_id ? query.skb_prog_id :
 					     query.hw_prog_id;
@@ -64,8 +64,9 @@ tl::unexpected<Error> has_xdp_program(const Interface &interface)
 		advice.push_back(fmt::format("--mode tc watches beside it, or detach it: ip link set dev {} xdp off",
 					     interface.name));
 	if (ours || nameless)
-		advice.emplace_back("if a persistent agent has left it: 'tcpwin-agent detach' of its user, with its --bpffs, in "
-				    "the network namespace it was started in");
+		advice.emplace_back(
+			"if a persistent agent has left it: 'tcpwin-agent detach' of its user, with its --bpffs, in "
+			"the network namespace it was started in");
 	return fail("cannot attach to " + interface.name, "it already has the XDP program " + program,
 		    fmt::format("{}", fmt::join(advice, "; ")));
 }
@@ -79,8 +80,7 @@ std::string_view mode_of(Attachment attachment)
 
 tl::unexpected<Error> explain(const Interface &interface, Attachment attachment, int error)
 {
-	const std::string what =
-		fmt::format("cannot attach to {} in {} mode", interface.name, mode_of(attachment));
+	const std::string what = fmt::format("cannot attach to {} in {} mode", interface.name, mode_of(attachment));
 	if (error == -EPERM)
 		return fail(what, describe_errno(error), needed_capabilities, Exit::no_permission);
 	if (error == -ENODEV)
@@ -104,8 +104,8 @@ int count_filters(unsigned ifindex, Direction direction)
 {
 	tcmsg request{};
 	request.tcm_ifindex = static_cast<int>(ifindex);
-	request.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction == Direction::ingress ? TC_H_MIN_INGRESS :
-										     TC_H_MIN_EGRESS);
+	request.tcm_parent =
+		TC_H_MAKE(TC_H_CLSACT, direction == Direction::ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
 	const auto socket = open_netlink(NETLINK_ROUTE);
 	int count = 0;
 	if (!socket || nl_send_simple(socket->get(), RTM_GETTFILTER, NLM_F_DUMP, &request, sizeof(request)) < 0 ||
@@ -136,8 +136,7 @@ int Filter::attach(unsigned ifindex, Direction direction, int program_fd, __u32 
 	if (int error = bpf_tc_hook_create(&hook); error && error != -EEXIST)
 		return error;
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_query(&hook, &query) == 0 &&
-	    !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix)) {
+	if (bpf_tc_query(&hook, &query) == 0 && !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix)) {
 		*present = query.prog_id;
 		return -EEXIST;
 	}
@@ -228,8 +227,7 @@ bool remove_stale_filter(unsigned ifindex, Direction direction)
 {
 	bpf_tc_hook hook = make_hook(ifindex, attach_point(direction));
 	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_query(&hook, &query) != 0 ||
-	    !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix))
+	if (bpf_tc_query(&hook, &query) != 0 || !clsact_program_name(ifindex, query.prog_id).starts_with(our_prefix))
 		return false;
 	Filter::detach(ifindex, direction);
 	return true;
@@ -295,8 +293,7 @@ Result<Hook> Hook::attach_ingress(const Interface &interface, IngressMode mode, 
 	if (!xdp_program(interface.index).empty())
 		return has_xdp_program(interface);
 	if (mode != IngressMode::automatic) {
-		const auto wanted =
-			mode == IngressMode::native ? Attachment::xdp_native : Attachment::xdp_generic;
+		const auto wanted = mode == IngressMode::native ? Attachment::xdp_native : Attachment::xdp_generic;
 		return attach_xdp(interface, wanted, programs.xdp);
 	}
 	if (interface.has_vlans && takes_vlan_tags_off(interface.name)) {

@@ -53,7 +53,7 @@ public:
 	~Hook();
 
 	Attachment attachment() const { return attachment_; }
-	int link_fd() const; // -1: clsact has none
+	int link_fd() const;                                      // -1: clsact has none
 	const std::string &fallback() const { return fallback_; } // why nothing better, or empty
 
 private:

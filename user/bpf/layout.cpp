@@ -144,7 +144,8 @@ bool has_same_struct(const btf *theirs, const btf *ours, const std::string &name
 	const auto same = [](const Member &l, const Member &r) {
 		return l.name == r.name && l.offset == r.offset && l.type.size() == r.type.size();
 	};
-	return left && right && left->size() == right->size() && std::ranges::equal(members(*left), members(*right), same);
+	return left && right && left->size() == right->size() &&
+	       std::ranges::equal(members(*left), members(*right), same);
 }
 
 Result<std::size_t> variable_offset(const btf *types, const std::string &name)

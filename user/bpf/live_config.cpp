@@ -80,14 +80,16 @@ Result<LiveConfig> LiveConfig::open(const Leftovers &maps)
 	auto theirs = map_btf(maps.data_fd), bss = map_btf(maps.bss_fd), ours = own_btf();
 	if (!theirs || !bss || !ours)
 		return tl::unexpected(!theirs ? theirs.error() : !bss ? bss.error() : ours.error());
-	const auto config_offset = variable_offset(theirs->get(), "config"), due_offset = variable_offset(bss->get(), "due_ns");
+	const auto config_offset = variable_offset(theirs->get(), "config"),
+		   due_offset = variable_offset(bss->get(), "due_ns");
 	const auto same = [&](const char *name) { return has_same_struct(theirs->get(), ours->get(), name); };
 	if (!config_offset || !due_offset || !same("tcpwin_config") || !same("tcpwin_record"))
 		return fail(what, "it is of another version than this one", "use its own tcpwin-agent");
 	auto data_map = Mapping::of_map(maps.data_fd), bss_map = Mapping::of_map(maps.bss_fd);
 	if (!data_map || !bss_map)
 		return tl::unexpected(!data_map ? data_map.error() : bss_map.error());
-	if (*config_offset + sizeof(tcpwin_config) > data_map->size() || *due_offset + sizeof(std::uint64_t) > bss_map->size())
+	if (*config_offset + sizeof(tcpwin_config) > data_map->size() ||
+	    *due_offset + sizeof(std::uint64_t) > bss_map->size())
 		return fail(what, "its maps are too small");
 	LiveConfig config;
 	config.data_ = std::move(*data_map);

@@ -319,13 +319,14 @@ Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &le
 	if (auto info = map_info(leftovers.interfaces_fd, sizeof(unsigned), reader->size()); !info)
 		return tl::unexpected(info.error());
 	std::map<unsigned, tcpwin_interface> all;
-	auto read = for_each_entry(leftovers.interfaces_fd, sizeof(unsigned), reader->size(), [&](Bytes key, Bytes value) {
-		unsigned ifindex = 0;
-		std::memcpy(&ifindex, key.data(), sizeof(ifindex));
-		tcpwin_interface &interface = all[ifindex];
-		reader->read(value, &interface);
-		interface.name[sizeof(interface.name) - 1] = '\0';
-	});
+	auto read =
+		for_each_entry(leftovers.interfaces_fd, sizeof(unsigned), reader->size(), [&](Bytes key, Bytes value) {
+			unsigned ifindex = 0;
+			std::memcpy(&ifindex, key.data(), sizeof(ifindex));
+			tcpwin_interface &interface = all[ifindex];
+			reader->read(value, &interface);
+			interface.name[sizeof(interface.name) - 1] = '\0';
+		});
 	if (!read)
 		return tl::unexpected(read.error());
 	return all;

@@ -162,8 +162,7 @@ Result<void> PinnedInterface::remove() const
 
 Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 {
-	struct statfs filesystem {
-	};
+	struct statfs filesystem{};
 	if (statfs(bpffs.c_str(), &filesystem) != 0)
 		return fail("cannot use " + bpffs, describe_errno(errno), "choose a bpffs with --bpffs");
 	if (filesystem.f_type != BPF_FS_MAGIC)
@@ -175,8 +174,8 @@ Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 	std::error_code error;
 	fs::directory_iterator(root, error);
 	if (error && error != std::errc::no_such_file_or_directory)
-		return fail("cannot read " + root.string(), error.message(), "run as root, or choose a bpffs of yours with --bpffs",
-			    Exit::no_permission);
+		return fail("cannot read " + root.string(), error.message(),
+			    "run as root, or choose a bpffs of yours with --bpffs", Exit::no_permission);
 	return PinDirectory(root, *network);
 }
 
@@ -213,7 +212,8 @@ std::vector<PinnedInterface> PinDirectory::list_if(const std::function<bool(std:
 	std::vector<PinnedInterface> all;
 	for (const fs::path &layout : entries(root_)) {
 		const std::string name = layout.filename();
-		const auto version = parse<unsigned>(std::string_view(name).substr(std::min<std::size_t>(1, name.size())));
+		const auto version =
+			parse<unsigned>(std::string_view(name).substr(std::min<std::size_t>(1, name.size())));
 		if (!name.starts_with('v') || !version)
 			continue;
 		for (const fs::path &path : entries(layout)) {

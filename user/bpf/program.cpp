@@ -26,7 +26,8 @@ constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, 
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
 	const auto &maps = skeleton->maps;
-	return {maps.flows, maps.records, maps.counters, maps.fragments, maps.interfaces, maps.sources, maps.data, maps.bss};
+	return {maps.flows,      maps.records, maps.counters, maps.fragments,
+		maps.interfaces, maps.sources, maps.data,     maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -35,14 +36,13 @@ tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 		return fail("cannot load the BPF programs", describe_errno(EPERM), std::string(needed_capabilities),
 			    Exit::no_permission);
 	if (auto missing = find_missing_feature())
-		return fail("cannot load the BPF programs",
-			    fmt::format("this kernel has no {}", missing->name),
+		return fail("cannot load the BPF programs", fmt::format("this kernel has no {}", missing->name),
 			    fmt::format("Linux {} or later has it", missing->since), Exit::unsupported);
 	if (error == -ENOMEM || error == -E2BIG)
 		return fail(fmt::format("cannot make a flow table of {} entries", max_flows), describe_errno(error),
 			    "lower --max-flows");
-	return fail("cannot load the BPF programs", describe_errno(error),
-		    "--verbose shows the kernel's reason", Exit::unsupported);
+	return fail("cannot load the BPF programs", describe_errno(error), "--verbose shows the kernel's reason",
+		    Exit::unsupported);
 }
 
 } // namespace
@@ -76,8 +76,8 @@ void Program::configure(const ProgramOptions &options)
 	bpf_map__set_max_entries(skeleton->maps.flows, options.max_flows);
 	if (options.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
-	for (bpf_program *live : {skeleton->progs.tcpwin_xdp, skeleton->progs.tcpwin_ingress,
-				  skeleton->progs.tcpwin_egress})
+	for (bpf_program *live :
+	     {skeleton->progs.tcpwin_xdp, skeleton->progs.tcpwin_ingress, skeleton->progs.tcpwin_egress})
 		bpf_program__set_autoload(live, !options.test_runs);
 	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp_at, options.test_runs);
 	skeleton->data->config = options.config;
@@ -94,11 +94,13 @@ Result<void> Program::adopt(const PinnedInterface &place)
 		const UniqueFd fd = place.open(pinned_maps[i]);
 		bpf_map_info info{};
 		__u32 size = sizeof(info);
-		const std::string what = fmt::format("cannot take over {}", (place.directory() / pinned_maps[i]).string());
+		const std::string what =
+			fmt::format("cannot take over {}", (place.directory() / pinned_maps[i]).string());
 		if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
 			return fail(what, describe_errno(errno));
 		if (info.key_size != bpf_map__key_size(maps[i]) || info.value_size != bpf_map__value_size(maps[i]))
-			return fail(what, "an agent of another build made it", "tcpwin-agent detach writes and removes it");
+			return fail(what, "an agent of another build made it",
+				    "tcpwin-agent detach writes and removes it");
 		if (int error = bpf_map__reuse_fd(maps[i], fd.get()))
 			return fail(what, describe_errno(error));
 	}
@@ -161,7 +163,8 @@ Result<void> Program::add_interface(unsigned ifindex, const tcpwin_interface &in
 std::optional<tcpwin_interface> Program::interface(unsigned ifindex) const
 {
 	tcpwin_interface interface;
-	if (bpf_map__lookup_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), &interface, sizeof(interface), 0))
+	if (bpf_map__lookup_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), &interface, sizeof(interface),
+				 0))
 		return std::nullopt;
 	return interface;
 }

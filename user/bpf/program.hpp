@@ -27,7 +27,7 @@ struct ProgramOptions {
 	bool report_packets = false; // packet mode
 	bool per_interface = false;  // each interface has flows of its own
 	bool analyze_stalls = true;
-	bool test_runs = false;      // for run_at instead of an interface
+	bool test_runs = false;                   // for run_at instead of an interface
 	const PinnedInterface *adopted = nullptr; // whose maps to go on with, max_flows then is theirs
 };
 

@@ -85,10 +85,11 @@ int close_all(void *cookie)
 
 } // namespace
 
-Result<FILE *> open_decompressed(int fd, const Interruptions *interruptions, const std::string &name, std::string &problem)
+Result<FILE *> open_decompressed(int fd, const Interruptions *interruptions, const std::string &name,
+				 std::string &problem)
 {
 	constexpr std::size_t block = 256 * 1024;
-	struct stat status {};
+	struct stat status{};
 	const bool waits = fstat(fd, &status) == 0 && !S_ISREG(status.st_mode);
 	auto compressed = std::make_unique<Compressed>();
 	compressed->source = archive_read_new();

@@ -82,7 +82,7 @@ CaptureReader::~CaptureReader() = default;
 
 Result<void> CaptureReader::check(const std::string &path)
 {
-	struct stat status {};
+	struct stat status{};
 	if (path == "-")
 		return {};
 	if (access(path.c_str(), R_OK) != 0 || stat(path.c_str(), &status) != 0)
@@ -92,13 +92,14 @@ Result<void> CaptureReader::check(const std::string &path)
 	return {};
 }
 
-Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter, const Interruptions *interruptions)
+Result<CaptureReader> CaptureReader::open(const std::string &path, const std::string &filter,
+					  const Interruptions *interruptions)
 {
 	auto state = std::make_unique<State>();
 	const bool standard = path == "-";
 	state->name = standard ? "standard input" : path;
 	state->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-	struct stat status {};
+	struct stat status{};
 	if (state->fd < 0 || fstat(state->fd, &status) != 0)
 		return fail("cannot open " + state->name, describe_errno(errno));
 	if (S_ISDIR(status.st_mode)) {

@@ -114,8 +114,8 @@ void check_vlan_tags(Checklist &list, const Interface &interface)
 	if (!takes_vlan_tags_off(interface.name))
 		return list.add("VLAN tags for XDP", Answer::yes, "they stay in the frames");
 	list.add("VLAN tags for XDP", Answer::no,
-		 fmt::format("taken off by the device; {}", interface.has_vlans ? "it has VLANs, so tc is used" :
-									       "tc is used if it gets VLANs"));
+		 fmt::format("taken off by the device; {}",
+			     interface.has_vlans ? "it has VLANs, so tc is used" : "tc is used if it gets VLANs"));
 }
 
 struct XdpProgram {

@@ -169,8 +169,7 @@ void check_memlock(Checklist &list, const Kernel &kernel)
 void check_bpffs(Checklist &list)
 {
 	constexpr auto path = "/sys/fs/bpf";
-	struct statfs filesystem {
-	};
+	struct statfs filesystem{};
 	if (statfs(path, &filesystem) != 0 || filesystem.f_type != BPF_FS_MAGIC)
 		list.add("bpffs", Answer::no, fmt::format("for --persistent: mount -t bpf bpf {}", path));
 	else if (access(path, W_OK | X_OK) != 0)

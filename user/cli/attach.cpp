@@ -42,12 +42,12 @@ std::vector<FileOpener::File> files_to_reopen(const AttachOptions &options)
 {
 	std::vector<FileOpener::File> files;
 	for (const std::string &path : {options.output, options.packets}) {
-		struct stat status {};
+		struct stat status{};
 		const bool other = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
 		if (!path.empty() && path != "-" && !other)
 			files.push_back({.path = path, .for_appending = true});
 	}
-	struct stat status {};
+	struct stat status{};
 	if (stat(options.config_file.c_str(), &status) == 0 && S_ISREG(status.st_mode))
 		files.push_back({.path = options.config_file, .for_appending = false});
 	return files;

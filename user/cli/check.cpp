@@ -34,8 +34,8 @@ Result<Exit> check(const CheckOptions &options)
 
 	const std::string attach = options.interface.empty() ? "attach" : "attach " + options.interface;
 	const bool works = list.obstacle().empty();
-	const std::string verdict = works ? fmt::format("{} would work{}\n", attach, way)
-					  : fmt::format("{} would fail: {}\n", attach, list.obstacle());
+	const std::string verdict = works ? fmt::format("{} would work{}\n", attach, way) :
+					    fmt::format("{} would fail: {}\n", attach, list.obstacle());
 	if (auto printed = print(list.text() + verdict); !printed)
 		return tl::unexpected(printed.error());
 	return works ? Exit::success : Exit::unsupported;

@@ -23,7 +23,7 @@ constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 
 struct Target {
 	PinnedInterface pinned;
-	std::string name; // empty: the interface was deleted
+	std::string name;       // empty: the interface was deleted
 	bool elsewhere = false; // of another network namespace
 	std::optional<Presence> presence;
 };
@@ -112,8 +112,10 @@ Result<void> write_table(const Target &table, const std::vector<Interface> &all,
 
 	settle(left, writers.flow_output());
 	for (const Interface &interface : all) // some may have been renamed
-		if (const auto known = interfaces->find(interface.index); !table.elsewhere && known != interfaces->end())
-			*std::copy_n(interface.name.begin(), std::min(interface.name.size(), sizeof(known->second.name) - 1),
+		if (const auto known = interfaces->find(interface.index);
+		    !table.elsewhere && known != interfaces->end())
+			*std::copy_n(interface.name.begin(),
+				     std::min(interface.name.size(), sizeof(known->second.name) - 1),
 				     known->second.name) = '\0';
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
@@ -127,7 +129,8 @@ Result<void> write_table(const Target &table, const std::vector<Interface> &all,
 	if (auto flushed = writers.flush(signals); !flushed)
 		written = flushed;
 	if (verbosity != Verbosity::quiet)
-		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(), stderr);
+		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(),
+			   stderr);
 	return drained ? written : drained;
 }
 
@@ -137,16 +140,16 @@ std::vector<Target> tables_to_write(const std::vector<Target> &targets, const st
 	std::vector<Target> all;
 	std::set<std::uint32_t> stay;
 	const auto is_target = [&](const PinnedInterface &one) {
-		return std::ranges::any_of(targets, [&](const Target &target) {
-			return target.pinned.directory() == one.directory();
-		});
+		return std::ranges::any_of(
+			targets, [&](const Target &target) { return target.pinned.directory() == one.directory(); });
 	};
 	for (const PinnedInterface &one : pinned)
 		if (!is_target(one))
 			stay.insert(one.table_id());
 	for (const Target &target : targets)
 		if (target.pinned.is_complete() && stay.insert(target.pinned.table_id()).second)
-			all.push_back({.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
+			all.push_back(
+				{.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
 	return all;
 }
 
@@ -172,7 +175,8 @@ Result<void> remove(const std::vector<Target> &targets)
 	for (const Target &target : targets) {
 		if (auto removed = target.pinned.remove(); !removed)
 			return removed;
-		spdlog::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from", describe(target));
+		spdlog::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from",
+			     describe(target));
 	}
 	return {};
 }

@@ -22,9 +22,10 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 	case InputKind::capture:
 		return read_capture(options.file, connections);
 	case InputKind::t2:
-		return fail("cannot explain " + input.name(),
-			    "it holds Tranalyzer2's columns, which do not tell when and for how long a window was closed",
-			    "record with --format json, or give the capture");
+		return fail(
+			"cannot explain " + input.name(),
+			"it holds Tranalyzer2's columns, which do not tell when and for how long a window was closed",
+			"record with --format json, or give the capture");
 	case InputKind::other:
 		break;
 	}

@@ -95,7 +95,8 @@ Result<Exit> list_flows(const FlowsOptions &options)
 		return tl::unexpected(found.error());
 	const Selected selected =
 		select_flows(found->flows, options.sort, {}, options.limit.value_or(found->flows.size()));
-	auto written = options.json ? write_json(*found, selected, options) : write_text(*found, selected, tables->names());
+	auto written =
+		options.json ? write_json(*found, selected, options) : write_text(*found, selected, tables->names());
 	if (written && std::fflush(stdout) != 0)
 		written = fail("cannot write to standard output", describe_errno(errno));
 	if (!written)

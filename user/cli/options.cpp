@@ -86,9 +86,11 @@ Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.
 std::string set_examples()
 {
 	std::string text = "Settings:\n";
-	fmt::format_to(std::back_inserter(text), "  {:<20} {}\n", fmt::format("{}={}", profile_key, profile_type), profile_text);
+	fmt::format_to(std::back_inserter(text), "  {:<20} {}\n", fmt::format("{}={}", profile_key, profile_type),
+		       profile_text);
 	for (const Setting &setting : all_settings())
-		fmt::format_to(std::back_inserter(text), "  {}={}\n      {}\n", setting.key, setting.type, setting.text);
+		fmt::format_to(std::back_inserter(text), "  {}={}\n      {}\n", setting.key, setting.type,
+			       setting.text);
 	return text + R"(
 They hold at once, for flows that are alive, too, until the agent ends (with --persistent: until the next one starts)
 or reads its own --config again (SIGHUP).
@@ -106,7 +108,8 @@ Examples:
 Exit codes: 0 done, 1 no agent is there or one is of another version, 2 wrong usage, 77 no permission, 78 the file is wrong.)";
 }
 
-constexpr auto explain_examples = R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture (also compressed): its
+constexpr auto explain_examples =
+	R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture (also compressed): its
 content tells. A capture is read with timeouts of ten minutes and no abort, so that a stall is one flow; records
 are as good as the timeouts that they were made with.
 
@@ -123,7 +126,8 @@ Examples:
 
 Exit codes: 0 done (also where nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
 
-constexpr auto flows_examples = R"(Flows that have not ended, of agents that run and of what persistent agents left, the largest first. CLOSED says
+constexpr auto flows_examples =
+	R"(Flows that have not ended, of agents that run and of what persistent agents left, the largest first. CLOSED says
 whose window is closed now; a stall that is open counts up to now. With --json one object a flow, with the fields
 of a flow record.
 
@@ -139,7 +143,8 @@ Examples:
 
 Exit codes: 0 done, 1 no agent is there or its flows cannot be read, 2 wrong usage, 77 no permission.)";
 
-constexpr auto top_examples = R"(Keys: q quit, p flows or peers, s next sort key, f filter, space pause, arrows scroll, h help.
+constexpr auto top_examples =
+	R"(Keys: q quit, p flows or peers, s next sort key, f filter, space pause, arrows scroll, h help.
 
 Examples:
   # What is stalled now, and by whom
@@ -151,7 +156,8 @@ Examples:
 Exit codes: 0 done, 1 no agent is there, its flows cannot be read or the terminal cannot be used, 2 wrong usage,
 77 no permission.)";
 
-constexpr auto detach_examples = R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
+constexpr auto detach_examples =
+	R"(For what 'attach --persistent' left attached. An agent that runs has to be ended first (kill PID):
 then what it has attached stays, and this command detaches it and appends the flows that are left to FILE.
 
 Examples:
@@ -175,8 +181,7 @@ void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, c
 		[name, set](const std::string &value) {
 			auto duration = parse_duration(value);
 			if (!duration)
-				throw CLI::ValidationError(name,
-							   fmt::format("'{}': {}", value, duration.error()));
+				throw CLI::ValidationError(name, fmt::format("'{}': {}", value, duration.error()));
 			set(*duration);
 		},
 		text);
@@ -187,14 +192,15 @@ void add_duration(CLI::App &app, const std::string &name, nanoseconds initial, c
 
 void add_config_file(CLI::App &app, std::string &file)
 {
-	app.add_option("--config", file, "File of settings (TOML), by the names of the options without dashes; options come before it")
+	app.add_option("--config", file,
+		       "File of settings (TOML), by the names of the options without dashes; options come before it")
 		->check(not_empty)
 		->type_name("FILE");
 }
 
 // The same value as an option, in a file and of `set`.
-void add_setting(CLI::App &app, SettingValues &values, const std::string &key, std::string_view type, std::string_view text,
-		 const std::string &initial)
+void add_setting(CLI::App &app, SettingValues &values, const std::string &key, std::string_view type,
+		 std::string_view text, const std::string &initial)
 {
 	const std::string name = "--" + key;
 	app.add_option_function<std::string>(
@@ -257,18 +263,18 @@ void add_bpffs(CLI::App &app, std::string &bpffs)
 void add_verbosity(CLI::App &app, Verbosity &verbosity,
 		   const std::string &more = "More on stderr, the kernel verifier's log included")
 {
-	auto *quiet = app.add_flag_callback("-q,--quiet", [&] { verbosity = Verbosity::quiet; },
-					    "Only errors on stderr, no end report");
-	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; }, more)
-		->excludes(quiet);
+	auto *quiet = app.add_flag_callback(
+		"-q,--quiet", [&] { verbosity = Verbosity::quiet; }, "Only errors on stderr, no end report");
+	app.add_flag_callback("-v,--verbose", [&] { verbosity = Verbosity::verbose; }, more)->excludes(quiet);
 }
 
 void add_community_id(CLI::App &app, std::optional<std::uint16_t> &seed)
 {
-	auto *without = app.add_flag_callback("--no-community-id", [&] { seed.reset(); },
-					      "JSON flow records without community_id");
-	app.add_option_function<std::uint16_t>("--community-id-seed", [&](std::uint16_t value) { seed = value; },
-					       "Seed of community_id, the same at all who compare it")
+	auto *without = app.add_flag_callback(
+		"--no-community-id", [&] { seed.reset(); }, "JSON flow records without community_id");
+	app.add_option_function<std::uint16_t>(
+		   "--community-id-seed", [&](std::uint16_t value) { seed = value; },
+		   "Seed of community_id, the same at all who compare it")
 		->check(CLI::Range(0, 65'535))
 		->default_str("0")
 		->excludes(without);
@@ -288,12 +294,14 @@ void add_flow_output(CLI::App &app, CommonOptions &options)
 void add_common(CLI::App &app, CommonOptions &options)
 {
 	add_flow_output(app, options);
-	app.add_option("--packets", options.packets, "Packet mode: file for one record a TCP packet, - for standard output")
+	app.add_option("--packets", options.packets,
+		       "Packet mode: file for one record a TCP packet, - for standard output")
 		->check(not_empty)
 		->type_name("FILE");
 	add_settings(app, options);
-	app.add_flag_callback("--no-analysis", [&] { options.analyze_stalls = false; },
-			      "Without stall analysis: a packet costs less, and stall, window and tcp of a record are null");
+	app.add_flag_callback(
+		"--no-analysis", [&] { options.analyze_stalls = false; },
+		"Without stall analysis: a packet costs less, and stall, window and tcp of a record are null");
 	app.add_flag("--alarms-only", options.alarms_only, "Only records of flows that raised an alarm");
 	add_verbosity(app, options.verbosity);
 }
@@ -308,25 +316,27 @@ void add_max_flows(CLI::App &app, std::uint32_t &max_flows)
 
 void add_attach(CLI::App &app, AttachOptions &options)
 {
-	app.add_option("IFACE", options.interfaces, "Network interfaces to watch; any: all that are up, as they come and go")
+	app.add_option("IFACE", options.interfaces,
+		       "Network interfaces to watch; any: all that are up, as they come and go")
 		->required()
 		->check(not_empty);
-	add_choice<IngressMode>(app, "--mode", options.mode,
-				{{"auto", IngressMode::automatic},
-				 {"native", IngressMode::native},
-				 {"generic", IngressMode::generic},
-				 {"tc", IngressMode::tc}},
-				"What sees incoming packets: XDP in the driver (native) or on any device (generic), tc, "
-				"or the first of these that can be had",
-				"MODE");
-	add_choice<Directions>(app, "--direction", options.directions,
-			       {{"both", Directions::both},
-				{"ingress", Directions::ingress},
-				{"egress", Directions::egress}},
-			       "Packets that come in, that go out (tc), or both", "DIRECTION");
+	add_choice<IngressMode>(
+		app, "--mode", options.mode,
+		{{"auto", IngressMode::automatic},
+		 {"native", IngressMode::native},
+		 {"generic", IngressMode::generic},
+		 {"tc", IngressMode::tc}},
+		"What sees incoming packets: XDP in the driver (native) or on any device (generic), tc, "
+		"or the first of these that can be had",
+		"MODE");
+	add_choice<Directions>(
+		app, "--direction", options.directions,
+		{{"both", Directions::both}, {"ingress", Directions::ingress}, {"egress", Directions::egress}},
+		"Packets that come in, that go out (tc), or both", "DIRECTION");
 	add_choice<TcHook>(app, "--tc-hook", options.tc_hook,
 			   {{"auto", TcHook::automatic}, {"tcx", TcHook::tcx}, {"clsact", TcHook::clsact}},
-			   "How tc programs are attached: TCX (Linux 6.6), clsact (any), or TCX if it can be had", "HOOK");
+			   "How tc programs are attached: TCX (Linux 6.6), clsact (any), or TCX if it can be had",
+			   "HOOK");
 	app.add_flag("--per-interface", options.per_interface,
 		     "Keep the flows of each interface apart (with address translation, for instance)");
 	app.add_flag("--persistent", options.persistent,
@@ -338,12 +348,13 @@ void add_attach(CLI::App &app, AttachOptions &options)
 	add_duration(app, "--poll-interval", options.poll_interval, "How often to look for idle flows",
 		     [&](nanoseconds value) {
 			     if (value < shortest_poll_interval)
-				     throw CLI::ValidationError("--poll-interval",
-								fmt::format("'{}': it must be at least 1ms",
-									    format_duration(value)));
+				     throw CLI::ValidationError(
+					     "--poll-interval",
+					     fmt::format("'{}': it must be at least 1ms", format_duration(value)));
 			     options.poll_interval = value;
 		     });
-	add_duration(app, "--stats-interval", nanoseconds(0), "Write what was counted into the flow output about so often (default: never)",
+	add_duration(app, "--stats-interval", nanoseconds(0),
+		     "Write what was counted into the flow output about so often (default: never)",
 		     [&](nanoseconds value) {
 			     if (value < shortest_stats_interval)
 				     throw CLI::ValidationError("--stats-interval",
@@ -364,10 +375,9 @@ void add_replay(CLI::App &app, ReplayOptions &options)
 		->check(not_empty);
 	app.add_option("--filter", options.filter, "Only frames that match, as pcap-filter(7) and tcpdump have it")
 		->type_name("EXPRESSION");
-	add_choice<EngineKind>(app, "--engine", options.engine,
-			       {{"portable", EngineKind::portable}, {"kernel", EngineKind::kernel}},
-			       "portable: in user space; kernel: every frame through the XDP program (root, slower)",
-			       "ENGINE");
+	add_choice<EngineKind>(
+		app, "--engine", options.engine, {{"portable", EngineKind::portable}, {"kernel", EngineKind::kernel}},
+		"portable: in user space; kernel: every frame through the XDP program (root, slower)", "ENGINE");
 	add_max_flows(app, options.max_flows);
 	add_common(app, options);
 	app.footer(replay_examples);
@@ -404,13 +414,15 @@ void add_assignment(SettingValues &values, const std::string &word)
 	const std::size_t equals = word.find('=');
 	const std::string key = word.substr(0, equals);
 	if (equals == std::string::npos)
-		throw CLI::ValidationError(fmt::format("'{}'", word), "it is not KEY=VALUE, for instance timeout-est=300s");
+		throw CLI::ValidationError(fmt::format("'{}'", word),
+					   "it is not KEY=VALUE, for instance timeout-est=300s");
 	const std::string value = word.substr(equals + 1);
 	if (key != profile_key && !find_setting(key)) {
 		const std::string_view closest = closest_key(key);
-		throw CLI::ValidationError(fmt::format("'{}'", key),
-					   closest.empty() ? "there is no such setting" :
-							     fmt::format("there is no such setting, perhaps {} is meant", closest));
+		throw CLI::ValidationError(
+			fmt::format("'{}'", key),
+			closest.empty() ? "there is no such setting" :
+					  fmt::format("there is no such setting, perhaps {} is meant", closest));
 	}
 	if (auto checked = check_setting(key, value); !checked)
 		throw CLI::ValidationError(key, fmt::format("'{}': {}", value, checked.error()));
@@ -427,7 +439,8 @@ void add_set(CLI::App &app, SetOptions &options, std::string &config_file)
 		   },
 		   "What to change; none: tell what holds")
 		->type_name("");
-	app.add_option("--iface", options.interfaces, "Only the agents of these interfaces (default: all); may be repeated")
+	app.add_option("--iface", options.interfaces,
+		       "Only the agents of these interfaces (default: all); may be repeated")
 		->check(not_empty)
 		->allow_extra_args(false)
 		->type_name("IFACE");
@@ -438,12 +451,14 @@ void add_set(CLI::App &app, SetOptions &options, std::string &config_file)
 
 void add_live(CLI::App &app, LiveSource &source, SortKey &sort, std::string &filter)
 {
-	app.add_option("IFACE", source.interfaces, "Only flows that were first seen on these interfaces")->check(not_empty);
+	app.add_option("IFACE", source.interfaces, "Only flows that were first seen on these interfaces")
+		->check(not_empty);
 	std::map<std::string, SortKey> keys;
 	for (std::size_t i = 0; i < sort_names.size(); i++)
 		keys[std::string(sort_names[i])] = static_cast<SortKey>(i);
 	add_choice<SortKey>(app, "--sort", sort, keys, "What the largest of comes first", "KEY");
-	app.add_option("--filter", filter, "Only flows that have this text in an endpoint (ADDRESS:PORT, [ADDRESS]:PORT)")
+	app.add_option("--filter", filter,
+		       "Only flows that have this text in an endpoint (ADDRESS:PORT, [ADDRESS]:PORT)")
 		->type_name("TEXT");
 	add_bpffs(app, source.bpffs);
 }
@@ -464,8 +479,8 @@ void add_top(CLI::App &app, TopOptions &options)
 	add_live(app, options.source, options.sort, options.filter);
 	add_duration(app, "--interval", options.interval, "How often to look", [&](nanoseconds value) {
 		if (value < shortest_interval)
-			throw CLI::ValidationError("--interval",
-						   fmt::format("'{}': it must be at least 100ms", format_duration(value)));
+			throw CLI::ValidationError(
+				"--interval", fmt::format("'{}': it must be at least 100ms", format_duration(value)));
 		options.interval = value;
 	});
 	app.footer(top_examples);
@@ -585,7 +600,8 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",
 			    Exit::usage);
 	if (attach_options.stats_interval && attach_options.format == Format::t2)
-		return fail("wrong usage", "--stats-interval writes JSON lines, for which the columns of --format t2 have no place",
+		return fail("wrong usage",
+			    "--stats-interval writes JSON lines, for which the columns of --format t2 have no place",
 			    "take --format json", Exit::usage);
 	if (auto completed = complete_settings(attach_options); !completed)
 		return tl::unexpected(completed.error());

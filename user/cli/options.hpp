@@ -33,9 +33,9 @@ struct CommonOptions {
 	Format format = Format::json;
 	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
 	std::uint32_t max_flows = 262'144;
-	std::string config_file;                       // of settings, or empty
-	SettingValues settings;                        // on the command line
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;  // what comes of both
+	std::string config_file;                      // of settings, or empty
+	SettingValues settings;                       // on the command line
+	tcpwin_config config = TCPWIN_DEFAULT_CONFIG; // what comes of both
 	bool analyze_stalls = true;
 	bool alarms_only = false; // no records of flows that raised none
 	Verbosity verbosity = Verbosity::normal;
@@ -105,8 +105,8 @@ struct Information {
 	std::string text;
 };
 
-using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, SetOptions, ReplayOptions, ExplainOptions, CheckOptions,
-			     FlowsOptions, TopOptions, Information>;
+using Command = std::variant<AttachOptions, DetachOptions, StatusOptions, SetOptions, ReplayOptions, ExplainOptions,
+			     CheckOptions, FlowsOptions, TopOptions, Information>;
 
 Result<Command> parse_options(int argc, const char *const *argv);
 

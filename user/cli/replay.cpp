@@ -36,8 +36,8 @@ struct Span {
 class Replay final : public FlowObserver {
 public:
 	Replay(const ReplayOptions &options, Signals signals, Interruptions &interruptions, RecordWriters writers)
-		: options_(options), signals_(std::move(signals)), interruptions_(interruptions), writers_(std::move(writers)),
-		  progress_(options.verbosity != Verbosity::quiet)
+		: options_(options), signals_(std::move(signals)), interruptions_(interruptions),
+		  writers_(std::move(writers)), progress_(options.verbosity != Verbosity::quiet)
 	{
 	}
 
@@ -153,10 +153,12 @@ std::string Replay::report(const Engine &engine) const
 {
 	std::string text;
 	if (frames_) {
-		const WallTime first{std::chrono::nanoseconds(span_.first_ns)}, last{std::chrono::nanoseconds(span_.last_ns)};
+		const WallTime first{std::chrono::nanoseconds(span_.first_ns)},
+			last{std::chrono::nanoseconds(span_.last_ns)};
 		const auto duration = (last - first).count();
-		text = fmt::format("Capture start: {}\nCapture end: {}\nCapture duration: {}.{:09} s\n", format_time(first),
-				   format_time(last), duration / 1'000'000'000, duration % 1'000'000'000);
+		text = fmt::format("Capture start: {}\nCapture end: {}\nCapture duration: {}.{:09} s\n",
+				   format_time(first), format_time(last), duration / 1'000'000'000,
+				   duration % 1'000'000'000);
 	}
 	if (auto counters = engine.counters())
 		text += format_report(writers_.totals(), *counters, options_.config, options_.max_flows);

@@ -47,7 +47,11 @@ struct Row {
 // What cannot be read is missing.
 Table read_table(const Leftovers &maps)
 {
-	Table table{.id = map_id(maps.flows_fd), .max_flows = max_entries(maps.flows_fd), .flows = {}, .counters = {}, .interfaces = {}};
+	Table table{.id = map_id(maps.flows_fd),
+		    .max_flows = max_entries(maps.flows_fd),
+		    .flows = {},
+		    .counters = {},
+		    .interfaces = {}};
 	if (auto flows = read_live_flows(maps))
 		table.flows = *flows;
 	if (auto counters = read_counters(maps))
@@ -72,7 +76,7 @@ Result<Row> make_row(const Attached &attached)
 	if (!attached.pinned)
 		row.agent = Presence::holder(attached.ifindex);
 	else
-		row.no_hooks = !attached.name.empty()	      ? "nothing is attached" :
+		row.no_hooks = !attached.name.empty()         ? "nothing is attached" :
 			       attached.pinned->is_attached() ? "in another network namespace" :
 								"deleted";
 	if (row.name.empty())
@@ -101,7 +105,8 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	for (const std::string &name : options.interfaces)
 		if (!if_nametoindex(name.c_str()) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
-			return fail("cannot tell the status of " + name, "there is no such interface", "'ip link' lists them");
+			return fail("cannot tell the status of " + name, "there is no such interface",
+				    "'ip link' lists them");
 	return rows;
 }
 

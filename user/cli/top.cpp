@@ -85,7 +85,8 @@ class Top {
 public:
 	Top(const TopOptions &options, LiveTables tables, Screen screen, UniqueFd signals)
 		: interval_(options.interval), looks_(options.source, std::move(tables)),
-		  view_(options.sort, options.filter, is_utf8_locale()), screen_(std::move(screen)), signals_(std::move(signals))
+		  view_(options.sort, options.filter, is_utf8_locale()), screen_(std::move(screen)),
+		  signals_(std::move(signals))
 	{
 	}
 
@@ -110,7 +111,9 @@ private:
 	{
 		using std::chrono::milliseconds;
 		auto left = std::chrono::ceil<milliseconds>(due_ - steady_clock::now());
-		int timeout = looking_ ? 0 : static_cast<int>(std::clamp(left, milliseconds(0), milliseconds(1 << 30)).count());
+		int timeout =
+			looking_ ? 0 :
+				   static_cast<int>(std::clamp(left, milliseconds(0), milliseconds(1 << 30)).count());
 		pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}};
 		poll(ready, std::size(ready), view_.paused() ? -1 : timeout);
 		if (ready[0].revents & (POLLHUP | POLLERR | POLLNVAL)) // the terminal is gone

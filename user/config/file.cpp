@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t largest = 64 * 1024; // settings take one; a file of another kind is not read to its end
 
-tl::unexpected<Error> wrong(const std::string &name, const toml::source_region &where, std::string_view what, std::string advice)
+tl::unexpected<Error> wrong(const std::string &name, const toml::source_region &where, std::string_view what,
+			    std::string advice)
 {
 	return fail("cannot use " + name, fmt::format("line {}: {}", where.begin.line, what), std::move(advice),
 		    Exit::configuration);
@@ -67,12 +68,17 @@ try {
 		const std::string key(key_node.str());
 		const auto value = as_text(node);
 		if (key != profile_key && !find_setting(key))
-			return wrong(name, key_node.source(), fmt::format("there is no setting '{}'", shown(key)), advise(key));
-		if (!value)
-			return wrong(name, node.source(), fmt::format("the value of {} is neither a string, a whole number nor true or false", key),
+			return wrong(name, key_node.source(), fmt::format("there is no setting '{}'", shown(key)),
 				     advise(key));
+		if (!value)
+			return wrong(
+				name, node.source(),
+				fmt::format("the value of {} is neither a string, a whole number nor true or false",
+					    key),
+				advise(key));
 		if (auto checked = check_setting(key, *value); !checked)
-			return wrong(name, node.source(), fmt::format("{} is '{}': {}", key, shown(*value), checked.error()), advise(key));
+			return wrong(name, node.source(),
+				     fmt::format("{} is '{}': {}", key, shown(*value), checked.error()), advise(key));
 		values.emplace(key, *value);
 	}
 	return values;
@@ -106,7 +112,8 @@ Result<SettingValues> read_config_file(const std::string &path)
 {
 	const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 	if (!fd)
-		return fail("cannot read " + path, describe_errno(errno), "--config takes a file of settings", Exit::configuration);
+		return fail("cannot read " + path, describe_errno(errno), "--config takes a file of settings",
+			    Exit::configuration);
 	return read_config_file(fd.get(), path);
 }
 

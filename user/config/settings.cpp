@@ -40,7 +40,8 @@ constexpr Choice on_threshold_choices[] = {
 #undef X
 };
 
-template <typename T> ParsedSetting parse_number(T &target, std::string_view text, std::uint64_t least, std::uint64_t most)
+template <typename T> ParsedSetting parse_number(T &target, std::string_view text, std::uint64_t least,
+						 std::uint64_t most)
 {
 	std::uint64_t number = 0;
 	const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -172,7 +173,9 @@ ParsedSetting set_source_alarm(tcpwin_config &config, std::string_view text)
 
 constexpr Setting table[] = {
 	{"win-threshold", "N", "Count packets whose raw window is below this", "1",
-	 [](tcpwin_config &config, std::string_view text) { return parse_number(config.window_threshold, text, 0, 65'536); },
+	 [](tcpwin_config &config, std::string_view text) {
+		 return parse_number(config.window_threshold, text, 0, 65'536);
+	 },
 	 [](const tcpwin_config &config) { return fmt::format("{}", config.window_threshold); }},
 	{"abort-count", "N", "At so many packets below the threshold happens what --on-threshold says", "2",
 	 [](tcpwin_config &config, std::string_view text) {
@@ -193,20 +196,21 @@ constexpr Setting table[] = {
 	 get_timeout<TCPWIN_TIMEOUT_EST>},
 	{"timeout-abrt", "DURATION", "Timeout of an aborted flow", "1ms", set_timeout<TCPWIN_TIMEOUT_ABRT>,
 	 get_timeout<TCPWIN_TIMEOUT_ABRT>},
-	{"timeout-fin", "DURATION|none", "Timeout after FIN or RST; none: they change no timeout", "5s", set_fin_timeout,
-	 get_fin_timeout},
-	{"timeout-stalled", "DURATION|none", "A flow with a closed window lives at least so long after its last packet", "300s",
-	 set_duration_or_none<&tcpwin_config::stalled_ns>, get_duration_or_none<&tcpwin_config::stalled_ns>},
+	{"timeout-fin", "DURATION|none", "Timeout after FIN or RST; none: they change no timeout", "5s",
+	 set_fin_timeout, get_fin_timeout},
+	{"timeout-stalled", "DURATION|none", "A flow with a closed window lives at least so long after its last packet",
+	 "300s", set_duration_or_none<&tcpwin_config::stalled_ns>, get_duration_or_none<&tcpwin_config::stalled_ns>},
 	{"active-timeout", "DURATION|none", "A record of flows that go on, about so often, in whole seconds", "300s",
 	 set_active_timeout, get_active_timeout},
 	{"promote-established", "yes|no", "A flow that began with a SYN is established with its next packet", "yes",
 	 set_yes_or_no<TCPWIN_RULE_PROMOTE_ESTABLISHED>, get_yes_or_no<TCPWIN_RULE_PROMOTE_ESTABLISHED>},
 	{"count-syn-rst", "yes|no", "Windows of segments with SYN or RST count as well", "no",
-	 set_yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>, get_yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>},
+	 set_yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>,
+	 get_yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>},
 	{"stall-alarm", "DURATION|none", "Raise an alarm at a window that is closed so long", "5s",
 	 set_duration_or_none<&tcpwin_config::stall_alarm_ns>, get_duration_or_none<&tcpwin_config::stall_alarm_ns>},
-	{"source-alarm", "N|none", "Raise an alarm at an address with a closed window in more than so many flows at once", "20",
-	 set_source_alarm,
+	{"source-alarm", "N|none",
+	 "Raise an alarm at an address with a closed window in more than so many flows at once", "20", set_source_alarm,
 	 [](const tcpwin_config &config) {
 		 return config.source_alarm ? fmt::format("{}", config.source_alarm) : std::string(none);
 	 }},

@@ -29,7 +29,8 @@ const Setting *find_setting(std::string_view key);
 
 // What all other settings differ from; no setting of tcpwin_config itself.
 inline constexpr std::string_view profile_key = "profile";
-inline constexpr std::string_view profile_text = "Settings to begin with: the constants of the tutorial, or those for operation";
+inline constexpr std::string_view profile_text =
+	"Settings to begin with: the constants of the tutorial, or those for operation";
 inline constexpr std::string_view profile_type = "tutorial|monitor";
 
 // By key, profile_key too. Only values that check_setting has passed.

@@ -15,9 +15,9 @@ class FlowTable {
 public:
 	struct Slot {
 		tcpwin_key key;
-		tcpwin_flow flow;      // id 0: the slot is free
-		std::uint64_t due_ns;  // when the flow is next looked at
-		bool ended;            // it has its record
+		tcpwin_flow flow;     // id 0: the slot is free
+		std::uint64_t due_ns; // when the flow is next looked at
+		bool ended;           // it has its record
 	};
 
 	FlowTable() : index_(1024) {}

@@ -24,15 +24,16 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::uint64_t sweep_every = 16384;  // frames
-constexpr std::uint32_t linear_bytes = 3072;  // what XDP sees of a frame in one piece
+constexpr std::uint64_t sweep_every = 16384; // frames
+constexpr std::uint32_t linear_bytes = 3072; // what XDP sees of a frame in one piece
 constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 39,000
 
 class KernelEngine final : public Engine {
 public:
 	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
-		: config_(options.config), exact_(config_.active_s || config_.source_alarm), report_packets_(options.report_packets), observer_(observer),
-		  program_(std::move(program)), room_(program_.max_flows())
+		: config_(options.config), exact_(config_.active_s || config_.source_alarm),
+		  report_packets_(options.report_packets), observer_(observer), program_(std::move(program)),
+		  room_(program_.max_flows())
 	{
 	}
 
@@ -54,9 +55,8 @@ public:
 		if (auto run = program_.run_at({bytes_.data(), linear}, wire_length_, now_); !run)
 			return run;
 		if (report_packets_) {
-			program_.drain_packets([&](const tcpwin_packet_event &event) {
-				observer_.on_packet(event, frame.number);
-			});
+			program_.drain_packets(
+				[&](const tcpwin_packet_event &event) { observer_.on_packet(event, frame.number); });
 			program_.commit();
 		}
 		if (since_sweep_ % drain_at == 0)

@@ -143,8 +143,8 @@ private:
 	void end_flow(std::uint32_t number, std::uint64_t expires, bool expired)
 	{
 		Slot &slot = table_.slot(number);
-		const tcpwin_record record = make_record(slot, expired ? tcpwin_expiry_reason(&slot.flow, &config_) :
-									 TCPWIN_END_SHUTDOWN);
+		const tcpwin_record record =
+			make_record(slot, expired ? tcpwin_expiry_reason(&slot.flow, &config_) : TCPWIN_END_SHUTDOWN);
 		slot.ended = true;
 		live_flows_--;
 		for (unsigned i : {0, 1})
@@ -276,7 +276,8 @@ private:
 		if (!report_packets_)
 			return;
 		tcpwin_packet_event event;
-		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, sender, now_, previous, later_fragment);
+		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, sender, now_, previous,
+					 later_fragment);
 		observer_.on_packet(event, frame.number);
 	}
 
@@ -290,7 +291,7 @@ private:
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
 	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_source
-	__u64 live_flows_ = 0; // the table has those that have ended, too
+	__u64 live_flows_ = 0;                                        // the table has those that have ended, too
 	std::uint64_t now_ = 0;
 };
 

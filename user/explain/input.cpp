@@ -20,8 +20,17 @@ constexpr std::size_t block = 256 * 1024;
 
 // pcap in both byte orders and resolutions, pcapng, and what captures are compressed with.
 constexpr std::string_view capture_starts[] = {
-	"\xa1\xb2\xc3\xd4"sv, "\xd4\xc3\xb2\xa1"sv, "\xa1\xb2\x3c\x4d"sv, "\x4d\x3c\xb2\xa1"sv, "\x0a\x0d\x0d\x0a"sv,
-	"\x1f\x8b"sv,         "\x28\xb5\x2f\xfd"sv, "\xfd" "7zXZ\0"sv,      "BZh"sv,              "\x04\x22\x4d\x18"sv,
+	"\xa1\xb2\xc3\xd4"sv,
+	"\xd4\xc3\xb2\xa1"sv,
+	"\xa1\xb2\x3c\x4d"sv,
+	"\x4d\x3c\xb2\xa1"sv,
+	"\x0a\x0d\x0d\x0a"sv,
+	"\x1f\x8b"sv,
+	"\x28\xb5\x2f\xfd"sv,
+	"\xfd"
+	"7zXZ\0"sv,
+	"BZh"sv,
+	"\x04\x22\x4d\x18"sv,
 };
 
 // tee(2) copies from one pipe to another and leaves the bytes where they are.
@@ -55,7 +64,8 @@ Result<std::string> peek_pipe_long_enough(int fd, const std::string &name)
 
 bool is_text(char character)
 {
-	return character == '\t' || character == '\r' || character == '\n' || static_cast<unsigned char>(character) >= 0x20;
+	return character == '\t' || character == '\r' || character == '\n' ||
+	       static_cast<unsigned char>(character) >= 0x20;
 }
 
 } // namespace
@@ -79,7 +89,7 @@ Result<Input> Input::open(const std::string &path)
 	const bool standard = path == "-";
 	const std::string name = standard ? "standard input" : path;
 	UniqueFd fd(standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-	struct stat status {};
+	struct stat status{};
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return fail("cannot open " + name, describe_errno(errno));
 	if (S_ISDIR(status.st_mode))
@@ -89,7 +99,7 @@ Result<Input> Input::open(const std::string &path)
 
 Result<InputKind> Input::kind() const
 {
-	struct stat status {};
+	struct stat status{};
 	if (fstat(fd_.get(), &status) != 0)
 		return fail("cannot look at " + name_, describe_errno(errno));
 	if (S_ISFIFO(status.st_mode))
@@ -120,7 +130,8 @@ Result<bool> LineReader::fill()
 	while (got < 0 && errno == EINTR);
 	buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
 	if (got < 0)
-		return fail(fmt::format("cannot read line {} of {}", number_ + 1, input_.name()), describe_errno(errno));
+		return fail(fmt::format("cannot read line {} of {}", number_ + 1, input_.name()),
+			    describe_errno(errno));
 	return got > 0;
 }
 

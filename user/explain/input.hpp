@@ -50,7 +50,7 @@ private:
 
 	const Input &input_;
 	std::string buffer_;
-	std::size_t begin_ = 0; // of the next line
+	std::size_t begin_ = 0;   // of the next line
 	std::size_t scanned_ = 0; // no end of a line before
 	std::uint64_t number_ = 0;
 	bool ended_ = true;

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 std::string endpoint(const SideStory &side)
 {
 	return side.ip.find(':') == std::string::npos ? fmt::format("{}:{}", side.ip, side.port) :
-							 fmt::format("[{}]:{}", side.ip, side.port);
+							fmt::format("[{}]:{}", side.ip, side.port);
 }
 
 std::string span(nanoseconds time)
@@ -176,11 +176,12 @@ std::string no_stalls(const Connections &connections)
 {
 	if (!connections.flows())
 		return "No stalls: there are no flows.\n";
-	std::string text = fmt::format("No stalls: nobody stopped reading in {}.\n",
-				       plural(connections.flows(), "flow", "flows"));
+	std::string text =
+		fmt::format("No stalls: nobody stopped reading in {}.\n", plural(connections.flows(), "flow", "flows"));
 	if (connections.harmless())
-		text += fmt::format("{} announced a window of zero in a SYN, FIN or RST, or too late, which makes nobody wait.\n",
-				    plural(connections.harmless(), "packet", "packets"));
+		text += fmt::format(
+			"{} announced a window of zero in a SYN, FIN or RST, or too late, which makes nobody wait.\n",
+			plural(connections.harmless(), "packet", "packets"));
 	return text;
 }
 
@@ -188,7 +189,8 @@ std::string no_stalls(const Connections &connections)
 bool is_cut(const Entry &entry)
 {
 	const std::string &reason = entry.connection->record.end_reason;
-	const bool timed_out = reason == "abort_timeout" || reason == "terminated" || (reason == "idle_timeout" && entry.side->stall.open);
+	const bool timed_out = reason == "abort_timeout" || reason == "terminated" ||
+			       (reason == "idle_timeout" && entry.side->stall.open);
 	return entry.connection->records > 1 || timed_out;
 }
 
@@ -196,9 +198,10 @@ std::string remarks(const Connections &connections, const std::vector<Entry> &en
 {
 	std::string text;
 	if (connections.without_analysis())
-		text += fmt::format("\nWithout stall analysis: {} of {}. Of these only counts are known: of windows below the "
-				    "threshold, in a SYN or RST too.\n",
-				    connections.without_analysis(), plural(connections.flows(), "flow", "flows"));
+		text += fmt::format(
+			"\nWithout stall analysis: {} of {}. Of these only counts are known: of windows below the "
+			"threshold, in a SYN or RST too.\n",
+			connections.without_analysis(), plural(connections.flows(), "flow", "flows"));
 	if (std::ranges::any_of(entries, is_cut))
 		text += "\nShort timeouts cut a stall into several flows. To see it whole, record with --profile monitor, "
 			"or explain a capture.\n";
@@ -213,10 +216,10 @@ std::string tell(const Connections &connections, std::size_t top)
 	if (entries.empty())
 		return no_stalls(connections) + remarks(connections, entries);
 	const std::size_t told = std::min(top, entries.size());
-	std::string text = fmt::format("{}, in {}.{}\n",
-				       plural(entries.size(), "endpoint closed its window", "endpoints closed their window"),
-				       plural(connections.flows(), "flow", "flows"),
-				       told < entries.size() ? fmt::format(" The worst {}:", told) : "");
+	std::string text = fmt::format(
+		"{}, in {}.{}\n", plural(entries.size(), "endpoint closed its window", "endpoints closed their window"),
+		plural(connections.flows(), "flow", "flows"),
+		told < entries.size() ? fmt::format(" The worst {}:", told) : "");
 	for (std::size_t i = 0; i < told; i++)
 		text += paragraph(i + 1, entries[i]);
 	return text + remarks(connections, entries);

@@ -80,7 +80,8 @@ Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted
 		if (one.table_id() != own_.front().table_id())
 			return fail("cannot take over what was left attached",
 				    fmt::format("{} and {} have no flow table in common",
-						find(all, own_.front().ifindex())->name, find(all, one.ifindex())->name),
+						find(all, own_.front().ifindex())->name,
+						find(all, one.ifindex())->name),
 				    "remove one of them: tcpwin-agent detach IFACE");
 	return {};
 }
@@ -166,9 +167,10 @@ Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)
 {
 	PinnedLeftovers leftovers;
 	leftovers.own_layout_ = pinned.layout() == TCPWIN_LAYOUT_VERSION;
-	for (auto [name, fd] : {std::pair("flows", &leftovers.flows_), std::pair("records", &leftovers.records_),
-				std::pair("counters", &leftovers.counters_), std::pair("interfaces", &leftovers.interfaces_),
-				std::pair("data", &leftovers.data_), std::pair("bss", &leftovers.bss_)}) {
+	for (auto [name, fd] :
+	     {std::pair("flows", &leftovers.flows_), std::pair("records", &leftovers.records_),
+	      std::pair("counters", &leftovers.counters_), std::pair("interfaces", &leftovers.interfaces_),
+	      std::pair("data", &leftovers.data_), std::pair("bss", &leftovers.bss_)}) {
 		*fd = pinned.open(name);
 		if (!*fd)
 			return fail("cannot open " + (pinned.directory() / name).string(), describe_errno(errno));

@@ -83,7 +83,8 @@ public:
 	static Result<PinnedLeftovers> open(const PinnedInterface &pinned);
 	Leftovers get() const
 	{
-		return {flows_.get(), records_.get(), counters_.get(), interfaces_.get(), data_.get(), bss_.get(), own_layout_};
+		return {flows_.get(), records_.get(), counters_.get(), interfaces_.get(),
+			data_.get(),  bss_.get(),     own_layout_};
 	}
 
 private:

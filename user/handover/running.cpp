@@ -23,7 +23,8 @@ void add_xdp(unsigned ifindex, std::vector<RunningProgram> &programs)
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	if (bpf_xdp_query(static_cast<int>(ifindex), 0, &query) != 0)
 		return;
-	for (auto [id, hook] : {std::pair(query.drv_prog_id, "native XDP"), std::pair(query.skb_prog_id, "generic XDP")})
+	for (auto [id, hook] :
+	     {std::pair(query.drv_prog_id, "native XDP"), std::pair(query.skb_prog_id, "generic XDP")})
 		if (id && is_ours(program_name(id)))
 			programs.push_back({hook, id});
 }
@@ -32,7 +33,8 @@ void add_tc(const std::vector<TcProgram> &some, std::string_view how, std::vecto
 {
 	for (const TcProgram &program : some)
 		if (is_ours(program.name))
-			programs.push_back({fmt::format("{} {}", how, program.ingress ? "ingress" : "egress"), program.id});
+			programs.push_back(
+				{fmt::format("{} {}", how, program.ingress ? "ingress" : "egress"), program.id});
 }
 
 } // namespace
@@ -69,13 +71,13 @@ Result<RunningMaps> RunningMaps::of_program(unsigned id)
 		if (!map || bpf_obj_get_info_by_fd(map.get(), &map_info, &size) != 0)
 			return fail(what, describe_errno(errno));
 		const std::string_view name = map_info.name;
-		UniqueFd *place = name == "flows"		? &maps.flows_ :
-				  name == "records"		? &maps.records_ :
-				  name == "counters"		? &maps.counters_ :
-				  name == "interfaces"		? &maps.interfaces_ :
-				  name.ends_with(".data")	? &maps.data_ :
-				  name.ends_with(".bss")	? &maps.bss_ :
-								  nullptr;
+		UniqueFd *place = name == "flows"         ? &maps.flows_ :
+				  name == "records"       ? &maps.records_ :
+				  name == "counters"      ? &maps.counters_ :
+				  name == "interfaces"    ? &maps.interfaces_ :
+				  name.ends_with(".data") ? &maps.data_ :
+				  name.ends_with(".bss")  ? &maps.bss_ :
+							    nullptr;
 		if (place)
 			*place = std::move(map);
 	}

@@ -12,7 +12,7 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::size_t longest_ipv4 = 21;  // with the port
+constexpr std::size_t longest_ipv4 = 21; // with the port
 constexpr std::size_t shortest_cut = 8;
 
 std::string state_text(const LiveFlow &flow)
@@ -144,16 +144,11 @@ Columns::Cells Columns::cells(const LiveFlow &flow) const
 Columns::Cells Columns::cells(const Peer &peer) const
 {
 	const auto count = [&](SortKey key) { return brief_count(amount(peer.amounts, key)); };
-	return {format_address(peer.address),
-		brief_count(peer.flows),
-		brief_count(peer.closed),
-		brief_time(amount(peer.amounts, SortKey::stalled)),
-		brief_time(peer.longest_ns),
-		count(SortKey::zero_windows),
-		count(SortKey::packets),
-		count(SortKey::bytes),
-		count(SortKey::retransmitted),
-		brief_time(amount(peer.amounts, SortKey::idle))};
+	return {format_address(peer.address),  brief_count(peer.flows),
+		brief_count(peer.closed),      brief_time(amount(peer.amounts, SortKey::stalled)),
+		brief_time(peer.longest_ns),   count(SortKey::zero_windows),
+		count(SortKey::packets),       count(SortKey::bytes),
+		count(SortKey::retransmitted), brief_time(amount(peer.amounts, SortKey::idle))};
 }
 
 Columns::Cells Columns::headings() const

@@ -12,7 +12,7 @@
 namespace tcpwin {
 
 enum class SortKey { stalled, zero_windows, bytes, packets, duration, retransmitted, idle };
-inline constexpr std::array<std::string_view, 7> sort_names{"stalled",	"zero-windows",	 "bytes", "packets",
+inline constexpr std::array<std::string_view, 7> sort_names{"stalled",  "zero-windows",  "bytes", "packets",
 							    "duration", "retransmitted", "idle"};
 // By SortKey; times in nanoseconds.
 using Amounts = std::array<std::uint64_t, sort_names.size()>;
@@ -44,7 +44,7 @@ struct LiveFlow {
 	std::uint8_t a; // endpoint of the key
 	bool analyzed;
 	std::array<LiveSide, 2> side; // A, B
-	Amounts amounts;	      // of both sides
+	Amounts amounts;              // of both sides
 
 	bool stalled() const { return side[0].closed || side[1].closed; }
 };

@@ -10,7 +10,8 @@ namespace {
 struct HashAddress {
 	std::size_t operator()(const tcpwin_address &address) const
 	{
-		return std::hash<std::string_view>{}({reinterpret_cast<const char *>(address.byte), sizeof(address.byte)});
+		return std::hash<std::string_view>{}(
+			{reinterpret_cast<const char *>(address.byte), sizeof(address.byte)});
 	}
 };
 
@@ -124,7 +125,8 @@ std::optional<Rates::PerSecond> Rates::look(const std::vector<LiveFlow> &flows, 
 	std::optional<PerSecond> rates;
 	if (before_ && now_ns > before_->now_ns && packets >= before_->packets) {
 		const double seconds = static_cast<double>(now_ns - before_->now_ns) / 1e9;
-		rates = {static_cast<double>(packets - before_->packets) / seconds, static_cast<double>(more) / seconds};
+		rates = {static_cast<double>(packets - before_->packets) / seconds,
+			 static_cast<double>(more) / seconds};
 	}
 	before_ = std::move(now);
 	return rates;

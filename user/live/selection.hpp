@@ -18,7 +18,7 @@ bool matches(const LiveFlow &flow, std::string_view filter);
 
 struct Selected {
 	std::vector<std::uint32_t> best; // places in the list of flows
-	std::size_t matching = 0;	 // how many there are
+	std::size_t matching = 0;        // how many there are
 };
 
 // The largest first; flows that are equal in that, the older first.
@@ -41,7 +41,8 @@ struct SelectedPeers {
 };
 
 // Of the flows that match.
-SelectedPeers select_peers(const std::vector<LiveFlow> &flows, SortKey sort, std::string_view filter, std::size_t limit);
+SelectedPeers select_peers(const std::vector<LiveFlow> &flows, SortKey sort, std::string_view filter,
+			   std::size_t limit);
 
 struct LiveTotals {
 	std::uint64_t flows = 0;

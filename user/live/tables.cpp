@@ -15,7 +15,12 @@ Result<LiveTable> open_table(AttachedMaps maps, std::uint32_t id)
 	auto interfaces = read_interfaces(maps.get());
 	if (!flows || !config || !interfaces)
 		return tl::unexpected(!flows ? flows.error() : !config ? config.error() : interfaces.error());
-	LiveTable table{.maps = std::move(maps), .flows = std::move(*flows), .id = id, .config = *config, .names = {}, .asked = {}};
+	LiveTable table{.maps = std::move(maps),
+			.flows = std::move(*flows),
+			.id = id,
+			.config = *config,
+			.names = {},
+			.asked = {}};
 	for (const auto &[ifindex, interface] : *interfaces)
 		table.names[ifindex] = interface.name;
 	return table;

@@ -176,8 +176,8 @@ std::string View::bars(std::size_t width) const
 
 std::string View::choices(std::size_t shown, std::size_t matching) const
 {
-	std::string text = fmt::format("{} by {}", show_peers_ ? "peers" : "flows",
-				       sort_names[static_cast<std::size_t>(sort_)]);
+	std::string text =
+		fmt::format("{} by {}", show_peers_ ? "peers" : "flows", sort_names[static_cast<std::size_t>(sort_)]);
 	if (shown < matching)
 		text += fmt::format(", {} to {} of {}", first_ + 1, first_ + shown, matching);
 	if (typing_ || !filter_.empty())
@@ -212,7 +212,8 @@ void View::draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<Scre
 	};
 	if (show_peers_)
 		show([&](std::size_t limit) { return select_peers(snapshot.flows, sort_, filter_, limit); },
-		     [](const Peer &peer) { return peer.closed != 0; }, [](const Peer &peer) -> const Peer & { return peer; });
+		     [](const Peer &peer) { return peer.closed != 0; },
+		     [](const Peer &peer) -> const Peer & { return peer; });
 	else
 		show([&](std::size_t limit) { return select_flows(snapshot.flows, sort_, filter_, limit); },
 		     [](const LiveFlow &flow) { return flow.stalled(); },
@@ -231,7 +232,8 @@ std::vector<ScreenLine> View::draw(const Snapshot &snapshot, ScreenSize size)
 		for (std::string_view text : help_text)
 			lines.push_back({fit(std::string(text), size.columns)});
 	} else {
-		lines.push_back({fit(snapshot.trouble.empty() ? summary(snapshot, size.columns) : snapshot.trouble, size.columns),
+		lines.push_back({fit(snapshot.trouble.empty() ? summary(snapshot, size.columns) : snapshot.trouble,
+				     size.columns),
 				 ScreenLine::bold});
 		lines.push_back({bars(size.columns)});
 		draw_rows(snapshot, size, lines);

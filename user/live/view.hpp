@@ -70,7 +70,7 @@ private:
 	bool typing_ = false; // the filter
 	bool help_ = false;
 	std::size_t first_ = 0; // row that is shown
-	std::size_t page_ = 1;	// rows that were shown
+	std::size_t page_ = 1;  // rows that were shown
 	std::vector<std::uint64_t> stalled_;
 };
 

@@ -48,7 +48,8 @@ StallFacts make_stall(const tcpwin_record &record, unsigned endpoint, nanosecond
 		.total = duration(facts.stalled_ns + in_open),
 		.longest = duration(std::max<std::uint64_t>(facts.longest_ns, in_open)),
 		.open = open,
-		.last_began = known(facts.episodes, std::chrono::sys_time<nanoseconds>(duration(facts.stalled_since_ns) + wall_offset)),
+		.last_began = known(facts.episodes,
+				    std::chrono::sys_time<nanoseconds>(duration(facts.stalled_since_ns) + wall_offset)),
 		.last_ended = last_ended(facts, open, record.reason),
 		.probes = known(peer_seen, facts.probes),
 		.probe_answers = known(peer_seen, facts.probe_answers)};
@@ -59,9 +60,12 @@ WindowFacts make_window(const tcpwin_flow &flow, unsigned endpoint)
 	const tcpwin_progress &progress = flow.progress[endpoint];
 	const tcpwin_analysis &facts = flow.analysis[endpoint];
 	const bool scaled = tcpwin_is_scaled(&flow);
-	const bool sure = scaled || facts.scale == TCPWIN_SCALE_NONE || flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE;
+	const bool sure =
+		scaled || facts.scale == TCPWIN_SCALE_NONE || flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE;
 	const bool any = sure && progress.window_min <= progress.window_max;
-	const auto bytes = [&](std::uint16_t raw) { return known(any, static_cast<std::uint32_t>(raw) << progress.shift); };
+	const auto bytes = [&](std::uint16_t raw) {
+		return known(any, static_cast<std::uint32_t>(raw) << progress.shift);
+	};
 	return {.scaling_is_known = sure,
 		.scale = known(scaled, progress.shift),
 		.min = bytes(progress.window_min),

@@ -18,7 +18,8 @@ inline constexpr auto not_ended = TCPWIN_END_COUNT;
 struct StallFacts {
 	std::uint32_t zero_window_segments;
 	std::uint32_t episodes;
-	std::chrono::nanoseconds total; // the open one up to the flow's last packet, or to now if the flow has not ended
+	std::chrono::nanoseconds
+		total; // the open one up to the flow's last packet, or to now if the flow has not ended
 	std::chrono::nanoseconds longest;
 	bool open;
 	std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> last_began;
@@ -57,6 +58,7 @@ struct Analysis {
 
 // Of the key's endpoint. Nothing if the flow was not analyzed.
 // wall_offset: what to add to the record's clock to get wall-clock time.
-std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint, std::chrono::nanoseconds wall_offset);
+std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint,
+				      std::chrono::nanoseconds wall_offset);
 
 } // namespace tcpwin

@@ -12,8 +12,8 @@ namespace tcpwin {
 constexpr std::string_view name_of(tcpwin_state state)
 {
 	switch (state) {
-#define X(name, code)              \
-	case TCPWIN_STATE_##name:  \
+#define X(name, code)             \
+	case TCPWIN_STATE_##name: \
 		return #name;
 		TCPWIN_STATES(X)
 #undef X
@@ -24,8 +24,8 @@ constexpr std::string_view name_of(tcpwin_state state)
 constexpr std::string_view name_of(tcpwin_end_reason reason)
 {
 	switch (reason) {
-#define X(name, text)             \
-	case TCPWIN_END_##name:   \
+#define X(name, text)           \
+	case TCPWIN_END_##name: \
 		return text;
 		TCPWIN_END_REASONS(X)
 #undef X

@@ -169,8 +169,8 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 	};
 }
 
-std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config, nanoseconds wall_offset,
-					    std::string_view interface)
+std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config,
+					    nanoseconds wall_offset, std::string_view interface)
 {
 	static constexpr tcpwin_alarm_kind kinds[] = {
 #define X(name, bit, text) TCPWIN_ALARM_##name,

@@ -24,10 +24,9 @@ void add_side(Totals &totals, const Side &side)
 
 template <std::size_t n> std::uint64_t sum(const tcpwin_counters &counters, const CounterName (&names)[n])
 {
-	return std::accumulate(std::begin(names), std::end(names), std::uint64_t{0},
-			       [&](std::uint64_t all, const CounterName &c) {
-				       return all + counters.value[c.counter];
-			       });
+	return std::accumulate(
+		std::begin(names), std::end(names), std::uint64_t{0},
+		[&](std::uint64_t all, const CounterName &c) { return all + counters.value[c.counter]; });
 }
 
 double percent(std::uint64_t part, std::uint64_t whole)
@@ -86,9 +85,8 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 
 	fmt::format_to(out, "Aggregated tcpWinStat=0x{:02x}\n", totals.stat);
 	fmt::format_to(out, "Aggregated tcpWinState=0x{:02x}\n", totals.state);
-	fmt::format_to(out, "Number of TCP packets below window threshold {}: {} [{:.2f}%]\n",
-		       config.window_threshold, totals.below_threshold,
-		       percent(totals.below_threshold, totals.packets));
+	fmt::format_to(out, "Number of TCP packets below window threshold {}: {} [{:.2f}%]\n", config.window_threshold,
+		       totals.below_threshold, percent(totals.below_threshold, totals.packets));
 	fmt::format_to(out, "Packets seen: {}\n", seen);
 	fmt::format_to(out, "TCP packets: {} [{:.2f}%]\n", tcp, percent(tcp, seen));
 	fmt::format_to(out, "Flows: {}\nA flows: {}\nB flows: {}\n", totals.flows, totals.a_flows, totals.b_flows);

@@ -21,8 +21,8 @@ struct Totals {
 	std::uint64_t interim = 0; // records of flows that went on, which count nowhere else
 	std::uint64_t packets = 0;
 	std::uint64_t below_threshold = 0;
-	std::uint8_t stat = 0;  // of all directions
-	std::uint8_t state = 0; // of all directions at their end
+	std::uint8_t stat = 0;       // of all directions
+	std::uint8_t state = 0;      // of all directions at their end
 	std::uint64_t unwritten = 0; // flow and packet records that could not be written
 
 	void add(const FlowRecord &record);

@@ -99,7 +99,8 @@ void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
 	line << "],\"vlan\":";
 	put_vlan(line, r.vlan);
 	line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
-	     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last) << ",\"duration\":" << r.last - r.first;
+	     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last)
+	     << ",\"duration\":" << r.last - r.first;
 }
 
 void put_sides(Line &line, const FlowRecord &r)
@@ -123,7 +124,8 @@ public:
 		Line line(buffer);
 		line << "{\"schema\":1,\"event\":\"flow\",";
 		put_flow(line, r, community_id_seed_);
-		line << ",\"end_reason\":\"" << name_of(r.reason) << "\",\"interim\":" << (r.is_interim() ? "true" : "false");
+		line << ",\"end_reason\":\"" << name_of(r.reason)
+		     << "\",\"interim\":" << (r.is_interim() ? "true" : "false");
 		put_sides(line, r);
 	}
 
@@ -169,8 +171,8 @@ public:
 		     << ",\"src_ip\":\"" << r.source_ip << "\",\"src_port\":" << r.source_port << ",\"dest_ip\":\""
 		     << r.destination_ip << "\",\"dest_port\":" << r.destination_port << ",\"vlan\":";
 		put_vlan(line, r.vlan);
-		line << ",\"segments\":" << e.segments << ",\"later_fragment\":" << (e.later_fragment ? "true" : "false")
-		     << ",\"stat\":";
+		line << ",\"segments\":" << e.segments
+		     << ",\"later_fragment\":" << (e.later_fragment ? "true" : "false") << ",\"stat\":";
 		line.hexadecimal(e.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(e.state))
 					 << "\",\"state_code\":" << e.state << ",\"window\":";
 		if (e.later_fragment)

@@ -11,8 +11,8 @@ template <typename T> Line &operator<<(Line &line, const std::optional<T> &value
 
 void put_stall(Line &line, const StallFacts &stall)
 {
-	line << "\"stall\":{\"zero_window_segments\":" << stall.zero_window_segments << ",\"episodes\":" << stall.episodes
-	     << ",\"total\":" << stall.total << ",\"longest\":" << stall.longest
+	line << "\"stall\":{\"zero_window_segments\":" << stall.zero_window_segments
+	     << ",\"episodes\":" << stall.episodes << ",\"total\":" << stall.total << ",\"longest\":" << stall.longest
 	     << ",\"open\":" << (stall.open ? "true" : "false") << ",\"last_began_ns\":";
 	if (stall.last_began)
 		line << stall.last_began->time_since_epoch().count();
@@ -34,7 +34,8 @@ void put_window(Line &line, const WindowFacts &window)
 	else
 		line << window.scale;
 	line << ",\"min\":" << window.min << ",\"max\":" << window.max << ",\"last\":" << window.last
-	     << ",\"shrinks\":" << window.shrinks << ",\"updates\":" << window.updates << ",\"full\":" << window.full << "}";
+	     << ",\"shrinks\":" << window.shrinks << ",\"updates\":" << window.updates << ",\"full\":" << window.full
+	     << "}";
 }
 
 void put_tcp(Line &line, const TcpFacts &tcp)
@@ -42,7 +43,8 @@ void put_tcp(Line &line, const TcpFacts &tcp)
 	line << "\"tcp\":{\"payload_bytes\":" << tcp.payload_bytes
 	     << ",\"retransmitted_segments\":" << tcp.retransmitted_segments
 	     << ",\"out_of_order_segments\":" << tcp.out_of_order_segments << ",\"keep_alives\":" << tcp.keep_alives
-	     << ",\"bytes_in_flight_max\":" << tcp.bytes_in_flight_max << ",\"handshake_rtt\":" << tcp.handshake_rtt << "}";
+	     << ",\"bytes_in_flight_max\":" << tcp.bytes_in_flight_max << ",\"handshake_rtt\":" << tcp.handshake_rtt
+	     << "}";
 }
 
 } // namespace

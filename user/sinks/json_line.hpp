@@ -15,7 +15,8 @@
 
 namespace tcpwin {
 
-inline constexpr std::size_t longest_line = 4096; // some 3,000 bytes, and an interface name of which each byte is escaped
+inline constexpr std::size_t longest_line =
+	4096; // some 3,000 bytes, and an interface name of which each byte is escaped
 
 // One line, written into space that was made for it at once: a check of the space for each of some sixty pieces, as
 // fmt has it, took twice as long.

@@ -65,7 +65,8 @@ void put_stats(const Stats &stats, fmt::memory_buffer &buffer)
 		       R"({{"schema":1,"event":"stats","time":"{}","time_ns":{},"uptime":{},"interval":{},"last":{},)"
 		       R"("flows":{},"peak_flows":{},"max_flows":{},"totals":{{)",
 		       format_time(stats.time), stats.time.time_since_epoch().count(), seconds(stats.uptime),
-		       seconds(stats.interval), stats.last, stats.flows, stats.totals.counters.peak_flows, stats.max_flows);
+		       seconds(stats.interval), stats.last, stats.flows, stats.totals.counters.peak_flows,
+		       stats.max_flows);
 	put_totals(stats.totals, buffer);
 	buffer.append(std::string_view(R"(},"delta":{)"));
 	put_totals(difference(stats.totals, stats.before), buffer);

@@ -37,7 +37,7 @@ off_t end_of_last_line(const std::string &path, off_t size)
 // Signals has blocked them.
 int open_for_writing(const std::string &path, bool append)
 {
-	struct stat status {};
+	struct stat status{};
 	const bool waits = stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
 	sigset_t stopping, before;
 	sigemptyset(&stopping);
@@ -59,9 +59,8 @@ Result<Output> Output::open(const std::string &path, bool append)
 {
 	const bool standard = path == "-";
 	const std::string name = standard ? standard_output : path;
-	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) :
-			       open_for_writing(path, append));
-	struct stat status {};
+	UniqueFd fd(standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : open_for_writing(path, append));
+	struct stat status{};
 	if (fd && (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return fail("cannot write to " + name, "it is closed", "choose a file with --output");
 	if (!fd || fstat(fd.get(), &status) != 0)
@@ -80,7 +79,7 @@ Result<Output> Output::open(const std::string &path, bool append)
 // Lines of another writer may be in it, as is_continued tells.
 Result<void> Output::go_on_in(UniqueFd fd)
 {
-	struct stat status {};
+	struct stat status{};
 	if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
 		return fail("cannot reopen " + name_, "it is no regular file any more");
 	fd_ = std::move(fd);
@@ -90,13 +89,13 @@ Result<void> Output::go_on_in(UniqueFd fd)
 
 bool Output::can_be_reopened() const
 {
-	struct stat status {};
+	struct stat status{};
 	return name_ != standard_output && fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode);
 }
 
 std::optional<FilePlace> Output::place() const
 {
-	struct stat status {};
+	struct stat status{};
 	if (fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode))
 		return std::nullopt;
 	return FilePlace{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size)};

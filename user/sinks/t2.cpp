@@ -11,7 +11,7 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr std::string_view flow_header = "%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\t"
-				    "dstIP\tdstPort\tl4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n";
+					 "dstIP\tdstPort\tl4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n";
 constexpr std::string_view packet_header = "pktNo\tflowInd\tdir\ttime\tpktIAT\tflowDuration\tsrcIP\tsrcPort\t"
 					   "dstIP\tdstPort\tvlan\ttcpWinStat\ttcpWinState\ttcpWin\t"
 					   "tcpWinThCnt\tflowTmout\n";
@@ -38,8 +38,8 @@ void put_direction(char dir, const FlowRecord &record, const Side &from, const S
 	fmt::format_to(fmt::appender(out),
 		       FMT_COMPILE("{}\t{}\t{}.{:09}\t{}.{:09}\t{}.{:09}\t{}\t{}\t{}\t{}\t{}\t{}\t"
 				   "0x{:02x}\t0x{:02x}\t{}\n"),
-		       dir, record.id, first.whole, first.nanoseconds, last.whole, last.nanoseconds,
-		       duration.whole, duration.nanoseconds, vlan_text(record.vlan), from.ip, from.port, to.ip, to.port,
+		       dir, record.id, first.whole, first.nanoseconds, last.whole, last.nanoseconds, duration.whole,
+		       duration.nanoseconds, vlan_text(record.vlan), from.ip, from.port, to.ip, to.port,
 		       static_cast<int>(IPPROTO_TCP), from.direction.stat, from.direction.state,
 		       from.direction.zero_window_count);
 }
@@ -71,16 +71,15 @@ public:
 		// A later fragment has no TCP header, so no ports either.
 		const bool header = !event.later_fragment;
 
-		fmt::format_to(out,
-			       FMT_COMPILE("{}\t{}\t{}\t{}.{:09}\t{}.{:09}\t{}.{:09}\t{}\t{}\t{}\t{}\t{}"),
+		fmt::format_to(out, FMT_COMPILE("{}\t{}\t{}\t{}.{:09}\t{}.{:09}\t{}.{:09}\t{}\t{}\t{}\t{}\t{}"),
 			       record.number, record.flow_id, record.dir, time.whole, time.nanoseconds, iat.whole,
 			       iat.nanoseconds, duration.whole, duration.nanoseconds, record.source_ip,
 			       header ? record.source_port : 0, record.destination_ip,
 			       header ? record.destination_port : 0, vlan_text(record.vlan));
 		if (header)
 			fmt::format_to(out, FMT_COMPILE("\t0x{:02x}\t0x{:02x}\t{}\t{}\t{}.{:06}\n"), event.stat,
-				       event.state, event.window, event.zero_window_count,
-				       split(record.timeout).whole, split(record.timeout).nanoseconds / 1000);
+				       event.state, event.window, event.zero_window_count, split(record.timeout).whole,
+				       split(record.timeout).nanoseconds / 1000);
 		else
 			fmt::format_to(out, FMT_COMPILE("\t-\t-\t-\t-\t-\n"));
 	}

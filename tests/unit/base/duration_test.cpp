@@ -12,12 +12,12 @@ using testing::HasSubstr;
 TEST(Duration, IsReadAsSystemdWritesIt)
 {
 	const std::pair<const char *, nanoseconds> table[] = {
-		{"10s", 10s},         {"2.2s", 2200ms},          {"1ms", 1ms},
-		{"1 ms", 1ms},        {".5s", 500ms},            {"5min 20s", 320s},
-		{"1h30min", 90min},   {"100us", 100us},          {"100\u00b5s", 100us},
-		{"7ns", 7ns},         {"1d", 24h},               {"2weeks", 336h},
-		{"1m", 1min},         {" 3 seconds ", 3s},       {"1.000000001s", 1000000001ns},
-		{"0.1ms", 100us},     {"1.5 h", 90min},          {"0s 1ms", 1ms},
+		{"10s", 10s},        {"2.2s", 2200ms},    {"1ms", 1ms},
+		{"1 ms", 1ms},       {".5s", 500ms},      {"5min 20s", 320s},
+		{"1h30min", 90min},  {"100us", 100us},    {"100\u00b5s", 100us},
+		{"7ns", 7ns},        {"1d", 24h},         {"2weeks", 336h},
+		{"1m", 1min},        {" 3 seconds ", 3s}, {"1.000000001s", 1000000001ns},
+		{"0.1ms", 100us},    {"1.5 h", 90min},    {"0s 1ms", 1ms},
 		{"36500d", 876000h},
 	};
 	for (auto [text, expected] : table) {
@@ -30,10 +30,17 @@ TEST(Duration, IsReadAsSystemdWritesIt)
 TEST(Duration, WhatIsWrongIsSaid)
 {
 	const std::pair<const char *, const char *> table[] = {
-		{"", "empty"},           {"  ", "empty"},          {"10", "unit is missing"},
-		{"5parsecs", "parsecs"}, {"s", "number"},          {"-1s", "number"},
-		{"0s", "above 0"},       {"36501d", "100 years"},  {"1s 5", "unit is missing"},
-		{"1.2.3s", "unit"},      {"99999999999999999999999s", "100 years"},
+		{"", "empty"},
+		{"  ", "empty"},
+		{"10", "unit is missing"},
+		{"5parsecs", "parsecs"},
+		{"s", "number"},
+		{"-1s", "number"},
+		{"0s", "above 0"},
+		{"36501d", "100 years"},
+		{"1s 5", "unit is missing"},
+		{"1.2.3s", "unit"},
+		{"99999999999999999999999s", "100 years"},
 		{"0.1ns", "above 0"},
 	};
 	for (auto [text, clause] : table) {
@@ -54,6 +61,7 @@ TEST(Duration, IsWrittenShort)
 
 TEST(Duration, WhatIsWrittenIsReadBack)
 {
-	for (nanoseconds d : std::initializer_list<nanoseconds>{1ns, 999ns, 1001ns, 1500us, 2200000001ns, 90min, 876000h})
+	for (nanoseconds d :
+	     std::initializer_list<nanoseconds>{1ns, 999ns, 1001ns, 1500us, 2200000001ns, 90min, 876000h})
 		EXPECT_EQ(parse_duration(format_duration(d)), d) << format_duration(d);
 }

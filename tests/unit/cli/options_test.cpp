@@ -5,8 +5,8 @@
 
 using namespace std::chrono_literals;
 using namespace tcpwin;
-using testing::AllOf;
 using testing::_;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -40,16 +40,18 @@ TEST(Options, DefaultsAreTheTutorialsConstants)
 	EXPECT_TRUE(options.analyze_stalls);
 	EXPECT_EQ(options.config.window_threshold, 1U);
 	EXPECT_EQ(options.config.abort_count, 2U);
-	EXPECT_THAT(options.config.timeout_ns, ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000, _, 0, _, _));
+	EXPECT_THAT(options.config.timeout_ns,
+		    ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000, _, 0, _, _));
 }
 
 TEST(Options, EachIsTaken)
 {
-	const AttachOptions options = attach_options(
-		{"attach", "eth0", "eth1", "eth0", "--mode", "generic", "--output", "x", "--format", "t2",
-		 "--duration", "30s", "--poll-interval", "1s", "--max-flows", "7", "--win-threshold", "100",
-		 "--abort-count", "3", "--timeout-new", "182s", "--timeout-bgn", "2s", "--timeout-est", "4s",
-		 "--timeout-abrt", "2ms", "--no-analysis", "--quiet"});
+	const AttachOptions options =
+		attach_options({"attach",          "eth0", "eth1",           "eth0", "--mode",          "generic",
+				"--output",        "x",    "--format",       "t2",   "--duration",      "30s",
+				"--poll-interval", "1s",   "--max-flows",    "7",    "--win-threshold", "100",
+				"--abort-count",   "3",    "--timeout-new",  "182s", "--timeout-bgn",   "2s",
+				"--timeout-est",   "4s",   "--timeout-abrt", "2ms",  "--no-analysis",   "--quiet"});
 	EXPECT_THAT(options.interfaces, ElementsAre("eth0", "eth1"));
 	EXPECT_EQ(options.mode, IngressMode::generic);
 	EXPECT_EQ(options.output, "x");
@@ -60,7 +62,8 @@ TEST(Options, EachIsTaken)
 	EXPECT_FALSE(options.analyze_stalls);
 	EXPECT_EQ(options.config.window_threshold, 100U);
 	EXPECT_EQ(options.config.abort_count, 3U);
-	EXPECT_THAT(options.config.timeout_ns, ElementsAre(182'000'000'000, 2'000'000'000, 4'000'000'000, 2'000'000, _, 0, _, _));
+	EXPECT_THAT(options.config.timeout_ns,
+		    ElementsAre(182'000'000'000, 2'000'000'000, 4'000'000'000, 2'000'000, _, 0, _, _));
 	EXPECT_EQ(options.verbosity, Verbosity::quiet);
 }
 
@@ -129,7 +132,8 @@ TEST(Options, HelpAndVersionAreInformation)
 
 TEST(Options, LiveViewsTakeASortKey)
 {
-	const auto flows = std::get<FlowsOptions>(*parse({"flows", "eth0", "--sort", "zero-windows", "--limit", "3", "--json"}));
+	const auto flows =
+		std::get<FlowsOptions>(*parse({"flows", "eth0", "--sort", "zero-windows", "--limit", "3", "--json"}));
 	EXPECT_THAT(flows.source.interfaces, ElementsAre("eth0"));
 	EXPECT_EQ(flows.sort, SortKey::zero_windows);
 	EXPECT_EQ(flows.limit, 3U);

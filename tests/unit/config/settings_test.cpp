@@ -93,13 +93,14 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.window_threshold, 65'536U);
 	EXPECT_EQ(config.abort_count, 4'294'967'295U);
 	EXPECT_EQ(config.on_threshold, TCPWIN_ON_THRESHOLD_TERMINATE);
-	EXPECT_THAT(config.timeout_ns, testing::ElementsAre(second, 2 * second, 3 * second, 4U, 5 * second, 0U, 0U, 0U));
+	EXPECT_THAT(config.timeout_ns,
+		    testing::ElementsAre(second, 2 * second, 3 * second, 4U, 5 * second, 0U, 0U, 0U));
 	EXPECT_EQ(config.stalled_ns, 66 * second);
 	EXPECT_EQ(config.active_s, 67U);
 	EXPECT_EQ(config.stall_alarm_ns, 8'000'000U);
 	EXPECT_EQ(config.source_alarm, 9U);
-	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED | TCPWIN_RULE_SKIP_SYN_RST_WINDOWS |
-					TCPWIN_RULE_ABORT_ALARM);
+	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
+					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},
@@ -158,10 +159,13 @@ TEST(Settings, EachIsAnOptionOfAttachAndReplay)
 {
 	for (const char *command : {"attach", "replay"})
 		for (const Setting &setting : all_settings()) {
-			auto parsed = parse_words({command, "x", "--" + std::string(setting.key), std::string(setting.example)});
+			auto parsed = parse_words(
+				{command, "x", "--" + std::string(setting.key), std::string(setting.example)});
 			ASSERT_TRUE(parsed) << parsed.error().sentence();
-			const CommonOptions &options = command[0] == 'a' ? static_cast<const CommonOptions &>(std::get<AttachOptions>(*parsed)) :
-									   std::get<ReplayOptions>(*parsed);
+			const CommonOptions &options =
+				command[0] == 'a' ?
+					static_cast<const CommonOptions &>(std::get<AttachOptions>(*parsed)) :
+					std::get<ReplayOptions>(*parsed);
 			const SettingValues given{{std::string(setting.key), std::string(setting.example)}};
 			EXPECT_TRUE(equal(options.config, apply_settings(given))) << setting.key;
 		}
@@ -169,30 +173,34 @@ TEST(Settings, EachIsAnOptionOfAttachAndReplay)
 
 TEST(Settings, TheProfileIsTheWeakestWhereverItStands)
 {
-	for (const std::vector<std::string> &words : std::vector<std::vector<std::string>>{
-		     {"attach", "x", "--profile", "monitor", "--timeout-est", "7s"},
-		     {"attach", "x", "--timeout-est", "7s", "--profile", "monitor"}}) {
+	for (const std::vector<std::string> &words :
+	     std::vector<std::vector<std::string>>{{"attach", "x", "--profile", "monitor", "--timeout-est", "7s"},
+						   {"attach", "x", "--timeout-est", "7s", "--profile", "monitor"}}) {
 		auto parsed = parse_words(words);
 		ASSERT_TRUE(parsed) << parsed.error().sentence();
 		const tcpwin_config &config = std::get<AttachOptions>(*parsed).config;
 		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_EST], 7 * second);
 		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_NEW], 60 * second);
 	}
-	const SettingValues merged = merge_settings({{"profile", "monitor"}, {"abort-count", "5"}, {"win-threshold", "7"}},
-						    {{"profile", "tutorial"}, {"abort-count", "6"}});
-	EXPECT_THAT(merged, UnorderedElementsAre(Pair("profile", "tutorial"), Pair("abort-count", "6"), Pair("win-threshold", "7")));
+	const SettingValues merged =
+		merge_settings({{"profile", "monitor"}, {"abort-count", "5"}, {"win-threshold", "7"}},
+			       {{"profile", "tutorial"}, {"abort-count", "6"}});
+	EXPECT_THAT(merged, UnorderedElementsAre(Pair("profile", "tutorial"), Pair("abort-count", "6"),
+						 Pair("win-threshold", "7")));
 }
 
 TEST(Settings, AssignmentsOfSet)
 {
-	auto parsed = parse_words({"set", "--iface", "eth0", "timeout-est=5min", "--iface", "eth1", "timeout-fin=none"});
+	auto parsed =
+		parse_words({"set", "--iface", "eth0", "timeout-est=5min", "--iface", "eth1", "timeout-fin=none"});
 	ASSERT_TRUE(parsed) << parsed.error().sentence();
 	const auto &options = std::get<SetOptions>(*parsed);
 	EXPECT_THAT(options.interfaces, testing::ElementsAre("eth0", "eth1"));
 	EXPECT_THAT(options.settings, UnorderedElementsAre(Pair("timeout-est", "5min"), Pair("timeout-fin", "none")));
 	EXPECT_TRUE(std::get<SetOptions>(*parse_words({"set"})).settings.empty());
-	for (const auto &[word, why] : {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps timeout-est"),
-					std::pair("timeout-est=1", "unit"), std::pair("=1", "no such setting"), std::pair("", "KEY=VALUE")}) {
+	for (const auto &[word, why] :
+	     {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps timeout-est"),
+	      std::pair("timeout-est=1", "unit"), std::pair("=1", "no such setting"), std::pair("", "KEY=VALUE")}) {
 		auto wrong = parse_words({"set", word});
 		ASSERT_FALSE(wrong) << word;
 		EXPECT_EQ(wrong.error().exit, Exit::usage);
@@ -203,11 +211,13 @@ TEST(Settings, AssignmentsOfSet)
 TEST(ConfigFile, TypesOfToml)
 {
 	EXPECT_THAT(parse("# none\n"), UnorderedElementsAre());
-	EXPECT_THAT(parse("profile = \"monitor\"\nabort-count = 7 # seven\nwin-threshold = '8'\ntimeout-est = \"5min\"\n"
-			  "promote-established = true\ncount-syn-rst = false\nabort-alarm = \"yes\"\nsource-alarm = 0x10\n"),
-		    UnorderedElementsAre(Pair("profile", "monitor"), Pair("abort-count", "7"), Pair("win-threshold", "8"),
-					 Pair("timeout-est", "5min"), Pair("promote-established", "yes"), Pair("count-syn-rst", "no"),
-					 Pair("abort-alarm", "yes"), Pair("source-alarm", "16")));
+	EXPECT_THAT(
+		parse("profile = \"monitor\"\nabort-count = 7 # seven\nwin-threshold = '8'\ntimeout-est = \"5min\"\n"
+		      "promote-established = true\ncount-syn-rst = false\nabort-alarm = \"yes\"\nsource-alarm = 0x10\n"),
+		UnorderedElementsAre(Pair("profile", "monitor"), Pair("abort-count", "7"), Pair("win-threshold", "8"),
+				     Pair("timeout-est", "5min"), Pair("promote-established", "yes"),
+				     Pair("count-syn-rst", "no"), Pair("abort-alarm", "yes"),
+				     Pair("source-alarm", "16")));
 }
 
 TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
@@ -227,22 +237,25 @@ TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
 		{"profile = \"none\"\n", "line 1:", "tutorial or monitor", "profile = \"monitor\""},
 		{"abort-count = 1\nabort-count = 2\n", "line 2:", "no TOML", "timeout-est = \"300s\""},
 		{"abort-count = \n", "line 1:", "no TOML", "right would be"},
-		{"\x7f" "ELF\x01", "line 1:", "no TOML", "right would be"},
+		{"\x7f"
+		 "ELF\x01",
+		 "line 1:", "no TOML", "right would be"},
 		{"on-threshold = \"a\\nb\"\n", "line 1:", "'a?b'", "right would be"},
 	};
 	for (const auto &row : table) {
 		auto parsed = parse_config_file(row.text, "agent.toml");
 		ASSERT_FALSE(parsed) << row.text;
 		EXPECT_EQ(parsed.error().exit, Exit::configuration);
-		EXPECT_THAT(parsed.error().sentence(), AllOf(HasSubstr("agent.toml"), HasSubstr(row.line), HasSubstr(row.why),
-							     HasSubstr(row.advice), Not(HasSubstr("\n"))));
+		EXPECT_THAT(parsed.error().sentence(),
+			    AllOf(HasSubstr("agent.toml"), HasSubstr(row.line), HasSubstr(row.why),
+				  HasSubstr(row.advice), Not(HasSubstr("\n"))));
 	}
 }
 
 TEST(ConfigFile, WhatCannotBeReadIsAWrongConfiguration)
 {
-	for (const auto &[path, why] : {std::pair("/nonexistent/agent.toml", "No such file"), std::pair("/", "directory"),
-					std::pair("/dev/zero", "larger than 64 KiB")}) {
+	for (const auto &[path, why] : {std::pair("/nonexistent/agent.toml", "No such file"),
+					std::pair("/", "directory"), std::pair("/dev/zero", "larger than 64 KiB")}) {
 		auto parsed = parse_words({"replay", "x", "--config", path});
 		ASSERT_FALSE(parsed) << path;
 		EXPECT_EQ(parsed.error().exit, Exit::configuration);

@@ -22,7 +22,13 @@ WallTime at(std::chrono::nanoseconds time)
 
 ToldSide side(const char *ip, std::optional<ToldStall> stall = ToldStall{})
 {
-	return {.ip = ip, .port = 80, .packets = 10, .zero_windows = 0, .fin = false, .rst = false, .timeout = 1s,
+	return {.ip = ip,
+		.port = 80,
+		.packets = 10,
+		.zero_windows = 0,
+		.fin = false,
+		.rst = false,
+		.timeout = 1s,
 		.stall = std::move(stall)};
 }
 

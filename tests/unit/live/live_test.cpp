@@ -33,7 +33,8 @@ void set_address(tcpwin_address &address, const std::string &text)
 }
 
 // A client (A) of higher address, and a server; both sent a packet, from 90 s to 95 s.
-tcpwin_record record_of(std::uint64_t id, const std::string &client = "10.0.0.9", const std::string &server = "10.0.0.1")
+tcpwin_record record_of(std::uint64_t id, const std::string &client = "10.0.0.9",
+			const std::string &server = "10.0.0.1")
 {
 	tcpwin_record record{};
 	set_address(record.key.address[0], server);
@@ -197,7 +198,8 @@ TEST(LiveFlow, Ipv6IsInBrackets)
 
 TEST(Selection, TheLargestComesFirstAndOfEqualOnesTheOlder)
 {
-	const std::vector flows{live(record_of(1)), live(stalled(2, 3, false)), live(stalled(3, 9, true)), live(record_of(4))};
+	const std::vector flows{live(record_of(1)), live(stalled(2, 3, false)), live(stalled(3, 9, true)),
+				live(record_of(4))};
 	EXPECT_THAT(ids(flows, SortKey::stalled), ElementsAre(3, 2, 1, 4));
 	EXPECT_THAT(ids(flows, SortKey::zero_windows), ElementsAre(2, 3, 1, 4));
 	EXPECT_THAT(ids(flows, SortKey::bytes), ElementsAre(1, 2, 3, 4));
@@ -279,7 +281,9 @@ TEST(Rates, FlowsOfTwoTablesHaveTheSameNumbers)
 {
 	Rates rates;
 	rates.look({live(stalled(1, 2, true), 1)}, 0, now);
-	EXPECT_DOUBLE_EQ(rates.look({live(stalled(1, 2, true), 1), live(stalled(1, 2, true), 2)}, 0, now + second)->zero_windows, 3);
+	EXPECT_DOUBLE_EQ(
+		rates.look({live(stalled(1, 2, true), 1), live(stalled(1, 2, true), 2)}, 0, now + second)->zero_windows,
+		3);
 }
 
 // ---- text ----
@@ -312,12 +316,15 @@ TEST(Columns, AreAlignedUnderTheirHeadings)
 {
 	const auto lines = text({live(stalled(1, 20, true)), live(record_of(2, "10.0.0.123"))}, 200);
 	ASSERT_THAT(lines, SizeIs(3));
-	EXPECT_EQ(lines[0],
-		  "A                B            STATE   CLOSED STALLED LONGEST ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE");
-	EXPECT_EQ(lines[1],
-		  "10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s       3       2   200       0 5.0s     5.0s eth0 ");
-	EXPECT_EQ(lines[2],
-		  "10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       -       0       2   200       0 5.0s     5.0s eth0 ");
+	EXPECT_EQ(
+		lines[0],
+		"A                B            STATE   CLOSED STALLED LONGEST ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE");
+	EXPECT_EQ(
+		lines[1],
+		"10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s       3       2   200       0 5.0s     5.0s eth0 ");
+	EXPECT_EQ(
+		lines[2],
+		"10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       -       0       2   200       0 5.0s     5.0s eth0 ");
 }
 
 TEST(Columns, TheLeastImportantAreLeftOut)
@@ -331,7 +338,9 @@ TEST(Columns, TheLeastImportantAreLeftOut)
 
 TEST(Columns, LongAddressesAreCutInTheMiddle)
 {
-	const auto lines = text({live(record_of(1, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777"))}, 80);
+	const auto lines = text({live(record_of(1, "2001:db8:1111:2222:3333:4444:5555:6666",
+						"2001:db8:1111:2222:3333:4444:5555:7777"))},
+				80);
 	EXPECT_THAT(lines[0], HasSubstr("STALLED ZEROWIN BYTES"));
 	EXPECT_THAT(lines[1], HasSubstr("[2001:db8"));
 	EXPECT_THAT(lines[1], HasSubstr("6666]:50001 "));
@@ -341,7 +350,8 @@ TEST(Columns, LongAddressesAreCutInTheMiddle)
 
 TEST(Columns, FitAnyWidth)
 {
-	const std::vector flows{live(stalled(1, 20, true)), live(record_of(2, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8::1"))};
+	const std::vector flows{live(stalled(1, 20, true)),
+				live(record_of(2, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8::1"))};
 	for (std::size_t width = 0; width < 200; width++)
 		for (const std::string &line : text(flows, width))
 			EXPECT_LE(line.size(), width);
@@ -505,7 +515,8 @@ TEST(View, ManyInterfacesAreANumber)
 TEST(View, FitsAnyScreen)
 {
 	View view = view_by();
-	Snapshot snapshot = snapshot_of({live(stalled(1, 20, true)), live(record_of(2, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8::1"))});
+	Snapshot snapshot = snapshot_of({live(stalled(1, 20, true)),
+					 live(record_of(2, "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8::1"))});
 	for (std::uint64_t i = 0; i < 100; i++)
 		view.note_stalled(i);
 	for (int key : {0, int('p'), int('?'), int('x'), int('f')}) {

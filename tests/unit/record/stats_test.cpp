@@ -15,8 +15,14 @@ namespace {
 // Every counter has another value, and grew by another.
 Stats example()
 {
-	Stats stats{.time = WallTime(1'795'470'599'731'441'107ns), .uptime = 20'000'000'001ns, .interval = 10s, .last = false,
-		    .flows = 3, .max_flows = 1024, .totals = {}, .before = {}};
+	Stats stats{.time = WallTime(1'795'470'599'731'441'107ns),
+		    .uptime = 20'000'000'001ns,
+		    .interval = 10s,
+		    .last = false,
+		    .flows = 3,
+		    .max_flows = 1024,
+		    .totals = {},
+		    .before = {}};
 	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
 		stats.totals.counters.value[i] = 1000U + 3U * static_cast<unsigned>(i);
 		stats.before.counters.value[i] = 1000U + static_cast<unsigned>(i);
@@ -50,14 +56,16 @@ TEST(Stats, TotalsAndWhatCameToThem)
 	EXPECT_EQ(stats["max_flows"], 1024);
 	const auto check_all = [&](const auto &names) {
 		for (const CounterName &counter : names) {
-			EXPECT_EQ(stats["totals"][std::string(counter.name)], 1000 + 3 * counter.counter) << counter.name;
+			EXPECT_EQ(stats["totals"][std::string(counter.name)], 1000 + 3 * counter.counter)
+				<< counter.name;
 			EXPECT_EQ(stats["delta"][std::string(counter.name)], 2 * counter.counter) << counter.name;
 		}
 	};
 	check_all(verdict_names);
 	check_all(event_names);
 	check_all(reject_names);
-	const auto names = {"flow_records", "alarms", "interim_records", "packets_below_threshold", "records_unwritten"};
+	const auto names = {"flow_records", "alarms", "interim_records", "packets_below_threshold",
+			    "records_unwritten"};
 	std::vector<int> totals, delta;
 	for (const char *name : names) {
 		totals.push_back(stats["totals"][name]);

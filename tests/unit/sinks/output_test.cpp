@@ -39,15 +39,34 @@ tcpwin_record aborted()
 	record.flow.a_side = 1;
 	record.flow.hooks = TCPWIN_HOOK_XDP | TCPWIN_HOOK_TC_EGRESS;
 	record.reason = TCPWIN_END_ABORT_TIMEOUT;
-	record.flow.direction[1] = {.first_ns = 5'000'000'001, .last_ns = 6'250'000'000, .packets = 4, .bytes = 200,
-				    .zero_window_count = 2, .window_min = 0, .window_max = 1000, .window_last = 0,
-				    .tcp_flags = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK | TCPWIN_FLAG_ECE, .stat = 0xd2,
-				    .state = TCPWIN_STATE_ABRT, .timeout = TCPWIN_TIMEOUT_ABRT,
-				    .window_scale = TCPWIN_NO_WINDOW_SCALE, .alarms = TCPWIN_ALARM_ABORT_COUNT};
-	record.flow.direction[0] = {.first_ns = 5'500'000'000, .last_ns = 7'000'000'000, .packets = 3, .bytes = 4500,
-				    .zero_window_count = 0, .window_min = 500, .window_max = 600, .window_last = 600,
-				    .tcp_flags = TCPWIN_FLAG_ACK, .stat = 0x10, .state = TCPWIN_STATE_ABRT,
-				    .timeout = TCPWIN_TIMEOUT_ABRT, .window_scale = TCPWIN_NO_WINDOW_SCALE, .alarms = 0};
+	record.flow.direction[1] = {.first_ns = 5'000'000'001,
+				    .last_ns = 6'250'000'000,
+				    .packets = 4,
+				    .bytes = 200,
+				    .zero_window_count = 2,
+				    .window_min = 0,
+				    .window_max = 1000,
+				    .window_last = 0,
+				    .tcp_flags = TCPWIN_FLAG_SYN | TCPWIN_FLAG_ACK | TCPWIN_FLAG_ECE,
+				    .stat = 0xd2,
+				    .state = TCPWIN_STATE_ABRT,
+				    .timeout = TCPWIN_TIMEOUT_ABRT,
+				    .window_scale = TCPWIN_NO_WINDOW_SCALE,
+				    .alarms = TCPWIN_ALARM_ABORT_COUNT};
+	record.flow.direction[0] = {.first_ns = 5'500'000'000,
+				    .last_ns = 7'000'000'000,
+				    .packets = 3,
+				    .bytes = 4500,
+				    .zero_window_count = 0,
+				    .window_min = 500,
+				    .window_max = 600,
+				    .window_last = 600,
+				    .tcp_flags = TCPWIN_FLAG_ACK,
+				    .stat = 0x10,
+				    .state = TCPWIN_STATE_ABRT,
+				    .timeout = TCPWIN_TIMEOUT_ABRT,
+				    .window_scale = TCPWIN_NO_WINDOW_SCALE,
+				    .alarms = 0};
 	return record;
 }
 
@@ -86,14 +105,35 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	record.reason = TCPWIN_END_IDLE_TIMEOUT;
 	record.flow.analyzed = 1;
 	record.flow.continues_back = 4;
-	record.flow.progress[1] = {.next = 9, .ack = 8, .window = 5, .shift = 7, .known = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
-				   .duplicate_acks = 1, .payload_bytes = 5'000'000'000, .next_ns = 1, .in_flight_max = 11,
-				   .window_min = 0, .window_max = 500};
-	record.flow.analysis[1] = {.stalled_since_ns = 6'500'000'000, .stalled_ns = 250'000'001, .longest_ns = 250'000'000,
-				   .handshake_rtt_ns = 1'000, .zero_windows = 12, .episodes = 13, .probes = 14,
-				   .probe_answers = 15, .window_updates = 16, .window_shrinks = 17, .window_full = 18,
-				   .keep_alives = 19, .retransmitted = 20, .out_of_order = 21, .scale = 8,
-				   .ended = TCPWIN_STALL_END_RESUMED, .facts = TCPWIN_FACT_RTT, .zero = {}};
+	record.flow.progress[1] = {.next = 9,
+				   .ack = 8,
+				   .window = 5,
+				   .shift = 7,
+				   .known = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
+				   .duplicate_acks = 1,
+				   .payload_bytes = 5'000'000'000,
+				   .next_ns = 1,
+				   .in_flight_max = 11,
+				   .window_min = 0,
+				   .window_max = 500};
+	record.flow.analysis[1] = {.stalled_since_ns = 6'500'000'000,
+				   .stalled_ns = 250'000'001,
+				   .longest_ns = 250'000'000,
+				   .handshake_rtt_ns = 1'000,
+				   .zero_windows = 12,
+				   .episodes = 13,
+				   .probes = 14,
+				   .probe_answers = 15,
+				   .window_updates = 16,
+				   .window_shrinks = 17,
+				   .window_full = 18,
+				   .keep_alives = 19,
+				   .retransmitted = 20,
+				   .out_of_order = 21,
+				   .scale = 8,
+				   .ended = TCPWIN_STALL_END_RESUMED,
+				   .facts = TCPWIN_FACT_RTT,
+				   .zero = {}};
 	record.flow.analysis[0].scale = 1;
 	record.flow.progress[0].window_min = 0xffff;
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
@@ -117,9 +157,11 @@ TEST(Json, SaysThatWindowsAreNotScaledOrThatNobodyKnows)
 	tcpwin_record record = aborted();
 	record.flow.analyzed = 1;
 	record.flow.analysis[1].scale = 8;
-	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"], nullptr);
+	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"],
+		  nullptr);
 	record.flow.analysis[0].scale = TCPWIN_SCALE_NONE;
-	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"], "none");
+	EXPECT_EQ(nlohmann::json::parse(write(*make_flow_format(Format::json), record))["a"]["window"]["scale"],
+		  "none");
 }
 
 TEST(Json, IsOneLine)
@@ -171,11 +213,12 @@ TEST(T2, HasTheColumnsOfTranalyzer)
 	make_flow_format(Format::t2)->begin(head);
 	EXPECT_EQ(fmt::to_string(head), "%dir\tflowInd\ttimeFirst\ttimeLast\tduration\tvlan\tsrcIP\tsrcPort\tdstIP\t"
 					"dstPort\tl4Proto\ttcpWinStat\ttcpWinState\ttcpWinThCnt\n");
-	EXPECT_EQ(write(*make_flow_format(Format::t2), aborted()),
-		  "A\t7\t1000000005.000000001\t1000000006.250000000\t1.249999999\t-\t10.0.0.2\t50000\t10.0.0.1\t443\t6\t"
-		  "0xd2\t0x04\t2\n"
-		  "B\t7\t1000000005.500000000\t1000000007.000000000\t1.500000000\t-\t10.0.0.1\t443\t10.0.0.2\t50000\t6\t"
-		  "0x10\t0x04\t0\n");
+	EXPECT_EQ(
+		write(*make_flow_format(Format::t2), aborted()),
+		"A\t7\t1000000005.000000001\t1000000006.250000000\t1.249999999\t-\t10.0.0.2\t50000\t10.0.0.1\t443\t6\t"
+		"0xd2\t0x04\t2\n"
+		"B\t7\t1000000005.500000000\t1000000007.000000000\t1.500000000\t-\t10.0.0.1\t443\t10.0.0.2\t50000\t6\t"
+		"0x10\t0x04\t0\n");
 }
 
 TEST(T2, VlanIsTheInnermostIdAndASingleDirectionIsOneLine)
@@ -236,8 +279,9 @@ TEST(PacketMode, ALaterFragmentHasNoPortsAndNoWindow)
 	tcpwin_packet_event event = packet_event();
 	event.later_fragment = 1;
 	event.sender = 0;
-	EXPECT_EQ(write(Format::t2, event),
-		  "12\t7\tB\t1000000006.250000000\t0.250000001\t1.250000000\t10.0.0.1\t0\t10.0.0.2\t0\t-\t-\t-\t-\t-\t-\n");
+	EXPECT_EQ(
+		write(Format::t2, event),
+		"12\t7\tB\t1000000006.250000000\t0.250000001\t1.250000000\t10.0.0.1\t0\t10.0.0.2\t0\t-\t-\t-\t-\t-\t-\n");
 	EXPECT_TRUE(nlohmann::json::parse(write(Format::json, event))["window"].is_null());
 }
 
@@ -294,9 +338,10 @@ TEST(Report, ATableForAllFlowsAndNotForAllPackets)
 	EXPECT_EQ(enough(1000, 5'000'000, 10), "1024");
 	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows leave so many bits
 	EXPECT_EQ(enough(4, 1, 1), "8");
-	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152"); // 1 - 1/e of all: as many flows as bits
+	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152");             // 1 - 1/e of all: as many flows as bits
 	EXPECT_EQ(enough(1000, 50'000'000, TCPWIN_UNTRACKED_BITS), "67108864"); // no bit is left to tell flows apart
-	EXPECT_EQ(enough(1000, 50'000'000, 2 * TCPWIN_UNTRACKED_BITS), "67108864"); // of several agents, one after another
+	EXPECT_EQ(enough(1000, 50'000'000, 2 * TCPWIN_UNTRACKED_BITS),
+		  "67108864"); // of several agents, one after another
 	EXPECT_EQ(enough(1 << 31, 1, 1), "2147483648");
 }
 

@@ -47,8 +47,8 @@ TEST(Schema, HasEveryStateWithItsCode)
 {
 	Names names;
 	std::set<int> codes;
-#define X(name, code)         \
-	names.insert(#name);  \
+#define X(name, code)        \
+	names.insert(#name); \
 	codes.insert(code);
 	TCPWIN_STATES(X)
 #undef X

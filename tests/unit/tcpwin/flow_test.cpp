@@ -129,8 +129,9 @@ TEST(Key, LowerPortComesFirstBetweenEqualAddresses)
 TEST(Key, AddressesAreComparedByteByByteInNetworkOrder)
 {
 	const std::vector<std::string> ascending = {
-		"::1", "::ff", "::100", "0.0.0.1", "9.255.255.255", "10.0.0.0", "127.0.0.1", "128.0.0.0", "255.255.255.255",
-		"::1:0:0:0", "::1:0:0:1", "1::", "1::ffff", "7fff::", "8000::", "fe80::1", "fe80::1:0:0:0:1", "ffff::",
+		"::1",       "::ff",      "::100",           "0.0.0.1",   "9.255.255.255",   "10.0.0.0",
+		"127.0.0.1", "128.0.0.0", "255.255.255.255", "::1:0:0:0", "::1:0:0:1",       "1::",
+		"1::ffff",   "7fff::",    "8000::",          "fe80::1",   "fe80::1:0:0:0:1", "ffff::",
 	};
 	for (std::size_t i = 0; i < ascending.size(); i++)
 		for (std::size_t j = 0; j < ascending.size(); j++) {

@@ -30,10 +30,9 @@ constexpr int NO_SCALE = 0xff, UNKNOWN_SCALE = 0xfe;
 
 std::string name_of(int reject)
 {
-	static const char *const names[] = {
-		"accepted",
+	static const char *const names[] = {"accepted",
 #define X(name, text, explanation) text,
-		TCPWIN_REJECTS(X)
+					    TCPWIN_REJECTS(X)
 #undef X
 	};
 	return names[reject];
@@ -53,8 +52,8 @@ Parsed parse(const Bytes &frame, std::size_t captured, std::size_t wire_length)
 	std::copy_n(frame.begin(), captured, exact.get());
 	Parsed result;
 	std::memset(&result.packet, 0xa5, sizeof(result.packet)); // so that unwritten fields show
-	result.reject = tcpwin_parse_ethernet(exact.get(), exact.get() + captured, static_cast<__u32>(wire_length),
-					      0, &result.packet);
+	result.reject = tcpwin_parse_ethernet(exact.get(), exact.get() + captured, static_cast<__u32>(wire_length), 0,
+					      &result.packet);
 	return result;
 }
 
@@ -147,17 +146,28 @@ Frame chain(int n)
 	return v6([n](Frame &frame) {
 		for (int i = 0; i < n; i++)
 			switch (i % 4) {
-			case 0: frame.hop_by_hop(); break;
-			case 1: frame.routing(); break;
-			case 2: frame.destination(); break;
-			case 3: frame.fragment(); break;
+			case 0:
+				frame.hop_by_hop();
+				break;
+			case 1:
+				frame.routing();
+				break;
+			case 2:
+				frame.destination();
+				break;
+			case 3:
+				frame.fragment();
+				break;
 			}
 	});
 }
 
 Frame syn_with(const Bytes &options)
 {
-	return Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, SYN, {.window = 0x1234, .options = options});
+	return Frame()
+		.ethernet()
+		.ipv4("10.0.0.1", "10.0.0.2")
+		.tcp(40000, 80, SYN, {.window = 0x1234, .options = options});
 }
 
 // ---------------------------------------------------------- accepted frames
@@ -169,7 +179,7 @@ struct Accepted {
 	std::size_t tcp; // offset of the TCP header
 	Expected expected;
 	std::size_t scale_end = 0; // of a SYN: as much tells the scale, or that there is none
-	bool no_length = false;	   // IP does not say how long it is
+	bool no_length = false;    // IP does not say how long it is
 };
 
 std::vector<Accepted> plain_frames()
@@ -189,32 +199,57 @@ std::vector<Accepted> plain_frames()
 		{"IPv6", v6(), 14, 54, ipv6(60)},
 		{"IPv6 with payload", v6().payload(1000), 14, 54, ipv6(1060)},
 		{"IPv6 with padding", v6().pad_to(100), 14, 54, ipv6(60)},
-		{"IPv6 payload length 0", v6([](Frame &) {}, {.payload_length = 0}).payload(5), 14, 54, ipv6(65), 0, true},
-		{"IPv6 payload length beyond the frame", v6([](Frame &) {}, {.payload_length = 65535}), 14, 54, ipv6(60)},
-		{"IPv6 payload length just fits", v6([](Frame &) {}, {.payload_length = 20}).payload(9), 14, 54, ipv6(60)},
+		{"IPv6 payload length 0", v6([](Frame &) {}, {.payload_length = 0}).payload(5), 14, 54, ipv6(65), 0,
+		 true},
+		{"IPv6 payload length beyond the frame", v6([](Frame &) {}, {.payload_length = 65535}), 14, 54,
+		 ipv6(60)},
+		{"IPv6 payload length just fits", v6([](Frame &) {}, {.payload_length = 20}).payload(9), 14, 54,
+		 ipv6(60)},
 	};
 }
 
 std::vector<Accepted> tagged_frames()
 {
 	std::vector<Accepted> frames = {
-		{"two tags, innermost id wins", tagged({{0x88a8, 100}, {0x8100, 200}}), 22, 42, {.bytes = 40, .vlan = 200}},
+		{"two tags, innermost id wins",
+		 tagged({{0x88a8, 100}, {0x8100, 200}}),
+		 22,
+		 42,
+		 {.bytes = 40, .vlan = 200}},
 		{"three tags", tagged({{0x9100, 1}, {0x9200, 2}, {0x8100, 3}}), 26, 46, {.bytes = 40, .vlan = 3}},
-		{"four tags", tagged({{0x8100, 1}, {0x8100, 2}, {0x8100, 3}, {0x8100, 4}}), 30, 50,
+		{"four tags",
+		 tagged({{0x8100, 1}, {0x8100, 2}, {0x8100, 3}, {0x8100, 4}}),
+		 30,
+		 50,
 		 {.bytes = 40, .vlan = 4}},
-		{"four tags of four kinds", tagged({{0x9200, 9}, {0x9100, 8}, {0x88a8, 7}, {0x8100, 6}}), 30, 50,
+		{"four tags of four kinds",
+		 tagged({{0x9200, 9}, {0x9100, 8}, {0x88a8, 7}, {0x8100, 6}}),
+		 30,
+		 50,
 		 {.bytes = 40, .vlan = 6}},
-		{"innermost id 0 equals untagged", tagged({{0x8100, 5}, {0x8100, 0}}), 22, 42, {.bytes = 40, .vlan = 0}},
-		{"largest id, priority bits are no part of it", tagged({{0x8100, 4095}}), 18, 38,
+		{"innermost id 0 equals untagged",
+		 tagged({{0x8100, 5}, {0x8100, 0}}),
+		 22,
+		 42,
+		 {.bytes = 40, .vlan = 0}},
+		{"largest id, priority bits are no part of it",
+		 tagged({{0x8100, 4095}}),
+		 18,
+		 38,
 		 {.bytes = 40, .vlan = 4095}},
-		{"IPv6 in a VLAN", tcp(Frame().ethernet().vlan(7).ipv6("2001:db8::1", "2001:db8::2")), 18, 58,
+		{"IPv6 in a VLAN",
+		 tcp(Frame().ethernet().vlan(7).ipv6("2001:db8::1", "2001:db8::2")),
+		 18,
+		 58,
 		 {.bytes = 60, .vlan = 7, .source = "2001:db8::1", .destination = "2001:db8::2"}},
 	};
 	for (__u16 tpid : {0x8100, 0x88a8, 0x9100, 0x9200})
 		for (std::size_t n = 1; n <= 4; n++)
 			frames.push_back({std::to_string(n) + " tags of type " + std::to_string(tpid),
-					  tagged(std::vector<std::pair<__u16, __u16>>(n, {tpid, __u16(n)})), 14 + 4 * n,
-					  34 + 4 * n, {.bytes = 40, .vlan = unsigned(n)}});
+					  tagged(std::vector<std::pair<__u16, __u16>>(n, {tpid, __u16(n)})),
+					  14 + 4 * n,
+					  34 + 4 * n,
+					  {.bytes = 40, .vlan = unsigned(n)}});
 	return frames;
 }
 
@@ -234,7 +269,8 @@ std::vector<Accepted> extended_frames()
 		{"authentication, 44 bytes", v6([](Frame &f) { f.authentication({.length = 44}); }), 14, 98, ipv6(104)},
 		{"all five", v6([](Frame &f) {
 			 f.hop_by_hop({.length = 16}).destination().routing({.length = 24}).fragment().authentication();
-		 }), 14, 122, ipv6(128)},
+		 }),
+		 14, 122, ipv6(128)},
 	};
 	for (int n = 1; n <= 8; n++)
 		frames.push_back({std::to_string(n) + " extension headers", chain(n), 14, 54 + 8 * std::size_t(n),
@@ -246,38 +282,63 @@ std::vector<Accepted> tcp_frames()
 {
 	const Expected syn = {.bytes = 52, .flags = SYN, .scale = 7};
 	return {
-		{"all flags", Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(1, 65535, 0xff, {.window = 0xffff}), 14, 34,
+		{"all flags",
+		 Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(1, 65535, 0xff, {.window = 0xffff}),
+		 14,
+		 34,
 		 {.bytes = 40, .source_port = 1, .destination_port = 65535, .flags = 0xff, .window = 0xffff}},
-		{"no flags, ports 0", Frame().ethernet().ipv4("0.0.0.0", "255.255.255.255").tcp(0, 0, 0, {.window = 0}), 14, 34,
-		 {.bytes = 40, .source = "::ffff:0.0.0.0", .destination = "::ffff:255.255.255.255", .source_port = 0,
-		  .destination_port = 0, .flags = 0, .window = 0}},
+		{"no flags, ports 0",
+		 Frame().ethernet().ipv4("0.0.0.0", "255.255.255.255").tcp(0, 0, 0, {.window = 0}),
+		 14,
+		 34,
+		 {.bytes = 40,
+		  .source = "::ffff:0.0.0.0",
+		  .destination = "::ffff:255.255.255.255",
+		  .source_port = 0,
+		  .destination_port = 0,
+		  .flags = 0,
+		  .window = 0}},
 		{"SYN of a Linux host", syn_with({2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7}), 14, 34, syn, 66},
 		{"data offset beyond the IP packet",
-		 Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, ACK, {.window = 0x1234, .data_offset = 15}),
-		 14, 34, {.bytes = 40}},
+		 Frame().ethernet()
+			 .ipv4("10.0.0.1", "10.0.0.2")
+			 .tcp(40000, 80, ACK, {.window = 0x1234, .data_offset = 15}),
+		 14,
+		 34,
+		 {.bytes = 40}},
 		{"data offset of a SYN beyond the IP packet, padding after it",
-		 Frame()
-			 .ethernet()
+		 Frame().ethernet()
 			 .ipv4("10.0.0.1", "10.0.0.2", {.total_length = 43})
 			 .tcp(40000, 80, SYN, {.window = 0x1234, .options = {1, 3, 3, 7}, .data_offset = 15})
 			 .pad_to(90),
-		 14, 34, {.bytes = 43, .flags = SYN}, 57},
+		 14,
+		 34,
+		 {.bytes = 43, .flags = SYN},
+		 57},
 		{"data offset of a SYN beyond the IP packet, option inside",
-		 Frame()
-			 .ethernet()
+		 Frame().ethernet()
 			 .ipv4("10.0.0.1", "10.0.0.2")
 			 .tcp(40000, 80, SYN, {.window = 0x1234, .options = {1, 3, 3, 7}, .data_offset = 15}),
-		 14, 34, {.bytes = 44, .flags = SYN, .scale = 7}, 58},
+		 14,
+		 34,
+		 {.bytes = 44, .flags = SYN, .scale = 7},
+		 58},
 		{"window scale in IPv6 after extensions",
-		 Frame()
-			 .ethernet()
+		 Frame().ethernet()
 			 .vlan(5)
 			 .ipv6("2001:db8::1", "2001:db8::2")
 			 .authentication()
 			 .tcp(40000, 80, SYN | ACK, {.window = 0x1234, .options = {3, 3, 9}})
 			 .payload(3),
-		 18, 70, {.bytes = 79, .vlan = 5, .source = "2001:db8::1", .destination = "2001:db8::2",
-			  .flags = SYN | ACK, .scale = 9}, 93},
+		 18,
+		 70,
+		 {.bytes = 79,
+		  .vlan = 5,
+		  .source = "2001:db8::1",
+		  .destination = "2001:db8::2",
+		  .flags = SYN | ACK,
+		  .scale = 9},
+		 93},
 	};
 }
 
@@ -309,22 +370,26 @@ TEST(Parse, RejectsOtherProtocols)
 	EXPECT_EQ(verdict(Frame().ethernet().ipv6("::1", "::2").hop_by_hop().udp(53, 53)), TCPWIN_REJECT_NOT_TCP);
 	EXPECT_EQ(verdict(Frame().ethernet().ipv6("::1", "::2", {.next_header = 59})), TCPWIN_REJECT_NOT_TCP);
 	EXPECT_EQ(verdict(Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2", {.protocol = 1}).payload(8)),
-		  TCPWIN_REJECT_NOT_TCP) << "ICMP, too short for TCP";
+		  TCPWIN_REJECT_NOT_TCP)
+		<< "ICMP, too short for TCP";
 	EXPECT_EQ(verdict(tcp(Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").ipv4("3.3.3.3", "4.4.4.4"))),
-		  TCPWIN_REJECT_NOT_TCP) << "tunnel";
+		  TCPWIN_REJECT_NOT_TCP)
+		<< "tunnel";
 }
 
 TEST(Parse, OtherEthernetTypesThatLookLikeTags)
 {
 	for (__u16 type : {0x8101, 0x88a7, 0x88e7, 0x9101, 0x9300, 0x0081})
 		EXPECT_EQ(verdict(Frame().ethernet().vlan(1, {.tpid = type}).ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, SYN)),
-			  TCPWIN_REJECT_NOT_IP) << type;
+			  TCPWIN_REJECT_NOT_IP)
+			<< type;
 }
 
 TEST(Parse, RejectsFiveVlanTags)
 {
 	for (__u16 tpid : {0x8100, 0x88a8, 0x9100, 0x9200})
-		EXPECT_EQ(verdict(tagged(std::vector<std::pair<__u16, __u16>>(5, {tpid, 1}))), TCPWIN_REJECT_VLAN_DEPTH);
+		EXPECT_EQ(verdict(tagged(std::vector<std::pair<__u16, __u16>>(5, {tpid, 1}))),
+			  TCPWIN_REJECT_VLAN_DEPTH);
 }
 
 TEST(Parse, RejectsWrongIpVersions)
@@ -347,14 +412,17 @@ TEST(Parse, RejectsIpLengthsTooSmallForTcp)
 	for (__u16 length = 1; length < 40; length++)
 		EXPECT_EQ(verdict(v4({.total_length = length}).pad_to(60)), TCPWIN_REJECT_IP_LENGTH) << length;
 	for (__u16 length = 1; length < 48; length++)
-		EXPECT_EQ(verdict(v4({.options = Bytes(8, 1), .total_length = length})), TCPWIN_REJECT_IP_LENGTH) << length;
+		EXPECT_EQ(verdict(v4({.options = Bytes(8, 1), .total_length = length})), TCPWIN_REJECT_IP_LENGTH)
+			<< length;
 	for (__u16 length = 1; length < 20; length++)
 		EXPECT_EQ(verdict(v6([](Frame &) {}, {.payload_length = length})), TCPWIN_REJECT_IP_LENGTH) << length;
 }
 
 TEST(Parse, RejectsIpv6LengthsTooSmallForExtensionsAndTcp)
 {
-	auto extensions = [](Frame &frame) { frame.hop_by_hop({.length = 16}).authentication({.length = 12}).fragment(); };
+	auto extensions = [](Frame &frame) {
+		frame.hop_by_hop({.length = 16}).authentication({.length = 12}).fragment();
+	};
 
 	for (__u16 length = 1; length < 16 + 12 + 8 + 20; length++)
 		EXPECT_EQ(verdict(v6(extensions, {.payload_length = length})), TCPWIN_REJECT_IP_LENGTH) << length;
@@ -375,7 +443,8 @@ TEST(Parse, BelievesNothingBeyondTheIpLength)
 	EXPECT_EQ(verdict(udp_after(16, 15)), TCPWIN_REJECT_IP_LENGTH) << "ends later in an extension";
 	EXPECT_EQ(verdict(udp_after(16, 16)), TCPWIN_REJECT_NOT_TCP) << "the extension is whole";
 	EXPECT_EQ(verdict(v6([](Frame &f) { f.fragment({.offset = 9}); }, {.payload_length = 7})),
-		  TCPWIN_REJECT_IP_LENGTH) << "ends in the fragment header";
+		  TCPWIN_REJECT_IP_LENGTH)
+		<< "ends in the fragment header";
 	EXPECT_EQ(verdict(v4({.ihl = 15, .total_length = 22})), TCPWIN_REJECT_IP_LENGTH) << "smaller than its header";
 }
 
@@ -391,9 +460,11 @@ TEST(Parse, RejectsLaterFragments)
 	for (__u16 offset : {1, 185, 0x1000, 0x1fff})
 		for (bool more : {false, true}) {
 			EXPECT_EQ(verdict(v4({.fragment_offset = offset, .more_fragments = more})),
-				  TCPWIN_REJECT_LATER_FRAGMENT) << offset;
+				  TCPWIN_REJECT_LATER_FRAGMENT)
+				<< offset;
 			EXPECT_EQ(verdict(v6([=](Frame &f) { f.fragment({.offset = offset, .more = more}); })),
-				  TCPWIN_REJECT_LATER_FRAGMENT) << offset;
+				  TCPWIN_REJECT_LATER_FRAGMENT)
+				<< offset;
 		}
 	EXPECT_EQ(verdict(v6([](Frame &f) { f.hop_by_hop().fragment({.offset = 9}); })), TCPWIN_REJECT_LATER_FRAGMENT);
 }
@@ -401,13 +472,20 @@ TEST(Parse, RejectsLaterFragments)
 TEST(Parse, LaterFragmentsCarryNoHeader)
 {
 	auto one_byte = [](__u8 protocol) {
-		return Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2", {.fragment_offset = 185, .protocol = protocol}).payload(1);
+		return Frame()
+			.ethernet()
+			.ipv4("1.1.1.1", "2.2.2.2", {.fragment_offset = 185, .protocol = protocol})
+			.payload(1);
 	};
 	EXPECT_EQ(verdict(one_byte(6)), TCPWIN_REJECT_LATER_FRAGMENT) << "not too small for TCP";
 	EXPECT_EQ(verdict(one_byte(17)), TCPWIN_REJECT_NOT_TCP);
 
 	auto one_byte6 = [](__u16 protocol) {
-		return Frame().ethernet().ipv6("::1", "::2").fragment({.offset = 185, .next_header = protocol}).payload(1);
+		return Frame()
+			.ethernet()
+			.ipv6("::1", "::2")
+			.fragment({.offset = 185, .next_header = protocol})
+			.payload(1);
 	};
 	EXPECT_EQ(verdict(one_byte6(6)), TCPWIN_REJECT_LATER_FRAGMENT);
 	EXPECT_EQ(verdict(one_byte6(17)), TCPWIN_REJECT_NOT_TCP);
@@ -424,7 +502,10 @@ TEST(Parse, RejectsMoreThanEightExtensionHeaders)
 TEST(Parse, RejectsShortDataOffsets)
 {
 	for (__u8 words = 0; words < 16; words++) {
-		auto frame = Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, SYN, {.data_offset = words}).payload(40);
+		auto frame = Frame().ethernet()
+				     .ipv4("1.1.1.1", "2.2.2.2")
+				     .tcp(1, 2, SYN, {.data_offset = words})
+				     .payload(40);
 		EXPECT_EQ(verdict(frame), words < 5 ? TCPWIN_REJECT_TCP_DATA_OFFSET : TCPWIN_ACCEPTED) << +words;
 	}
 }
@@ -501,7 +582,9 @@ TEST(WindowScale, IsIgnoredWhereTheHeaderCutsItOff)
 	for (Bytes header : {Bytes{1, 1, 3, 3}, Bytes{1, 1, 1, 3}}) {
 		Bytes options = header;
 		options.insert(options.end(), {7, 7, 7, 7}); // payload: the data offset ends before it
-		auto frame = Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, SYN, {.options = options, .data_offset = 6});
+		auto frame = Frame().ethernet()
+				     .ipv4("1.1.1.1", "2.2.2.2")
+				     .tcp(1, 2, SYN, {.options = options, .data_offset = 6});
 		EXPECT_EQ(scale_of(frame), NO_SCALE);
 	}
 	auto payload = Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, SYN).raw({3, 3, 7, 0});
@@ -511,8 +594,7 @@ TEST(WindowScale, IsIgnoredWhereTheHeaderCutsItOff)
 TEST(WindowScale, IsIgnoredWhereTheIpPacketCutsItOff)
 {
 	for (__u16 length = 40; length <= 44; length++) {
-		auto frame = Frame()
-				     .ethernet()
+		auto frame = Frame().ethernet()
 				     .ipv4("1.1.1.1", "2.2.2.2", {.total_length = length})
 				     .tcp(1, 2, SYN, {.options = {1, 3, 3, 7}});
 		EXPECT_EQ(scale_of(frame), length < 44 ? NO_SCALE : 7) << length;
@@ -522,7 +604,8 @@ TEST(WindowScale, IsIgnoredWhereTheIpPacketCutsItOff)
 TEST(WindowScale, BelongsToSynsOnly)
 {
 	for (int flags = 0; flags < 256; flags++) {
-		auto frame = Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, __u8(flags), {.options = {3, 3, 7}});
+		auto frame =
+			Frame().ethernet().ipv4("1.1.1.1", "2.2.2.2").tcp(1, 2, __u8(flags), {.options = {3, 3, 7}});
 		EXPECT_EQ(scale_of(frame), flags & SYN ? 7 : NO_SCALE) << flags;
 	}
 }
@@ -580,7 +663,8 @@ TEST(Cut, FrameThatEndsAfterTheTcpHeaderHasTheBytesOfTheFrame)
 		for (std::size_t n = whole.tcp + 20; n < frame.size(); n++) {
 			Expected expected = fields_when_cut(whole, n);
 			expected.bytes = std::min(expected.bytes, unsigned(n - whole.ip));
-			ASSERT_EQ(text(parse(frame, n, n)), text(expected)) << whole.name << ", frame of " << n << " bytes";
+			ASSERT_EQ(text(parse(frame, n, n)), text(expected))
+				<< whole.name << ", frame of " << n << " bytes";
 		}
 	}
 }
@@ -591,7 +675,8 @@ TEST(Cut, VlanTagsAreCountedBeforeTheFrameIsTooShort)
 
 	for (std::size_t n = 0; n <= five.size(); n++)
 		EXPECT_EQ(parse(five, n, five.size()).reject,
-			  n < 30 ? TCPWIN_REJECT_ETHERNET_TRUNCATED : TCPWIN_REJECT_VLAN_DEPTH) << n;
+			  n < 30 ? TCPWIN_REJECT_ETHERNET_TRUNCATED : TCPWIN_REJECT_VLAN_DEPTH)
+			<< n;
 }
 
 // Memory whose last byte is followed by a page that must not be touched; needs no sanitizer.

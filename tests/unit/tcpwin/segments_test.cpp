@@ -42,8 +42,7 @@ TEST(Segments, HeadersAreThoseOfIpv4AndTcp)
 
 TEST(Segments, HeadersAreThoseOfIpv6ItsExtensionsAndTcp)
 {
-	const Frame frame = Frame()
-				    .ethernet()
+	const Frame frame = Frame().ethernet()
 				    .vlan(5)
 				    .ipv6("2001:db8::1", "2001:db8::2")
 				    .hop_by_hop({.length = 16})

@@ -61,7 +61,8 @@ public:
 	Connection &send(Who who, const Segment &segment)
 	{
 		Frame frame = Frame().ethernet();
-		const TcpFields fields{.window = segment.window, .seq = segment.seq, .ack = segment.ack, .options = segment.options};
+		const TcpFields fields{
+			.window = segment.window, .seq = segment.seq, .ack = segment.ack, .options = segment.options};
 		if (who == reader)
 			frame.ipv4("10.0.0.1", "10.0.0.2").tcp(1000, 2000, segment.flags, fields);
 		else
@@ -79,7 +80,8 @@ public:
 	{
 		return send(who, {.flags = SYN, .seq = seq, .ack = 0, .window = window, .options = options});
 	}
-	Connection &syn_ack(Who who, std::uint32_t seq, std::uint32_t ack, const Bytes &options = {}, std::uint16_t window = 1000)
+	Connection &syn_ack(Who who, std::uint32_t seq, std::uint32_t ack, const Bytes &options = {},
+			    std::uint16_t window = 1000)
 	{
 		return send(who, {.flags = SYN | ACK, .seq = seq, .ack = ack, .window = window, .options = options});
 	}
@@ -87,7 +89,8 @@ public:
 	{
 		return send(who, {.seq = seq, .ack = ack, .window = window});
 	}
-	Connection &data(Who who, std::uint32_t seq, std::size_t payload, std::uint32_t ack = 1, std::uint16_t window = 1000)
+	Connection &data(Who who, std::uint32_t seq, std::size_t payload, std::uint32_t ack = 1,
+			 std::uint16_t window = 1000)
 	{
 		return send(who, {.seq = seq, .ack = ack, .window = window, .payload = payload});
 	}
@@ -355,7 +358,8 @@ TEST(Stall, DataAfterAProbeIsNotSentAgain)
 		Connection c = open_connection();
 		c.data(writer, 1, 100).ack(reader, 1, 101, 0).data(writer, 101, 1).ack(reader, 1, 101 + let_in, 0);
 		c.ack(reader, 1, 101 + let_in, 5000).data(writer, 101 + let_in, 500);
-		EXPECT_EQ(c.of(writer).tcp.retransmitted_segments + c.of(writer).tcp.out_of_order_segments, 0u) << let_in;
+		EXPECT_EQ(c.of(writer).tcp.retransmitted_segments + c.of(writer).tcp.out_of_order_segments, 0u)
+			<< let_in;
 		EXPECT_THAT(c.of(writer).tcp.bytes_in_flight_max, Optional(500u));
 	}
 }
@@ -407,7 +411,8 @@ TEST(Window, IsUnscaledIfEitherSynLacksTheOption)
 {
 	for (int without : {0, 1}) {
 		Connection c;
-		c.syn(reader, 0, without == 0 ? Bytes() : scale_7).syn_ack(writer, 0, 1, without == 1 ? Bytes() : scale_7);
+		c.syn(reader, 0, without == 0 ? Bytes() : scale_7)
+			.syn_ack(writer, 0, 1, without == 1 ? Bytes() : scale_7);
 		c.ack(reader, 1, 1, 500);
 		for (Who who : {reader, writer}) {
 			EXPECT_TRUE(c.of(who).window.scaling_is_known);
@@ -592,12 +597,23 @@ TEST(Tcp, HandshakeRoundTripsAreOfWhoAnswers)
 TEST(Tcp, ARoundTripOfWhatWasSentAgainIsNotKnown)
 {
 	Connection c;
-	c.syn(reader, 100).at(1s).syn(reader, 100).at(1s + 30ms).syn_ack(writer, 500, 101).at(1s + 31ms).ack(reader, 101, 501, 1000);
+	c.syn(reader, 100)
+		.at(1s)
+		.syn(reader, 100)
+		.at(1s + 30ms)
+		.syn_ack(writer, 500, 101)
+		.at(1s + 31ms)
+		.ack(reader, 101, 501, 1000);
 	EXPECT_EQ(c.of(writer).tcp.handshake_rtt, none);
 	EXPECT_THAT(c.of(reader).tcp.handshake_rtt, Optional(nanoseconds(1ms)));
 
 	Connection again;
-	again.syn(reader, 100).at(30ms).syn_ack(writer, 500, 101).at(1s).syn_ack(writer, 500, 101).ack(reader, 101, 501, 1000);
+	again.syn(reader, 100)
+		.at(30ms)
+		.syn_ack(writer, 500, 101)
+		.at(1s)
+		.syn_ack(writer, 500, 101)
+		.ack(reader, 101, 501, 1000);
 	EXPECT_THAT(again.of(writer).tcp.handshake_rtt, Optional(nanoseconds(30ms)));
 	EXPECT_EQ(again.of(reader).tcp.handshake_rtt, none);
 }
@@ -719,12 +735,14 @@ TEST(Stall, TheUsualStepsAreThoseOfAnyPacket)
 			packet.window = below(8) ? static_cast<__u16>(1 + below(3)) : 0;
 			packet.window_scale = static_cast<__u8>(below(3));
 			packet.payload = static_cast<__u32>(below(3));
-			packet.sequence = below(4) ? shorter.progress[from].next : shorter.progress[from].next - 2 + static_cast<__u32>(below(5));
+			packet.sequence = below(4) ? shorter.progress[from].next :
+						     shorter.progress[from].next - 2 + static_cast<__u32>(below(5));
 			packet.ack = shorter.progress[!from].next - static_cast<__u32>(below(3));
 			usual += tcpwin_is_usual(&shorter.progress[from], &shorter.progress[!from], &packet);
 			tcpwin_analyze(&shorter, &packet, from, now * 1'000'000);
 			tcpwin_analyze_any(&longer, &packet, from, now * 1'000'000);
-			ASSERT_EQ(std::memcmp(&shorter, &longer, sizeof(shorter)), 0) << "run " << run << " packet " << now;
+			ASSERT_EQ(std::memcmp(&shorter, &longer, sizeof(shorter)), 0)
+				<< "run " << run << " packet " << now;
 		}
 	}
 	EXPECT_GT(usual, 10'000u);

@@ -78,7 +78,8 @@ struct Rule {
 const Rule rules[] = {
 	{"NEW, SYN", NEW, [](auto &s) { return syn(s); }, BGN, TCPWIN_TIMEOUT_BGN, false},
 	{"NEW, neither", NEW, [](auto &s) { return !syn(s) && !ack(s); }, SAME, SAME, false},
-	{"NEW, ACK, ended", NEW, [](auto &s) { return !syn(s) && ack(s) && ended(s); }, ABRT, TCPWIN_TIMEOUT_EST, false},
+	{"NEW, ACK, ended", NEW, [](auto &s) { return !syn(s) && ack(s) && ended(s); }, ABRT, TCPWIN_TIMEOUT_EST,
+	 false},
 	{"NEW, ACK, few", NEW, [](auto &s) { return !syn(s) && ack(s) && !ended(s) && !enough(s); }, EST,
 	 TCPWIN_TIMEOUT_EST, false},
 	{"NEW, ACK, enough", NEW, [](auto &s) { return !syn(s) && ack(s) && !ended(s) && enough(s); }, ABRT,
@@ -229,7 +230,9 @@ template <typename Use> void for_all(__u8 state, Use use)
 	for (int flags = 0; flags < 256; flags++)
 		for (__u8 timeout = 0; timeout <= TCPWIN_TIMEOUT_ABRT; timeout++)
 			for (__u8 stat : all_stats) {
-				Situation s = {.state = state, .timeout = timeout, .stat = stat,
+				Situation s = {.state = state,
+					       .timeout = timeout,
+					       .stat = stat,
 					       .flags = static_cast<__u8>(flags)};
 				if (can_happen(s))
 					for_limits(s, use);
@@ -268,10 +271,14 @@ TEST_P(EveryState, FollowsExactlyOneRule)
 INSTANTIATE_TEST_SUITE_P(StateMachine, EveryState, testing::Values(NEW, BGN, EST, ABRT),
 			 [](const testing::TestParamInfo<__u8> &state) {
 				 switch (state.param) {
-				 case NEW: return "NEW";
-				 case BGN: return "BGN";
-				 case EST: return "EST";
-				 default: return "ABRT";
+				 case NEW:
+					 return "NEW";
+				 case BGN:
+					 return "BGN";
+				 case EST:
+					 return "EST";
+				 default:
+					 return "ABRT";
 				 }
 			 });
 

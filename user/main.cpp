@@ -4,10 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include "cli/attach.hpp"
 #include "bpf/log.hpp"
 #include "cli/check.hpp"
@@ -24,20 +20,6 @@ namespace {
 
 using namespace tcpwin;
 
-// "warning: " and "error: " before what needs attention, nothing before the rest.
-class Severity final : public spdlog::custom_flag_formatter {
-public:
-	void format(const spdlog::details::log_msg &message, const std::tm &, spdlog::memory_buf_t &out) override
-	{
-		std::string_view prefix = message.level == spdlog::level::warn  ? "warning: " :
-					  message.level >= spdlog::level::err   ? "error: " :
-					  message.level <= spdlog::level::debug ? "debug: " :
-										  "";
-		out.append(prefix);
-	}
-	std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Severity>(); }
-};
-
 // A closed standard descriptor must not become the number of something else that
 // is opened: records would go there. Output refuses one that cannot be written.
 void keep_standard_descriptors()
@@ -47,55 +29,36 @@ void keep_standard_descriptors()
 			open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-void log_to_stderr()
-{
-	auto formatter = std::make_unique<spdlog::pattern_formatter>();
-	formatter->add_flag<Severity>('*').set_pattern("%n: %^%*%v%$");
-	auto logger = std::make_shared<spdlog::logger>("tcpwin-agent",
-						       std::make_shared<spdlog::sinks::stderr_color_sink_st>());
-	logger->set_formatter(std::move(formatter));
-	spdlog::set_default_logger(std::move(logger));
-}
-
-spdlog::level::level_enum level_of(Verbosity verbosity)
-{
-	return verbosity == Verbosity::quiet   ? spdlog::level::err :
-	       verbosity == Verbosity::verbose ? spdlog::level::debug :
-						 spdlog::level::info;
-}
-
 Result<Exit> run(int argc, char **argv)
 {
-	auto options = parse_options(argc, argv);
-	if (!options)
-		return tl::unexpected(options.error());
-	if (auto *information = std::get_if<Information>(&*options)) {
+	auto options = TRY(parse_options(argc, argv));
+	if (auto *information = std::get_if<Information>(&options)) {
 		std::fputs(information->text.c_str(), stdout);
 		return Exit::success;
 	}
-	if (auto *check_options = std::get_if<CheckOptions>(&*options))
+	if (auto *check_options = std::get_if<CheckOptions>(&options))
 		return check(*check_options);
-	if (auto *explain_options = std::get_if<ExplainOptions>(&*options))
+	if (auto *explain_options = std::get_if<ExplainOptions>(&options))
 		return explain(*explain_options);
-	if (auto *set_options = std::get_if<SetOptions>(&*options))
+	if (auto *set_options = std::get_if<SetOptions>(&options))
 		return set(*set_options).map([] { return Exit::success; });
-	if (auto *status_options = std::get_if<StatusOptions>(&*options))
+	if (auto *status_options = std::get_if<StatusOptions>(&options))
 		return status(*status_options);
-	if (auto *flows_options = std::get_if<FlowsOptions>(&*options))
+	if (auto *flows_options = std::get_if<FlowsOptions>(&options))
 		return list_flows(*flows_options);
-	if (auto *top_options = std::get_if<TopOptions>(&*options))
+	if (auto *top_options = std::get_if<TopOptions>(&options))
 		return top(*top_options);
 	const auto success = [] { return Exit::success; };
-	if (auto *detach_options = std::get_if<DetachOptions>(&*options)) {
-		spdlog::set_level(level_of(detach_options->verbosity));
+	if (auto *detach_options = std::get_if<DetachOptions>(&options)) {
+		log::set_verbosity(detach_options->verbosity);
 		return detach(*detach_options).map(success);
 	}
-	if (auto *replay_options = std::get_if<ReplayOptions>(&*options)) {
-		spdlog::set_level(level_of(replay_options->verbosity));
+	if (auto *replay_options = std::get_if<ReplayOptions>(&options)) {
+		log::set_verbosity(replay_options->verbosity);
 		return replay(*replay_options).map(success);
 	}
-	const auto &attach_options = std::get<AttachOptions>(*options);
-	spdlog::set_level(level_of(attach_options.verbosity));
+	const auto &attach_options = std::get<AttachOptions>(options);
+	log::set_verbosity(attach_options.verbosity);
 	return attach(attach_options).map(success);
 }
 
@@ -104,11 +67,11 @@ Result<Exit> run(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	keep_standard_descriptors();
-	log_to_stderr();
+	log::start();
 	log_libbpf();
 	auto result = run(argc, argv);
 	if (result)
 		return static_cast<int>(*result);
-	spdlog::error("{}", result.error().sentence());
+	log::error("{}", result.error().sentence());
 	return static_cast<int>(result.error().exit);
 }

@@ -31,7 +31,7 @@
 
 #include "tcpwin.skel.h"
 
-#include "cli/flows.hpp"
+#include "flows.hpp"
 #include "support/frame.hpp"
 
 namespace tcpwin::test {

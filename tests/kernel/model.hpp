@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/flows.hpp"
+#include "flows.hpp"
 
 namespace tcpwin::test {
 

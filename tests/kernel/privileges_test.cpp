@@ -526,7 +526,8 @@ TEST_F(PrivilegesTest, ThreadsAreFilteredToo)
 TEST_F(PrivilegesTest, AbortStillEndsTheProcess)
 {
 	const std::string saw = in_child([]() -> std::string {
-		drop_privileges({}, yes);
+		if (auto dropped = drop_privileges({}, yes); !dropped)
+			return dropped.error().sentence();
 		abort();
 	});
 	EXPECT_EQ(saw, "killed by signal " + std::to_string(SIGABRT));
@@ -545,7 +546,8 @@ TEST_F(PrivilegesTest, UncaughtExceptionIsStillNamed)
 	ASSERT_EQ(pipe(ends), 0);
 	const std::string saw = in_child([&]() -> std::string {
 		dup2(ends[1], STDERR_FILENO);
-		drop_privileges({}, yes);
+		if (auto dropped = drop_privileges({}, yes); !dropped)
+			return dropped.error().sentence();
 		[]() noexcept { std::string("short").at(99); }();
 		return "not reached";
 	});

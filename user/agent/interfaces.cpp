@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include <spdlog/spdlog.h>
 #include <tcpwin/parse.h>
 
 #include "base/boot_clock.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -22,8 +22,7 @@ Result<Presence> claim(const AttachOptions &options, const Interface &interface)
 {
 	auto presence = Presence::claim(interface);
 	if (presence && !options.persistent)
-		if (auto free = refuse_if_pinned(options.bpffs, interface); !free)
-			return tl::unexpected(free.error());
+		TRY(refuse_if_pinned(options.bpffs, interface));
 	return presence;
 }
 
@@ -100,20 +99,17 @@ Result<void> Interfaces::add_to_program(const Interface &interface)
 Result<void> Interfaces::attach(const Interface &interface, const All &all)
 {
 	auto claimed = claims_.extract(interface.index);
-	auto presence = claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface);
-	if (!presence)
-		return tl::unexpected(presence.error());
-	if (auto added = add_to_program(interface); !added)
-		return added;
+	auto presence = TRY(claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface));
+	TRY(add_to_program(interface));
 	const std::string_view no_egress = why_no_egress(interface, all);
-	auto watched = Watched::attach(source(), interface, std::move(*presence), no_egress);
+	auto watched = Watched::attach(source(), interface, std::move(presence), no_egress);
 	if (!watched) {
 		if (!is_pinned(interface.index))
 			program_.remove_interface(interface.index);
 		return tl::unexpected(watched.error());
 	}
-	spdlog::info("attached to {} {}{}", interface.name, watched->describe(no_egress),
-		     is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
+	log::info("attached to {} {}{}", interface.name, watched->describe(no_egress),
+		  is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
 	watched_.emplace(interface.index, std::move(*watched));
 	return {};
 }
@@ -129,7 +125,7 @@ Result<void> Interfaces::attach_new(const All &all)
 			continue;
 		if (!options_.any() || attached.error().exit == Exit::no_permission)
 			return attached;
-		spdlog::warn("{}", attached.error().sentence());
+		log::warning("{}", attached.error().sentence());
 		refused_.insert(interface.index);
 	}
 	return {};
@@ -152,7 +148,7 @@ Result<void> Interfaces::attach_all(const All &all)
 		return attached;
 	}
 	if (options_.any() && watched_.empty())
-		spdlog::warn("no interface is up: waiting for one");
+		log::warning("no interface is up: waiting for one");
 	return {};
 }
 
@@ -167,7 +163,7 @@ void Interfaces::follow_peers(const All &all)
 		if (wanted == watched.has_egress())
 			continue;
 		if (auto set = watched.set_egress(source(), *interface, wanted); !set)
-			spdlog::warn("{}", set.error().sentence());
+			log::warning("{}", set.error().sentence());
 	}
 }
 
@@ -213,8 +209,8 @@ void Interfaces::release(bool leaves)
 {
 	if (leaves)
 		for (const auto &[ifindex, watched] : watched_)
-			spdlog::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
-				     name(ifindex));
+			log::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
+				  name(ifindex));
 	watched_.clear();
 }
 

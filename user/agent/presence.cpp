@@ -7,11 +7,11 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "agent/privileges.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -98,7 +98,7 @@ Result<Presence> Presence::claim(const Interface &interface)
 
 	const auto holder = find_holder(address);
 	if (holder && !could_have_attached(*holder)) {
-		spdlog::warn("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
+		log::warning("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
 			     interface.name);
 		return Presence(UniqueFd());
 	}

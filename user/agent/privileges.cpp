@@ -12,11 +12,11 @@
 #include <bpf/libbpf.h>
 #include <cap-ng.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "agent/seccomp.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -63,17 +63,14 @@ Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()>
 	std::erase_if(more, useless);
 	std::erase_if(kept, [](unsigned capability) { return !permitted(capability); });
 
-	if (auto set = set_effective(kept); !set)
-		return tl::unexpected(set.error());
+	TRY(set_effective(kept));
 	for (auto next = more.begin(); !still_works(); ++next) {
 		if (next == more.end()) {
-			if (auto restored = set_effective(all_permitted()); !restored)
-				return tl::unexpected(restored.error());
+			TRY(set_effective(all_permitted()));
 			return fail("capabilities", "without them the kernel refuses to sweep the flow table");
 		}
 		kept.push_back(*next);
-		if (auto set = set_effective(kept); !set)
-			return tl::unexpected(set.error());
+		TRY(set_effective(kept));
 	}
 	return kept;
 }
@@ -94,7 +91,7 @@ bool can_change_user()
 		return false;
 	if (permitted(CAP_SETUID) && permitted(CAP_SETGID))
 		return true;
-	spdlog::debug("user 0 stays: it has no CAP_SETUID and CAP_SETGID");
+	log::debug("user 0 stays: it has no CAP_SETUID and CAP_SETGID");
 	return false;
 }
 
@@ -105,7 +102,7 @@ Result<void> drop_capabilities(const Capabilities &kept, bool keep_user)
 	const bool change = !keep_user && can_change_user();
 	int error = keep_only(kept, change ? static_cast<int>(nobody) : unchanged, flags);
 	if (error != 0 && change && errno == EINVAL) {
-		spdlog::debug("user 0 stays: this user namespace has no user {}", nobody);
+		log::debug("user 0 stays: this user namespace has no user {}", nobody);
 		error = keep_only(kept, unchanged, flags);
 	}
 	if (error != 0)
@@ -146,12 +143,10 @@ Result<void> drop_what_is_not_needed(const Needs &needs, const std::function<boo
 {
 	if (capng_get_caps_process() != 0)
 		return fail("capabilities", "they cannot be read");
-	auto kept = find_needed(needs, still_works);
-	if (!kept)
-		return tl::unexpected(kept.error());
-	auto dropped = drop_capabilities(*kept, needs.pin_more);
+	auto kept = TRY(find_needed(needs, still_works));
+	auto dropped = drop_capabilities(kept, needs.pin_more);
 	if (dropped)
-		spdlog::debug("capabilities kept: {}; user {}", describe(*kept), geteuid());
+		log::debug("capabilities kept: {}; user {}", describe(kept), geteuid());
 	return dropped;
 }
 

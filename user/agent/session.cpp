@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include <poll.h>
-#include <spdlog/spdlog.h>
 
 #include "base/boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
@@ -14,6 +13,7 @@
 #include "agent/privileges.hpp"
 #include "record/record.hpp"
 #include "record/report.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -43,13 +43,9 @@ Session::Session(const AttachOptions &options, Signals signals, InterfaceMonitor
 
 Result<void> Session::attach_all()
 {
-	auto all = monitor_.changed();
-	if (!all)
-		return tl::unexpected(all.error());
-	if (auto begun = begin_stats(); !begun)
-		return begun;
-	if (auto attached = interfaces_.attach_all(*all); !attached)
-		return attached;
+	auto all = TRY(monitor_.changed());
+	TRY(begin_stats());
+	TRY(interfaces_.attach_all(all));
 	return persistence_ ? write_out_earlier() : writers_.flush(signals_);
 }
 
@@ -74,13 +70,11 @@ Result<void> Session::write_out_earlier()
 		return drained ? written : drained;
 	persistence_->remove_others();
 	if (persistence_->has_others()) // their counters were carried over
-		if (auto begun = begin_stats(); !begun)
-			return begun;
+		TRY(begin_stats());
 	for (const PinnedInterface &gone : persistence_->gone()) {
 		if (const auto known = program_.interface(gone.ifindex()))
 			interfaces_.remember_name(gone.ifindex(), known->name);
-		if (auto forgotten = forget(gone.ifindex()); !forgotten)
-			return forgotten;
+		TRY(forget(gone.ifindex()));
 		static_cast<void>(gone.remove());
 	}
 	return {};
@@ -91,7 +85,7 @@ void Session::drop_privileges()
 	interfaces_.note_process();
 	const auto still_works = [this] { return program_.sweep(sweep_now()) && program_.counters(); };
 	if (auto dropped = tcpwin::drop_privileges(interfaces_.needs(), still_works); !dropped)
-		spdlog::warn("{}", dropped.error().sentence());
+		log::warning("{}", dropped.error().sentence());
 }
 
 // In one piece: whether it is in the file is then told by its size.
@@ -143,8 +137,7 @@ Result<void> Session::write_records()
 		writers_.packet(make_packet_record(event, ++packets_reported_, config, wall_offset));
 		flush_if_large();
 	});
-	if (auto flushed = flush(); !flushed)
-		return flushed;
+	TRY(flush());
 	return written;
 }
 
@@ -155,7 +148,7 @@ void Session::warn_full()
 	if (now - last_full_warning_ < full_warning)
 		return;
 	last_full_warning_ = now;
-	spdlog::warn("the flow table is full ({} entries): packets of further flows are not tracked; "
+	log::warning("the flow table is full ({} entries): packets of further flows are not tracked; "
 		     "a larger --max-flows helps",
 		     program_.max_flows());
 }
@@ -167,14 +160,12 @@ Result<void> Session::sweep(tcpwin_sweep request)
 	const bool insist = request.shutdown || request.ifindex;
 	Result<void> written; // the first error
 	while (true) {
-		auto swept = program_.sweep(request);
-		if (!swept)
-			return tl::unexpected(swept.error());
+		auto swept = TRY(program_.sweep(request));
 		if (auto wrote = write_records(); !wrote && written)
 			written = wrote;
 		if (!written && !insist)
 			return written;
-		if (!swept->ring_full && (!request.shutdown || swept->remaining == 0))
+		if (!swept.ring_full && (!request.shutdown || swept.remaining == 0))
 			return written;
 	}
 }
@@ -210,26 +201,22 @@ Result<void> Session::forget_deleted(const std::vector<Interface> &all)
 {
 	for (unsigned ifindex : interfaces_.deleted(all)) {
 		const std::string name(interfaces_.name(ifindex));
-		if (auto forgotten = forget(ifindex); !forgotten)
-			return forgotten;
+		TRY(forget(ifindex));
 		if (interfaces_.empty() && !options_.any())
 			return fail("cannot go on watching " + name, "the interface was deleted while being watched");
 		if (options_.any())
-			spdlog::info("interface {} was deleted", name);
+			log::info("interface {} was deleted", name);
 		else
-			spdlog::warn("interface {} was deleted; the others are still watched", name);
+			log::warning("interface {} was deleted; the others are still watched", name);
 	}
 	return {};
 }
 
 Result<void> Session::follow_interfaces()
 {
-	auto all = monitor_.changed();
-	if (!all)
-		return tl::unexpected(all.error());
-	if (auto forgotten = forget_deleted(*all); !forgotten)
-		return forgotten;
-	return interfaces_.follow(*all);
+	auto all = TRY(monitor_.changed());
+	TRY(forget_deleted(all));
+	return interfaces_.follow(all);
 }
 
 Result<void> Session::wait(Clock::time_point until)
@@ -252,8 +239,7 @@ Result<void> Session::wait(Clock::time_point until)
 	if (fds[2].revents & POLLERR)
 		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has gone");
 	if (fds[1].revents)
-		if (auto followed = follow_interfaces(); !followed)
-			return followed;
+		TRY(follow_interfaces());
 	return fds[3].revents || fds[4].revents ? write_records() : Result<void>{};
 }
 
@@ -266,19 +252,15 @@ Result<void> Session::watch()
 		options_.stats_interval ? start + *options_.stats_interval : Clock::time_point::max();
 
 	while (!signals_.requested() && Clock::now() < end) {
-		if (auto answered = answer_signals(); !answered)
-			return answered;
-		if (auto waited = wait(std::min({next_sweep, next_stats, end})); !waited)
-			return waited;
+		TRY(answer_signals());
+		TRY(wait(std::min({next_sweep, next_stats, end})));
 		const Clock::time_point now = Clock::now();
 		if (now >= next_stats) {
-			if (auto written = write_stats(false); !written)
-				return written;
+			TRY(write_stats(false));
 			next_stats = std::max(next_stats + *options_.stats_interval, now);
 		}
 		if (now >= next_sweep || program_.table_full()) {
-			if (auto swept = sweep_if_due(); !swept)
-				return swept;
+			TRY(sweep_if_due());
 			next_sweep = std::max(next_sweep, now) + options_.poll_interval;
 		}
 	}
@@ -290,7 +272,7 @@ Result<void> Session::finish()
 {
 	const bool leaves = persistence_ && !interfaces_.pins_are_gone();
 	if (persistence_ && !leaves)
-		spdlog::warn("what was pinned has been removed: the flows that are left are written now");
+		log::warning("what was pinned has been removed: the flows that are left are written now");
 	interfaces_.release(leaves);
 	if (leaves && failed_)
 		return {};
@@ -305,10 +287,9 @@ Result<void> Session::finish()
 // Of the files of before, the last byte is written before those of now are opened.
 Result<void> Session::reopen()
 {
-	if (auto written = write_records(); !written)
-		return written;
+	TRY(write_records());
 	if (auto reopened = writers_.reopen(opener_); !reopened)
-		spdlog::warn("{}; what was open goes on", reopened.error().sentence());
+		log::warning("{}; what was open goes on", reopened.error().sentence());
 	return flush();
 }
 
@@ -321,7 +302,7 @@ void Session::reread_settings()
 		return read_config_file(fd.get(), options_.config_file);
 	});
 	if (!values)
-		spdlog::warn("{}; all settings stay", values.error().sentence());
+		log::warning("{}; all settings stay", values.error().sentence());
 	else
 		program_.set_config(apply_settings(merge_settings(*values, options_.settings)));
 }
@@ -361,9 +342,7 @@ Result<void> Session::write_stats(bool last)
 {
 	if (!options_.stats_interval)
 		return {};
-	auto now = totals();
-	if (!now)
-		return tl::unexpected(now.error());
+	auto now = TRY(totals());
 	const std::uint64_t now_ns = boot_clock_ns();
 	writers_.stats({.time = WallTime(nanoseconds(now_ns) + wall_clock_offset()),
 			.uptime = nanoseconds(now_ns - started_ns_),
@@ -371,10 +350,10 @@ Result<void> Session::write_stats(bool last)
 			.last = last,
 			.flows = program_.live_flows(),
 			.max_flows = program_.max_flows(),
-			.totals = *now,
+			.totals = now,
 			.before = last_stats_});
 	last_stats_ns_ = now_ns;
-	last_stats_ = *now;
+	last_stats_ = now;
 	return flush();
 }
 
@@ -382,7 +361,7 @@ std::string Session::report(bool goes_on)
 {
 	auto counters = program_.counters();
 	if (!counters) {
-		spdlog::error("{}", counters.error().sentence());
+		log::error("{}", counters.error().sentence());
 		return {};
 	}
 	std::string text = format_report(writers_.totals(), *counters, program_.config(), program_.max_flows());

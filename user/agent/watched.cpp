@@ -71,10 +71,8 @@ Result<Watched> Watched::attach(const HookSource &source, const Interface &inter
 {
 	Watched watched(std::move(presence));
 	if (source.persistence) {
-		auto pins = source.persistence->prepare(source.program, interface.index);
-		if (!pins)
-			return tl::unexpected(pins.error());
-		watched.pins_ = std::move(*pins);
+		auto pins = TRY(source.persistence->prepare(source.program, interface.index));
+		watched.pins_ = std::move(pins);
 		watched.directory_ = watched.pins_->keep();
 	}
 	if (auto attached = watched.attach_hooks(source, interface, why_no_egress.empty()); !attached) {
@@ -90,10 +88,8 @@ Result<void> Watched::attach_hooks(const HookSource &source, const Interface &in
 	if (source.options.directions == Directions::egress) {
 		detach(source, interface, Direction::ingress);
 	} else {
-		auto hook = attach_hook(source, interface, Direction::ingress);
-		if (!hook)
-			return tl::unexpected(hook.error());
-		ingress_ = std::move(*hook);
+		auto hook = TRY(attach_hook(source, interface, Direction::ingress));
+		ingress_ = std::move(hook);
 	}
 	return pin(ingress_, Direction::ingress).and_then([&] { return set_egress(source, interface, egress); });
 }
@@ -110,10 +106,8 @@ Result<void> Watched::set_egress(const HookSource &source, const Interface &inte
 		detach(source, interface, Direction::egress);
 		return {};
 	}
-	auto hook = attach_hook(source, interface, Direction::egress);
-	if (!hook)
-		return tl::unexpected(hook.error());
-	egress_ = std::move(*hook);
+	auto hook = TRY(attach_hook(source, interface, Direction::egress));
+	egress_ = std::move(hook);
 	return pin(egress_, Direction::egress);
 }
 

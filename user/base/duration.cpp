@@ -79,7 +79,7 @@ std::int64_t fraction(std::string_view digits, std::int64_t unit)
 	return static_cast<std::int64_t>(numerator * unit / denominator);
 }
 
-tl::expected<std::int64_t, std::string> take_span(std::string_view &text)
+Result<std::int64_t, std::string> take_span(std::string_view &text)
 {
 	std::string_view whole = take(text, is_digit), part;
 	if (!text.empty() && text.front() == '.') {
@@ -107,7 +107,7 @@ tl::expected<std::int64_t, std::string> take_span(std::string_view &text)
 
 } // namespace
 
-tl::expected<nanoseconds, std::string> parse_duration(std::string_view text)
+Result<nanoseconds, std::string> parse_duration(std::string_view text)
 {
 	const auto space = [](char c) { return c == ' '; };
 	std::int64_t sum = 0;
@@ -116,10 +116,8 @@ tl::expected<nanoseconds, std::string> parse_duration(std::string_view text)
 	if (text.empty())
 		return tl::unexpected(std::string("it is empty"));
 	while (!text.empty()) {
-		auto span = take_span(text);
-		if (!span)
-			return tl::unexpected(span.error());
-		sum += *span;
+		auto span = TRY(take_span(text));
+		sum += span;
 		if (sum > longest)
 			return tl::unexpected(std::string("it is longer than 100 years"));
 		take(text, space);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf/log.hpp"
+#include "base/log.hpp"
 
 #include <algorithm>
 #include <cstdarg>
@@ -7,7 +8,6 @@
 #include <string>
 
 #include <bpf/libbpf.h>
-#include <spdlog/spdlog.h>
 
 namespace tcpwin {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 // The verifier's log comes as one text, which can be long.
 int print(libbpf_print_level, const char *format, va_list arguments)
 {
-	if (!spdlog::should_log(spdlog::level::debug))
+	if (!log::is_verbose())
 		return 0;
 	va_list again;
 	va_copy(again, arguments);
@@ -24,7 +24,7 @@ int print(libbpf_print_level, const char *format, va_list arguments)
 	vsnprintf(text.data(), text.size() + 1, format, arguments);
 	while (!text.empty() && text.back() == '\n')
 		text.pop_back();
-	spdlog::debug("{}", text);
+	log::debug("{}", text);
 	return 0;
 }
 

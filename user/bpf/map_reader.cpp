@@ -38,13 +38,9 @@ struct Types {
 
 	static Result<Types> of_map(int map_fd, bool own_layout)
 	{
-		auto theirs = own_layout ? own_btf() : map_btf(map_fd);
-		if (!theirs)
-			return tl::unexpected(theirs.error());
-		auto ours = own_btf();
-		if (!ours)
-			return tl::unexpected(ours.error());
-		return Types{std::move(*theirs), std::move(*ours)};
+		auto theirs = TRY(own_layout ? own_btf() : map_btf(map_fd));
+		auto ours = TRY(own_btf());
+		return Types{std::move(theirs), std::move(ours)};
 	}
 
 	Result<StructReader> reader(const char *struct_name, const char *index_enum = "") const
@@ -108,10 +104,8 @@ Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_
 {
 	Batches batches(map_fd, key_size, value_size);
 	for (bool more = true; more;) {
-		auto read = batches.next();
-		if (!read)
-			return tl::unexpected(read.error());
-		more = *read;
+		auto read = TRY(batches.next());
+		more = read;
 		for (std::size_t i = 0; i < batches.count(); i++)
 			take(batches.key(i), batches.value(i));
 	}
@@ -120,17 +114,13 @@ Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_
 
 Result<void> drain_ring(int records_fd, const Types &types, const TakeRecord &take)
 {
-	auto reader = types.reader("tcpwin_record");
-	if (!reader)
-		return tl::unexpected(reader.error());
-	auto ring = RingReader::open(records_fd);
-	if (!ring)
-		return tl::unexpected(ring.error());
-	ring->read([&](Bytes bytes) {
-		if (bytes.size() != reader->size()) // a notice
+	auto reader = TRY(types.reader("tcpwin_record"));
+	auto ring = TRY(RingReader::open(records_fd));
+	ring.read([&](Bytes bytes) {
+		if (bytes.size() != reader.size()) // a notice
 			return;
 		tcpwin_record record;
-		reader->read(bytes, &record);
+		reader.read(bytes, &record);
 		take(record);
 	});
 	return {};
@@ -151,8 +141,7 @@ struct FlowReaders {
 		auto flow = types.reader("tcpwin_flow");
 		if (!key || !flow)
 			return tl::unexpected(key ? flow.error() : key.error());
-		if (auto info = map_info(flows_fd, key->size(), flow->size()); !info)
-			return tl::unexpected(info.error());
+		TRY(map_info(flows_fd, key->size(), flow->size()));
 		return FlowReaders{std::move(*key), std::move(*flow)};
 	}
 };
@@ -160,16 +149,14 @@ struct FlowReaders {
 Result<void> drain_table(int flows_fd, const Types &types, const tcpwin_config &config, std::uint64_t now_ns,
 			 const TakeRecord &take)
 {
-	auto readers = FlowReaders::of_table(flows_fd, types);
-	if (!readers)
-		return tl::unexpected(readers.error());
+	auto readers = TRY(FlowReaders::of_table(flows_fd, types));
 
-	return for_each_entry(flows_fd, readers->key.size(), readers->flow.size(), [&](Bytes key, Bytes flow) {
+	return for_each_entry(flows_fd, readers.key.size(), readers.flow.size(), [&](Bytes key, Bytes flow) {
 		tcpwin_record record{};
-		readers->flow.read(flow, &record.flow);
+		readers.flow.read(flow, &record.flow);
 		if ((record.flow.word & mark_mask) > mark_busy)
 			return;
-		readers->key.read(key, &record.key);
+		readers.key.read(key, &record.key);
 		record.now_ns = now_ns;
 		record.reason = end_reason(record.flow, config, now_ns);
 		take(record);
@@ -181,37 +168,29 @@ Result<std::vector<std::uint8_t>> read_variable(int map_fd, const Types &types, 
 						std::size_t size)
 {
 	constexpr auto what = "cannot read the variables of the last agent";
-	auto offset = variable_offset(types.theirs.get(), name);
-	if (!offset)
-		return tl::unexpected(offset.error());
+	auto offset = TRY(variable_offset(types.theirs.get(), name));
 	bpf_map_info info{};
 	__u32 info_size = sizeof(info);
 	if (bpf_obj_get_info_by_fd(map_fd, &info, &info_size) != 0)
 		return fail(what, describe_errno(errno));
-	if (*offset + size > info.value_size)
+	if (offset + size > info.value_size)
 		return fail(what, "their map is too small");
 	std::vector<std::uint8_t> value(info.value_size);
 	const std::uint32_t only = 0;
 	if (int error = bpf_map_lookup_elem(map_fd, &only, value.data()))
 		return fail(what, describe_errno(error));
-	value.erase(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(*offset));
+	value.erase(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(offset));
 	return value;
 }
 
 template <typename Struct>
 Result<Struct> read_struct(int map_fd, bool own_layout, const std::string &type, const std::string &variable)
 {
-	auto types = Types::of_map(map_fd, own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	auto reader = types->reader(type.c_str());
-	if (!reader)
-		return tl::unexpected(reader.error());
-	auto bytes = read_variable(map_fd, *types, variable, reader->size());
-	if (!bytes)
-		return tl::unexpected(bytes.error());
+	auto types = TRY(Types::of_map(map_fd, own_layout));
+	auto reader = TRY(types.reader(type.c_str()));
+	auto bytes = TRY(read_variable(map_fd, types, variable, reader.size()));
 	Struct value;
-	reader->read(*bytes, &value);
+	reader.read(bytes, &value);
 	return value;
 }
 
@@ -220,12 +199,9 @@ Result<Struct> read_struct(int map_fd, bool own_layout, const std::string &type,
 Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
 			     const TakeRecord &take)
 {
-	auto types = Types::of_map(leftovers.flows_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	if (auto drained = drain_ring(leftovers.records_fd, *types, take); !drained)
-		return drained;
-	return drain_table(leftovers.flows_fd, *types, config, now_ns, take);
+	auto types = TRY(Types::of_map(leftovers.flows_fd, leftovers.own_layout));
+	TRY(drain_ring(leftovers.records_fd, types, take));
+	return drain_table(leftovers.flows_fd, types, config, now_ns, take);
 }
 
 struct LiveFlows::Reading {
@@ -240,14 +216,10 @@ LiveFlows::~LiveFlows() = default;
 
 Result<LiveFlows> LiveFlows::open(const Leftovers &leftovers)
 {
-	auto types = Types::of_map(leftovers.flows_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	auto readers = FlowReaders::of_table(leftovers.flows_fd, *types);
-	if (!readers)
-		return tl::unexpected(readers.error());
-	Batches batches(leftovers.flows_fd, readers->key.size(), readers->flow.size());
-	return LiveFlows(std::make_unique<Reading>(Reading{std::move(*readers), std::move(batches)}));
+	auto types = TRY(Types::of_map(leftovers.flows_fd, leftovers.own_layout));
+	auto readers = TRY(FlowReaders::of_table(leftovers.flows_fd, types));
+	Batches batches(leftovers.flows_fd, readers.key.size(), readers.flow.size());
+	return LiveFlows(std::make_unique<Reading>(Reading{std::move(readers), std::move(batches)}));
 }
 
 // A busy entry may be half of a flow that ended and half of the one in its place, so it is read again. One that turned
@@ -280,28 +252,22 @@ Result<bool> LiveFlows::read_some(const TakeRecord &take)
 Result<tcpwin_counters> read_counters(const Leftovers &leftovers)
 {
 	constexpr auto what = "cannot read the counters of the last agent";
-	auto types = Types::of_map(leftovers.counters_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	auto reader = types->reader("tcpwin_counters", "tcpwin_counter");
-	if (!reader)
-		return tl::unexpected(reader.error());
-	auto info = map_info(leftovers.counters_fd, sizeof(std::uint32_t), reader->size());
-	if (!info)
-		return tl::unexpected(info.error());
+	auto types = TRY(Types::of_map(leftovers.counters_fd, leftovers.own_layout));
+	auto reader = TRY(types.reader("tcpwin_counters", "tcpwin_counter"));
+	auto info = TRY(map_info(leftovers.counters_fd, sizeof(std::uint32_t), reader.size()));
 	const int cpus = libbpf_num_possible_cpus();
 	if (cpus < 0)
 		return fail(what, describe_errno(cpus));
 
-	const std::size_t stride = (reader->size() + 7) / 8 * 8;
+	const std::size_t stride = (reader.size() + 7) / 8 * 8;
 	std::vector<std::uint8_t> each(static_cast<std::size_t>(cpus) * stride);
 	tcpwin_counters sum{};
-	for (std::uint32_t entry = 0; entry < info->max_entries; entry++) {
+	for (std::uint32_t entry = 0; entry < info.max_entries; entry++) {
 		if (int error = bpf_map_lookup_elem(leftovers.counters_fd, &entry, each.data()))
 			return fail(what, describe_errno(error));
 		for (std::size_t i = 0; i < each.size(); i += stride) {
 			tcpwin_counters cpu;
-			reader->read(Bytes(&each[i], reader->size()), &cpu);
+			reader.read(Bytes(&each[i], reader.size()), &cpu);
 			add_counters(sum, cpu);
 		}
 	}
@@ -310,21 +276,16 @@ Result<tcpwin_counters> read_counters(const Leftovers &leftovers)
 
 Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &leftovers)
 {
-	auto types = Types::of_map(leftovers.interfaces_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
-	auto reader = types->reader("tcpwin_interface");
-	if (!reader)
-		return tl::unexpected(reader.error());
-	if (auto info = map_info(leftovers.interfaces_fd, sizeof(unsigned), reader->size()); !info)
-		return tl::unexpected(info.error());
+	auto types = TRY(Types::of_map(leftovers.interfaces_fd, leftovers.own_layout));
+	auto reader = TRY(types.reader("tcpwin_interface"));
+	TRY(map_info(leftovers.interfaces_fd, sizeof(unsigned), reader.size()));
 	std::map<unsigned, tcpwin_interface> all;
 	auto read =
-		for_each_entry(leftovers.interfaces_fd, sizeof(unsigned), reader->size(), [&](Bytes key, Bytes value) {
+		for_each_entry(leftovers.interfaces_fd, sizeof(unsigned), reader.size(), [&](Bytes key, Bytes value) {
 			unsigned ifindex = 0;
 			std::memcpy(&ifindex, key.data(), sizeof(ifindex));
 			tcpwin_interface &interface = all[ifindex];
-			reader->read(value, &interface);
+			reader.read(value, &interface);
 			interface.name[sizeof(interface.name) - 1] = '\0';
 		});
 	if (!read)
@@ -344,14 +305,10 @@ Result<tcpwin_batch> read_batch(const Leftovers &leftovers)
 
 Result<std::uint64_t> read_live_flows(const Leftovers &leftovers)
 {
-	auto types = Types::of_map(leftovers.bss_fd, leftovers.own_layout);
-	if (!types)
-		return tl::unexpected(types.error());
+	auto types = TRY(Types::of_map(leftovers.bss_fd, leftovers.own_layout));
 	std::uint64_t flows = 0;
-	auto bytes = read_variable(leftovers.bss_fd, *types, "live_flows", sizeof(flows));
-	if (!bytes)
-		return tl::unexpected(bytes.error());
-	std::memcpy(&flows, bytes->data(), sizeof(flows));
+	auto bytes = TRY(read_variable(leftovers.bss_fd, types, "live_flows", sizeof(flows)));
+	std::memcpy(&flows, bytes.data(), sizeof(flows));
 	return flows;
 }
 

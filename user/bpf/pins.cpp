@@ -167,16 +167,14 @@ Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 		return fail("cannot use " + bpffs, describe_errno(errno), "choose a bpffs with --bpffs");
 	if (filesystem.f_type != BPF_FS_MAGIC)
 		return fail("cannot use " + bpffs, "it is no bpffs", "mount one: mount -t bpf bpf " + bpffs);
-	auto network = network_namespace();
-	if (!network)
-		return tl::unexpected(network.error());
+	auto network = TRY(network_namespace());
 	const fs::path root = fs::path(bpffs) / "tcpwin-agent";
 	std::error_code error;
 	fs::directory_iterator(root, error);
 	if (error && error != std::errc::no_such_file_or_directory)
 		return fail("cannot read " + root.string(), error.message(),
 			    "run as root, or choose a bpffs of yours with --bpffs", Exit::no_permission);
-	return PinDirectory(root, *network);
+	return PinDirectory(root, network);
 }
 
 bool PinnedInterface::has_links() const

@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <tcpwin.skel.h>
 
 #include "bpf/counters.hpp"
@@ -60,13 +60,11 @@ Result<Program> Program::load(const ProgramOptions &options)
 		return explain_load_error(-errno, options.max_flows);
 	program.configure(options);
 	if (options.adopted)
-		if (auto adopted = program.adopt(*options.adopted); !adopted)
-			return tl::unexpected(adopted.error());
+		TRY(program.adopt(*options.adopted));
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
 		return explain_load_error(error, options.max_flows);
 	program.set_config(options.config); // again: .data may be an adopted map, which packets read
-	if (auto opened = program.open_rings(); !opened)
-		return tl::unexpected(opened.error());
+	TRY(program.open_rings());
 	return program;
 }
 
@@ -111,25 +109,19 @@ Result<void> Program::pin_to(const PinnedInterface &place) const
 {
 	const auto maps = maps_to_pin(skeleton_.get());
 	for (std::size_t i = 0; i < maps.size(); i++)
-		if (auto pinned = place.pin(pinned_maps[i], bpf_map__fd(maps[i])); !pinned)
-			return pinned;
+		TRY(place.pin(pinned_maps[i], bpf_map__fd(maps[i])));
 	for (const bpf_program *program :
 	     {skeleton_->progs.tcpwin_xdp, skeleton_->progs.tcpwin_ingress, skeleton_->progs.tcpwin_egress})
-		if (auto pinned = place.pin(bpf_program__name(program), bpf_program__fd(program)); !pinned)
-			return pinned;
+		TRY(place.pin(bpf_program__name(program), bpf_program__fd(program)));
 	return {};
 }
 
 Result<void> Program::open_rings()
 {
-	auto records = RingReader::open(bpf_map__fd(skeleton_->maps.records));
-	if (!records)
-		return tl::unexpected(records.error());
-	auto packets = RingReader::open(bpf_map__fd(skeleton_->maps.packets));
-	if (!packets)
-		return tl::unexpected(packets.error());
-	records_ = std::move(*records);
-	packets_ = std::move(*packets);
+	auto records = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.records)));
+	auto packets = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.packets)));
+	records_ = std::move(records);
+	packets_ = std::move(packets);
 	return {};
 }
 
@@ -203,8 +195,8 @@ void Program::set_config(const tcpwin_config &config)
 Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t wire_length, std::uint64_t now_ns)
 {
 	const tcpwin_test_frame meta{now_ns, wire_length, 0};
-	const auto *meta_bytes = reinterpret_cast<const std::uint8_t *>(&meta);
-	test_frame_.assign(meta_bytes, meta_bytes + sizeof(meta));
+	test_frame_.resize(sizeof(meta));
+	std::memcpy(test_frame_.data(), &meta, sizeof(meta));
 	test_frame_.insert(test_frame_.end(), frame.begin(), frame.end());
 
 	xdp_md context{};
@@ -270,12 +262,10 @@ Result<std::vector<tcpwin_counters>> Program::counters_of(std::uint32_t entry) c
 Result<void> Program::carry(const tcpwin_counters &counters)
 {
 	const std::uint32_t entry = TCPWIN_COUNTERS_CARRIED;
-	auto each = counters_of(entry);
-	if (!each)
-		return tl::unexpected(each.error());
-	add_counters(each->at(0), counters);
-	if (int error = bpf_map__update_elem(skeleton_->maps.counters, &entry, sizeof(entry), each->data(),
-					     each->size() * sizeof(each->at(0)), BPF_ANY))
+	auto each = TRY(counters_of(entry));
+	add_counters(each.at(0), counters);
+	if (int error = bpf_map__update_elem(skeleton_->maps.counters, &entry, sizeof(entry), each.data(),
+					     each.size() * sizeof(each.at(0)), BPF_ANY))
 		return fail("cannot carry the counters over", describe_errno(error));
 	return {};
 }
@@ -284,10 +274,8 @@ Result<tcpwin_counters> Program::counters() const
 {
 	tcpwin_counters sum{};
 	for (std::uint32_t entry = 0; entry < TCPWIN_COUNTERS_ENTRIES; entry++) {
-		auto each = counters_of(entry);
-		if (!each)
-			return tl::unexpected(each.error());
-		for (const tcpwin_counters &cpu : *each)
+		auto each = TRY(counters_of(entry));
+		for (const tcpwin_counters &cpu : each)
 			add_counters(sum, cpu);
 	}
 	return sum;

@@ -43,8 +43,7 @@ Result<RingReader> RingReader::open(int map_fd)
 
 	RingReader reader;
 	reader.map_fd_ = map_fd;
-	if (auto mapped = reader.map(info.max_entries); !mapped)
-		return tl::unexpected(mapped.error());
+	TRY(reader.map(info.max_entries));
 	reader.read_ = load(reader.consumer_.get());
 	return reader;
 }

@@ -54,12 +54,10 @@ int list_filters(nl_sock *socket, unsigned ifindex, bool ingress, std::vector<Tc
 
 Result<std::vector<TcProgram>> clsact_programs(unsigned ifindex)
 {
-	const auto socket = open_netlink(NETLINK_ROUTE);
-	if (!socket)
-		return tl::unexpected(socket.error());
+	const auto socket = TRY(open_netlink(NETLINK_ROUTE));
 	std::vector<TcProgram> programs;
 	for (bool ingress : {true, false})
-		if (int error = list_filters(socket->get(), ifindex, ingress, programs))
+		if (int error = list_filters(socket.get(), ifindex, ingress, programs))
 			return netlink_failure(what, error);
 	return programs;
 }

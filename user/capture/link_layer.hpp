@@ -7,7 +7,7 @@
 
 #include <tcpwin/parse.h>
 
-#include "engine/engine.hpp"
+#include "capture/frame.hpp"
 
 namespace tcpwin {
 

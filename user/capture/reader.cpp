@@ -108,13 +108,11 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	}
 	state->size = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
 
-	auto stream = open_decompressed(state->fd, interruptions, state->name, state->problem);
-	if (!stream)
-		return tl::unexpected(stream.error());
+	auto stream = TRY(open_decompressed(state->fd, interruptions, state->name, state->problem));
 	char error[PCAP_ERRBUF_SIZE] = "";
-	state->pcap = pcap_fopen_offline_with_tstamp_precision(*stream, PCAP_TSTAMP_PRECISION_NANO, error);
+	state->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, error);
 	if (!state->pcap) {
-		fclose(*stream);
+		fclose(stream);
 		return fail("cannot read " + state->name, state->problem.empty() ? error : state->problem,
 			    "pcap and pcapng files are read, also compressed");
 	}

@@ -7,7 +7,8 @@
 #include <string>
 
 #include "capture/interruptions.hpp"
-#include "engine/engine.hpp"
+#include "base/error.hpp"
+#include "capture/frame.hpp"
 
 namespace tcpwin {
 

@@ -229,10 +229,8 @@ Result<std::string> check_device(Checklist &list, const std::string &name, std::
 {
 	Device device;
 	device.tcx = tcx;
-	auto all = list_interfaces();
-	if (!all)
-		return tl::unexpected(all.error());
-	device.all = std::move(*all);
+	auto all = TRY(list_interfaces());
+	device.all = std::move(all);
 	// By index, for the name may be one of several (altname).
 	const auto found = std::ranges::find(device.all, if_nametoindex(name.c_str()), &Interface::index);
 	if (found == device.all.end()) {

@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <optional>
 
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include "agent/reopen_helper.hpp"
 #include "agent/session.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -20,8 +20,8 @@ Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, co
 {
 	if (!options.persistent)
 		return std::nullopt;
-	return Persistence::open(options.bpffs, all,
-				 [&](const Interface &interface) { return claims.contains(interface.index); });
+	return TRY(Persistence::open(options.bpffs, all,
+				     [&](const Interface &interface) { return claims.contains(interface.index); }));
 }
 
 // Before anything is loaded or opened.
@@ -57,45 +57,27 @@ std::vector<FileOpener::File> files_to_reopen(const AttachOptions &options)
 
 Result<void> attach(const AttachOptions &options)
 {
-	auto opener = FileOpener::start(files_to_reopen(options));
-	if (!opener)
-		return tl::unexpected(opener.error());
+	auto opener = TRY(FileOpener::start(files_to_reopen(options)));
 	// The output comes last: a mistake elsewhere must not have emptied a file.
-	auto monitor = InterfaceMonitor::open();
-	if (!monitor)
-		return tl::unexpected(monitor.error());
-	auto all = monitor->changed();
-	if (!all)
-		return tl::unexpected(all.error());
-	if (auto found = find_all(options, *all); !found)
-		return found;
-	auto signals = Signals::create(Signals::Taken::all);
-	if (!signals)
-		return tl::unexpected(signals.error());
-	auto claims = claim_all(options, *all);
-	if (!claims)
-		return tl::unexpected(claims.error());
-	auto persistence = find_earlier(options, *all, *claims);
-	if (!persistence)
-		return tl::unexpected(persistence.error());
-	auto program = Program::load({.max_flows = options.max_flows,
-				      .config = options.config,
-				      .report_packets = !options.packets.empty(),
-				      .per_interface = options.per_interface,
-				      .analyze_stalls = options.analyze_stalls,
-				      .adopted = *persistence ? (*persistence)->adopted() : nullptr});
-	if (!program)
-		return tl::unexpected(program.error());
-	auto writers = RecordWriters::open(options);
-	if (!writers)
-		return tl::unexpected(writers.error());
+	auto monitor = TRY(InterfaceMonitor::open());
+	auto all = TRY(monitor.changed());
+	TRY(find_all(options, all));
+	auto signals = TRY(Signals::create(Signals::Taken::all));
+	auto claims = TRY(claim_all(options, all));
+	auto persistence = TRY(find_earlier(options, all, claims));
+	auto program = TRY(Program::load({.max_flows = options.max_flows,
+					  .config = options.config,
+					  .report_packets = !options.packets.empty(),
+					  .per_interface = options.per_interface,
+					  .analyze_stalls = options.analyze_stalls,
+					  .adopted = persistence ? persistence->adopted() : nullptr}));
+	auto writers = TRY(RecordWriters::open(options));
 
-	if (program->max_flows() != options.max_flows)
-		spdlog::warn("the flow table that is taken over keeps its {} entries", program->max_flows());
-	Session session(options, std::move(*signals), std::move(*monitor), std::move(*claims), std::move(*writers),
-			std::move(*program), std::move(*persistence), std::move(*opener));
-	if (auto attached = session.attach_all(); !attached)
-		return attached;
+	if (program.max_flows() != options.max_flows)
+		log::warning("the flow table that is taken over keeps its {} entries", program.max_flows());
+	Session session(options, std::move(signals), std::move(monitor), std::move(claims), std::move(writers),
+			std::move(program), std::move(persistence), std::move(opener));
+	TRY(session.attach_all());
 	session.drop_privileges();
 	auto result = session.watch();
 	auto finished = session.finish();

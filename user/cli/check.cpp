@@ -26,18 +26,15 @@ Result<Exit> check(const CheckOptions &options)
 	std::string way;
 	const auto tcx = check_machine(list);
 	if (!options.interface.empty()) {
-		auto found = check_device(list, options.interface, tcx);
-		if (!found)
-			return tl::unexpected(found.error());
-		way = ": " + *found;
+		auto found = TRY(check_device(list, options.interface, tcx));
+		way = ": " + found;
 	}
 
 	const std::string attach = options.interface.empty() ? "attach" : "attach " + options.interface;
 	const bool works = list.obstacle().empty();
 	const std::string verdict = works ? fmt::format("{} would work{}\n", attach, way) :
 					    fmt::format("{} would fail: {}\n", attach, list.obstacle());
-	if (auto printed = print(list.text() + verdict); !printed)
-		return tl::unexpected(printed.error());
+	TRY(print(list.text() + verdict));
 	return works ? Exit::success : Exit::unsupported;
 }
 

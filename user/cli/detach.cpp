@@ -7,7 +7,6 @@
 #include <set>
 
 #include <bpf/bpf.h>
-#include <spdlog/spdlog.h>
 
 #include "base/boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
@@ -15,6 +14,7 @@
 #include "handover/persistence.hpp"
 #include "agent/presence.hpp"
 #include "sinks/outputs.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -77,10 +77,8 @@ Result<void> claim(std::vector<Target> &targets)
 		Interface interface;
 		interface.index = target.pinned.ifindex();
 		interface.name = target.name;
-		auto presence = Presence::claim(interface);
-		if (!presence)
-			return tl::unexpected(presence.error());
-		target.presence = std::move(*presence);
+		auto presence = TRY(Presence::claim(interface));
+		target.presence = std::move(presence);
 	}
 	return {};
 }
@@ -100,10 +98,8 @@ void detach_hooks(const Target &target)
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
 			 Signals &signals, Verbosity verbosity)
 {
-	auto opened = PinnedLeftovers::open(table.pinned);
-	if (!opened)
-		return tl::unexpected(opened.error());
-	const Leftovers left = opened->get();
+	auto opened = TRY(PinnedLeftovers::open(table.pinned));
+	const Leftovers left = opened.get();
 	auto config = read_config(left);
 	auto interfaces = read_interfaces(left);
 	auto counters = read_counters(left);
@@ -158,25 +154,19 @@ Result<void> write_tables(const std::vector<Target> &tables, const std::vector<I
 {
 	if (tables.empty())
 		return {};
-	auto signals = Signals::create();
-	if (!signals)
-		return tl::unexpected(signals.error());
-	auto writers = RecordWriters::open(options);
-	if (!writers)
-		return tl::unexpected(writers.error());
+	auto signals = TRY(Signals::create());
+	auto writers = TRY(RecordWriters::open(options));
 	for (const Target &table : tables)
-		if (auto written = write_table(table, all, *writers, *signals, options.verbosity); !written)
-			return written;
+		TRY(write_table(table, all, writers, signals, options.verbosity));
 	return {};
 }
 
 Result<void> remove(const std::vector<Target> &targets)
 {
 	for (const Target &target : targets) {
-		if (auto removed = target.pinned.remove(); !removed)
-			return removed;
-		spdlog::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from",
-			     describe(target));
+		TRY(target.pinned.remove());
+		log::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from",
+			  describe(target));
 	}
 	return {};
 }
@@ -185,35 +175,28 @@ Result<void> remove(const std::vector<Target> &targets)
 
 Result<void> detach(const DetachOptions &options)
 {
-	auto directory = PinDirectory::open(options.bpffs);
-	if (!directory)
-		return tl::unexpected(directory.error());
-	auto all = list_interfaces();
-	if (!all)
-		return tl::unexpected(all.error());
-	std::vector<PinnedInterface> pinned = directory->list();
-	auto targets = find_targets(options, pinned, *all);
-	if (!targets)
-		return tl::unexpected(targets.error());
+	auto directory = TRY(PinDirectory::open(options.bpffs));
+	auto all = TRY(list_interfaces());
+	std::vector<PinnedInterface> pinned = directory.list();
+	auto targets = TRY(find_targets(options, pinned, all));
 	if (options.interfaces.empty())
-		for (const PinnedInterface &one : orphans(*directory)) {
+		for (const PinnedInterface &one : orphans(directory)) {
 			pinned.push_back(one);
-			targets->push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
+			targets.push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
 		}
-	if (targets->empty()) {
-		spdlog::info("nothing was left attached");
+	if (targets.empty()) {
+		log::info("nothing was left attached");
 		return {};
 	}
-	if (auto claimed = claim(*targets); !claimed)
-		return claimed;
-	for (const Target &target : *targets)
+	TRY(claim(targets));
+	for (const Target &target : targets)
 		detach_hooks(target);
 	wait_for_packets_in_flight();
-	if (auto written = write_tables(tables_to_write(*targets, pinned), *all, options); !written) {
+	if (auto written = write_tables(tables_to_write(targets, pinned), all, options); !written) {
 		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
 		return written;
 	}
-	return remove(*targets);
+	return remove(targets);
 }
 
 } // namespace tcpwin

@@ -37,14 +37,10 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 
 Result<Exit> explain(const ExplainOptions &options)
 {
-	auto input = Input::open(options.file);
-	if (!input)
-		return tl::unexpected(input.error());
-	auto kind = input->kind();
-	if (!kind)
-		return tl::unexpected(kind.error());
+	auto input = TRY(Input::open(options.file));
+	auto kind = TRY(input.kind());
 	Connections connections;
-	auto done = read(options, *input, *kind, connections);
+	auto done = read(options, input, kind, connections);
 	const std::string text = done || connections.flows() ? tell(connections, options.top) : "";
 	if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0)
 		return fail("cannot write to standard output", describe_errno(errno));

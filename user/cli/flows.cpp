@@ -77,8 +77,7 @@ Result<void> write_json(const Found &found, const Selected &selected, const Flow
 		put_live_flow(make_flow_record(record, table->config, offset,
 					       name == table->names.end() ? std::string_view() : name->second),
 			      now, options.community_id_seed, line);
-		if (auto written = write({line.data(), line.size()}); !written)
-			return written;
+		TRY(write({line.data(), line.size()}));
 	}
 	return {};
 }
@@ -87,16 +86,12 @@ Result<void> write_json(const Found &found, const Selected &selected, const Flow
 
 Result<Exit> list_flows(const FlowsOptions &options)
 {
-	auto tables = LiveTables::open(options.source, what);
-	if (!tables)
-		return tl::unexpected(tables.error());
-	auto found = find_flows(*tables, options);
-	if (!found)
-		return tl::unexpected(found.error());
+	auto tables = TRY(LiveTables::open(options.source, what));
+	auto found = TRY(find_flows(tables, options));
 	const Selected selected =
-		select_flows(found->flows, options.sort, {}, options.limit.value_or(found->flows.size()));
+		select_flows(found.flows, options.sort, {}, options.limit.value_or(found.flows.size()));
 	auto written =
-		options.json ? write_json(*found, selected, options) : write_text(*found, selected, tables->names());
+		options.json ? write_json(found, selected, options) : write_text(found, selected, tables.names());
 	if (written && std::fflush(stdout) != 0)
 		written = fail("cannot write to standard output", describe_errno(errno));
 	if (!written)

@@ -501,10 +501,8 @@ Result<void> complete_settings(CommonOptions &options)
 {
 	SettingValues in_file;
 	if (!options.config_file.empty()) {
-		auto values = read_config_file(options.config_file);
-		if (!values)
-			return tl::unexpected(values.error());
-		in_file = std::move(*values);
+		auto values = TRY(read_config_file(options.config_file));
+		in_file = std::move(values);
 	}
 	options.config = apply_settings(merge_settings(std::move(in_file), options.settings));
 	return {};
@@ -569,17 +567,14 @@ Result<Command> parse_options(int argc, const char *const *argv)
 			    "see tcpwin-agent --help", Exit::usage);
 	}
 	if (replay->parsed()) {
-		if (auto completed = complete_settings(replay_options); !completed)
-			return tl::unexpected(completed.error());
+		TRY(complete_settings(replay_options));
 		return replay_options;
 	}
 	if (set->parsed()) {
 		if (set_config_file.empty())
 			return set_options;
-		auto values = read_config_file(set_config_file);
-		if (!values)
-			return tl::unexpected(values.error());
-		set_options.settings = merge_settings(std::move(*values), set_options.settings);
+		auto values = TRY(read_config_file(set_config_file));
+		set_options.settings = merge_settings(std::move(values), set_options.settings);
 		return set_options;
 	}
 	if (explain->parsed())
@@ -603,8 +598,7 @@ Result<Command> parse_options(int argc, const char *const *argv)
 		return fail("wrong usage",
 			    "--stats-interval writes JSON lines, for which the columns of --format t2 have no place",
 			    "take --format json", Exit::usage);
-	if (auto completed = complete_settings(attach_options); !completed)
-		return tl::unexpected(completed.error());
+	TRY(complete_settings(attach_options));
 	return attach_options;
 }
 

@@ -16,14 +16,13 @@
 #include "bpf/pins.hpp"
 #include "cli/check.hpp"
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "cli/explain.hpp"
 #include "live/source.hpp"
 #include "config/settings.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
-
-enum class Verbosity { quiet, normal, verbose };
 
 // What attach and replay have in common.
 struct CommonOptions {

@@ -122,11 +122,9 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 		Frame &read = **frame;
 		read.number += frames_of_files_;
 		span_.add(read.time_ns);
-		if (auto counted = engine.packet(read); !counted)
-			return counted;
+		TRY(engine.packet(read));
 		if (++frames_ % look_around == 0)
-			if (auto looked = look_around_at(reader, path, engine); !looked)
-				return looked;
+			TRY(look_around_at(reader, path, engine));
 	}
 	frames_of_files_ += reader.number();
 	return {};
@@ -182,28 +180,21 @@ Result<void> replay(const ReplayOptions &options)
 {
 	// The output comes last: a mistake elsewhere must not have emptied a file.
 	for (const std::string &path : options.files)
-		if (auto readable = CaptureReader::check(path); !readable)
-			return readable;
-	auto signals = Signals::create(Signals::Taken::report);
-	if (!signals)
-		return tl::unexpected(signals.error());
-	Interruptions interruptions{.stop_fd = signals->stop_fd(), .request_fd = signals->request_fd(), .answer = {}};
+		TRY(CaptureReader::check(path));
+	auto signals = TRY(Signals::create(Signals::Taken::report));
+	Interruptions interruptions{.stop_fd = signals.stop_fd(), .request_fd = signals.request_fd(), .answer = {}};
 	auto first = CaptureReader::open(options.files.front(), options.filter, &interruptions);
 	if (!first) {
-		signals->collect(); // the wait for its first bytes was given up, or it is wrong
-		return signals->requested() ? Result<void>{} : tl::unexpected(first.error());
+		signals.collect(); // the wait for its first bytes was given up, or it is wrong
+		return signals.requested() ? Result<void>{} : tl::unexpected(first.error());
 	}
-	auto writers = RecordWriters::open(options);
-	if (!writers)
-		return tl::unexpected(writers.error());
+	auto writers = TRY(RecordWriters::open(options));
 
-	Replay replay(options, std::move(*signals), interruptions, std::move(*writers));
-	auto engine = make_engine(options, replay);
-	if (!engine)
-		return tl::unexpected(engine.error());
-	auto result = replay.run(std::move(*first), **engine);
+	Replay replay(options, std::move(signals), interruptions, std::move(writers));
+	auto engine = TRY(make_engine(options, replay));
+	auto result = replay.run(std::move(*first), *engine);
 	if (options.verbosity != Verbosity::quiet)
-		std::fputs(replay.report(**engine).c_str(), stderr); // may fail: stderr is nobody's data
+		std::fputs(replay.report(*engine).c_str(), stderr); // may fail: stderr is nobody's data
 	return result;
 }
 

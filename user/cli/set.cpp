@@ -7,12 +7,12 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include "handover/attached.hpp"
 #include "bpf/live_config.hpp"
 #include "bpf/pins.hpp"
 #include "config/settings.hpp"
+#include "base/log.hpp"
 
 namespace tcpwin {
 namespace {
@@ -38,20 +38,16 @@ bool is_asked(const SetOptions &options, const std::string &name)
 // By their maps, those whose programs are attached, whether an agent runs or will go on with them.
 Result<std::vector<Group>> find_groups(const SetOptions &options, const std::string &what)
 {
-	auto attached = find_attached(options.bpffs, what);
-	if (!attached)
-		return tl::unexpected(attached.error());
+	auto attached = TRY(find_attached(options.bpffs, what));
 	std::map<std::uint32_t, std::size_t> by_map;
 	std::vector<Group> groups;
-	for (const Attached &one : *attached) {
+	for (const Attached &one : attached) {
 		if (one.programs.empty())
 			continue;
-		auto maps = AttachedMaps::open(one);
-		if (!maps)
-			return tl::unexpected(maps.error());
-		const auto [known, is_new] = by_map.emplace(map_id(maps->get().data_fd), groups.size());
+		auto maps = TRY(AttachedMaps::open(one));
+		const auto [known, is_new] = by_map.emplace(map_id(maps.get().data_fd), groups.size());
 		if (is_new)
-			groups.push_back({{}, std::move(*maps)});
+			groups.push_back({{}, std::move(maps)});
 		groups[known->second].names.push_back(one.name);
 	}
 	return groups;
@@ -59,17 +55,13 @@ Result<std::vector<Group>> find_groups(const SetOptions &options, const std::str
 
 Result<std::vector<Target>> find_targets(const SetOptions &options, const std::string &what)
 {
-	auto groups = find_groups(options, what);
-	if (!groups)
-		return tl::unexpected(groups.error());
+	auto groups = TRY(find_groups(options, what));
 	std::vector<Target> targets;
-	for (Group &group : *groups) {
+	for (Group &group : groups) {
 		if (std::ranges::none_of(group.names, [&](const std::string &name) { return is_asked(options, name); }))
 			continue;
-		auto config = LiveConfig::open(group.maps.get());
-		if (!config)
-			return tl::unexpected(config.error());
-		targets.push_back({std::move(group.names), std::move(*config)});
+		auto config = TRY(LiveConfig::open(group.maps.get()));
+		targets.push_back({std::move(group.names), std::move(config)});
 	}
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets,
@@ -100,7 +92,7 @@ void change(Target &target, const SettingValues &values)
 	target.config.set(after);
 	for (const Setting &setting : all_settings())
 		if (const std::string was = setting.get(before), is = setting.get(after); was != is)
-			spdlog::info("{}: {}={} (was {})", target.describe(), setting.key, is, was);
+			log::info("{}: {}={} (was {})", target.describe(), setting.key, is, was);
 }
 
 } // namespace
@@ -108,13 +100,11 @@ void change(Target &target, const SettingValues &values)
 Result<void> set(const SetOptions &options)
 {
 	const bool tells = options.settings.empty();
-	auto targets = find_targets(options, tells ? "cannot tell the settings" : "cannot change the settings");
-	if (!targets)
-		return tl::unexpected(targets.error());
+	auto targets = TRY(find_targets(options, tells ? "cannot tell the settings" : "cannot change the settings"));
 	if (!tells)
-		for (Target &target : *targets)
+		for (Target &target : targets)
 			change(target, options.settings);
-	else if (std::fputs(as_text(*targets).c_str(), stdout) == EOF || std::fflush(stdout) != 0)
+	else if (std::fputs(as_text(targets).c_str(), stdout) == EOF || std::fflush(stdout) != 0)
 		return fail("cannot write to standard output", describe_errno(errno));
 	return {};
 }

@@ -63,16 +63,14 @@ Table read_table(const Leftovers &maps)
 
 Result<Row> make_row(const Attached &attached)
 {
-	auto maps = AttachedMaps::open(attached);
-	if (!maps)
-		return tl::unexpected(maps.error());
+	auto maps = TRY(AttachedMaps::open(attached));
 	Row row{.ifindex = attached.ifindex,
 		.name = attached.name,
 		.programs = attached.programs,
 		.persistent = attached.persistent,
 		.no_hooks = {},
 		.agent = {},
-		.table = read_table(maps->get())};
+		.table = read_table(maps.get())};
 	if (!attached.pinned)
 		row.agent = Presence::holder(attached.ifindex);
 	else
@@ -91,16 +89,12 @@ bool is_asked(const StatusOptions &options, const std::string &name)
 
 Result<std::vector<Row>> find_rows(const StatusOptions &options)
 {
-	auto all = find_attached(options.bpffs, "cannot see what is attached");
-	if (!all)
-		return tl::unexpected(all.error());
+	auto all = TRY(find_attached(options.bpffs, "cannot see what is attached"));
 	std::vector<Row> rows;
-	for (const Attached &attached : *all) {
-		auto row = make_row(attached);
-		if (!row)
-			return tl::unexpected(row.error());
-		if (is_asked(options, row->name))
-			rows.push_back(std::move(*row));
+	for (const Attached &attached : all) {
+		auto row = TRY(make_row(attached));
+		if (is_asked(options, row.name))
+			rows.push_back(std::move(row));
 	}
 	for (const std::string &name : options.interfaces)
 		if (!if_nametoindex(name.c_str()) &&
@@ -208,11 +202,9 @@ std::string as_json(const std::vector<Row> &rows)
 
 Result<Exit> status(const StatusOptions &options)
 {
-	auto rows = find_rows(options);
-	if (!rows)
-		return tl::unexpected(rows.error());
-	std::ranges::stable_sort(*rows, {}, [](const Row &row) { return row.table.id; });
-	const std::string text = options.json ? as_json(*rows) : as_text(*rows);
+	auto rows = TRY(find_rows(options));
+	std::ranges::stable_sort(rows, {}, [](const Row &row) { return row.table.id; });
+	const std::string text = options.json ? as_json(rows) : as_text(rows);
 	if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0)
 		return fail("cannot write to standard output", describe_errno(errno));
 	return Exit::success;

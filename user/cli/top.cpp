@@ -34,16 +34,12 @@ public:
 	{
 		next_ = {};
 		next_.flows.reserve(last_count_ + last_count_ / 8);
-		auto outdated = tables_ ? tables_->is_outdated() : Result<bool>(true);
-		if (!outdated)
-			return tl::unexpected(outdated.error());
-		if (*outdated) {
+		auto outdated = TRY(tables_ ? tables_->is_outdated() : Result<bool>(true));
+		if (outdated) {
 			tables_.reset();
 			rates_.forget();
-			auto opened = LiveTables::open(source_, what);
-			if (!opened)
-				return tl::unexpected(opened.error());
-			tables_ = std::move(*opened);
+			auto opened = TRY(LiveTables::open(source_, what));
+			tables_ = std::move(opened);
 		}
 		tables_->rewind();
 		return {};
@@ -62,12 +58,10 @@ public:
 
 	Result<Snapshot> end()
 	{
-		auto packets = tables_->tracked_packets();
-		if (!packets)
-			return tl::unexpected(packets.error());
+		auto packets = TRY(tables_->tracked_packets());
 		last_count_ = next_.flows.size();
 		next_.totals = count_flows(next_.flows);
-		next_.rates = rates_.look(next_.flows, *packets, boot_clock_ns());
+		next_.rates = rates_.look(next_.flows, packets, boot_clock_ns());
 		next_.interfaces = tables_->interfaces();
 		next_.names = tables_->names();
 		return std::move(next_);
@@ -187,17 +181,13 @@ private:
 
 Result<Exit> top(const TopOptions &options)
 {
-	auto tables = LiveTables::open(options.source, what);
-	if (!tables)
-		return tl::unexpected(tables.error());
+	auto tables = TRY(LiveTables::open(options.source, what));
 	// That end it, and that the terminal has another size.
 	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
 	if (!signals)
 		return fail("cannot watch for signals", describe_errno(errno));
-	auto screen = Screen::open();
-	if (!screen)
-		return tl::unexpected(screen.error());
-	Top(options, std::move(*tables), std::move(*screen), std::move(signals)).run();
+	auto screen = TRY(Screen::open());
+	Top(options, std::move(tables), std::move(screen), std::move(signals)).run();
 	return Exit::success;
 }
 

@@ -53,10 +53,8 @@ template <typename T> ParsedSetting parse_number(T &target, std::string_view tex
 
 ParsedSetting parse_nanoseconds(__u64 &target, std::string_view text)
 {
-	auto duration = parse_duration(text);
-	if (!duration)
-		return tl::unexpected(duration.error());
-	target = static_cast<__u64>(duration->count());
+	auto duration = TRY(parse_duration(text));
+	target = static_cast<__u64>(duration.count());
 	return {};
 }
 
@@ -119,8 +117,7 @@ template <tcpwin_rule rule, bool yes = true> std::string get_yes_or_no(const tcp
 ParsedSetting set_fin_timeout(tcpwin_config &config, std::string_view text)
 {
 	if (text != none)
-		if (auto parsed = parse_nanoseconds(config.timeout_ns[TCPWIN_TIMEOUT_FIN], text); !parsed)
-			return parsed;
+		TRY(parse_nanoseconds(config.timeout_ns[TCPWIN_TIMEOUT_FIN], text));
 	set_rule<TCPWIN_RULE_FIN_TIMEOUT>(config, text != none);
 	return {};
 }
@@ -134,8 +131,7 @@ ParsedSetting set_active_timeout(tcpwin_config &config, std::string_view text)
 {
 	__u64 duration = 0;
 	if (text != none)
-		if (auto parsed = parse_nanoseconds(duration, text); !parsed)
-			return parsed;
+		TRY(parse_nanoseconds(duration, text));
 	if (duration % second)
 		return tl::unexpected(std::string("it must be in whole seconds"));
 	config.active_s = static_cast<__u32>(duration / second);
@@ -164,10 +160,11 @@ std::string get_on_threshold(const tcpwin_config &config)
 
 ParsedSetting set_source_alarm(tcpwin_config &config, std::string_view text)
 {
-	if (text != none)
-		return parse_number(config.source_alarm, text, 1, std::numeric_limits<__u32>::max())
-			.map_error([](const std::string &why) { return why + ", or none"; });
 	config.source_alarm = 0;
+	if (text == none)
+		return {};
+	if (auto parsed = parse_number(config.source_alarm, text, 1, std::numeric_limits<__u32>::max()); !parsed)
+		return tl::unexpected(parsed.error() + ", or none");
 	return {};
 }
 

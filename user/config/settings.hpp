@@ -9,11 +9,12 @@
 #include <string_view>
 
 #include <tcpwin/types.h>
-#include <tl/expected.hpp>
+
+#include "base/error.hpp"
 
 namespace tcpwin {
 
-using ParsedSetting = tl::expected<void, std::string>; // error: a clause that says what is wrong with the value
+using ParsedSetting = Result<void, std::string>; // error: a clause that says what is wrong with the value
 
 struct Setting {
 	std::string_view key;  // the option's name without its dashes

@@ -40,20 +40,17 @@ public:
 	Result<void> packet(const Frame &frame) override
 	{
 		if (frame.time_ns < now_ || since_sweep_ >= std::min(room_, sweep_every))
-			if (auto swept = sweep(false); !swept)
-				return swept;
+			TRY(sweep(false));
 		now_ = frame.time_ns;
 		if (exact_ && program_.is_due(now_))
-			if (auto swept = sweep(false); !swept)
-				return swept;
+			TRY(sweep(false));
 		since_sweep_++;
 		if (!make_ethernet(frame)) {
 			too_short_++;
 			return {};
 		}
 		const std::size_t linear = std::min<std::size_t>(bytes_.size(), linear_bytes);
-		if (auto run = program_.run_at({bytes_.data(), linear}, wire_length_, now_); !run)
-			return run;
+		TRY(program_.run_at({bytes_.data(), linear}, wire_length_, now_));
 		if (report_packets_) {
 			program_.drain_packets(
 				[&](const tcpwin_packet_event &event) { observer_.on_packet(event, frame.number); });
@@ -108,12 +105,10 @@ private:
 	Result<void> sweep(bool shutdown)
 	{
 		since_sweep_ = 0;
-		if (auto swept = sweep(shutdown, TCPWIN_CONTINUES_NS); !swept)
-			return swept;
+		TRY(sweep(shutdown, TCPWIN_CONTINUES_NS));
 		// A small table keeps nothing for flows that may continue.
 		if (!shutdown && room_ < program_.max_flows() / 2)
-			if (auto swept = sweep(shutdown, 0); !swept)
-				return swept;
+			TRY(sweep(shutdown, 0));
 		hand_on();
 		return {};
 	}
@@ -125,12 +120,10 @@ private:
 			request.now_ns = now_;
 			request.shutdown = shutdown;
 			request.linger_ns = linger_ns;
-			auto swept = program_.sweep(request);
-			if (!swept)
-				return tl::unexpected(swept.error());
+			auto swept = TRY(program_.sweep(request));
 			drain();
-			room_ = std::max<std::uint64_t>(1, program_.max_flows() - swept->remaining);
-			if (!swept->ring_full && (!shutdown || swept->remaining == 0))
+			room_ = std::max<std::uint64_t>(1, program_.max_flows() - swept.remaining);
+			if (!swept.ring_full && (!shutdown || swept.remaining == 0))
 				return {};
 		}
 	}
@@ -176,14 +169,12 @@ private:
 
 Result<std::unique_ptr<Engine>> make_kernel_engine(const EngineOptions &options, FlowObserver &observer)
 {
-	auto program = Program::load({.max_flows = options.max_flows,
-				      .config = options.config,
-				      .report_packets = options.report_packets,
-				      .analyze_stalls = options.analyze_stalls,
-				      .test_runs = true});
-	if (!program)
-		return tl::unexpected(program.error());
-	return std::make_unique<KernelEngine>(options, observer, std::move(*program));
+	auto program = TRY(Program::load({.max_flows = options.max_flows,
+					  .config = options.config,
+					  .report_packets = options.report_packets,
+					  .analyze_stalls = options.analyze_stalls,
+					  .test_runs = true}));
+	return std::make_unique<KernelEngine>(options, observer, std::move(program));
 }
 
 } // namespace tcpwin

@@ -140,10 +140,8 @@ Result<std::optional<std::string_view>> LineReader::next()
 	std::size_t end;
 	while ((end = buffer_.find('\n', scanned_)) == std::string::npos && !at_end_) {
 		scanned_ = buffer_.size();
-		auto more = fill();
-		if (!more)
-			return tl::unexpected(more.error());
-		at_end_ = !*more;
+		auto more = TRY(fill());
+		at_end_ = !more;
 	}
 	ended_ = end != std::string::npos;
 	if (!ended_)

@@ -132,7 +132,7 @@ struct RecordParser::State {
 RecordParser::RecordParser() : state_(std::make_unique<State>()) {}
 RecordParser::~RecordParser() = default;
 
-tl::expected<std::optional<ToldFlow>, std::string> RecordParser::parse(std::string_view line)
+Result<std::optional<ToldFlow>, std::string> RecordParser::parse(std::string_view line)
 {
 	object found;
 	element whole;

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <tl/expected.hpp>
+#include "base/error.hpp"
 
 #include "explain/told.hpp"
 
@@ -20,7 +20,7 @@ public:
 
 	// The flow record of a line; nothing if it is another event of ours. The error is a
 	// clause that says what is wrong with the line.
-	tl::expected<std::optional<ToldFlow>, std::string> parse(std::string_view line);
+	Result<std::optional<ToldFlow>, std::string> parse(std::string_view line);
 
 private:
 	struct State;

@@ -66,12 +66,10 @@ Result<void> read_records(const Input &input, Connections &connections)
 	std::uint64_t others = 0;
 	std::map<std::uint64_t, ToldFlow> going_on; // the last interim record of each
 	while (true) {
-		auto line = lines.next();
+		auto line = TRY(lines.next());
 		if (!line)
-			return tl::unexpected(line.error());
-		if (!*line)
 			break;
-		auto flow = parser.parse(**line);
+		auto flow = parser.parse(*line);
 		if (!flow)
 			return bad_line(input, lines, flow.error());
 		if (!*flow) {
@@ -96,15 +94,13 @@ Result<void> read_records(const Input &input, Connections &connections)
 
 Result<void> read_capture(const std::string &path, Connections &connections)
 {
-	auto reader = CaptureReader::open(path, {});
-	if (!reader)
-		return tl::unexpected(reader.error());
+	auto reader = TRY(CaptureReader::open(path, {}));
 	const tcpwin_config config = long_timeouts();
 	Listener listener(config, connections);
 	auto engine = make_portable_engine({.config = config}, listener);
 	Result<void> result;
 	while (result) {
-		auto frame = reader->next();
+		auto frame = reader.next();
 		if (!frame)
 			result = tl::unexpected(frame.error());
 		else if (*frame)

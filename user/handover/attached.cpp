@@ -45,49 +45,38 @@ Attached as_attached(const PinnedInterface &pinned, const std::string &name)
 Result<AttachedMaps> AttachedMaps::open(const Attached &attached)
 {
 	if (!attached.programs.empty()) {
-		auto maps = RunningMaps::of_program(attached.programs.front().id);
-		if (!maps)
-			return tl::unexpected(maps.error());
-		return AttachedMaps(std::move(*maps));
+		auto maps = TRY(RunningMaps::of_program(attached.programs.front().id));
+		return AttachedMaps(std::move(maps));
 	}
-	auto maps = PinnedLeftovers::open(*attached.pinned);
-	if (!maps)
-		return tl::unexpected(maps.error());
-	return AttachedMaps(std::move(*maps));
+	auto maps = TRY(PinnedLeftovers::open(*attached.pinned));
+	return AttachedMaps(std::move(maps));
 }
 
 Result<std::vector<Attached>> find_attached(const std::string &bpffs, const std::string &what)
 {
-	if (auto may = may_see_programs(what); !may)
-		return tl::unexpected(may.error());
-	auto all = list_interfaces();
-	if (!all)
-		return tl::unexpected(all.error());
-	auto pinned = list_pinned(bpffs);
-	if (!pinned)
-		return tl::unexpected(pinned.error());
+	TRY(may_see_programs(what));
+	auto all = TRY(list_interfaces());
+	auto pinned = TRY(list_pinned(bpffs));
 	std::vector<Attached> attached;
 	std::set<unsigned> running;
-	for (const Interface &interface : *all) {
-		auto programs = running_programs(interface);
-		if (!programs)
-			return tl::unexpected(programs.error());
-		if (programs->empty())
+	for (const Interface &interface : all) {
+		auto programs = TRY(running_programs(interface));
+		if (programs.empty())
 			continue;
 		running.insert(interface.index);
-		const bool persistent = std::ranges::count(pinned->here, interface.index, &PinnedInterface::ifindex);
+		const bool persistent = std::ranges::count(pinned.here, interface.index, &PinnedInterface::ifindex);
 		attached.push_back({.ifindex = interface.index,
 				    .name = interface.name,
-				    .programs = std::move(*programs),
+				    .programs = std::move(programs),
 				    .persistent = persistent,
 				    .pinned = {}});
 	}
-	for (const PinnedInterface &one : pinned->here) {
-		const auto found = std::ranges::find(*all, one.ifindex(), &Interface::index);
+	for (const PinnedInterface &one : pinned.here) {
+		const auto found = std::ranges::find(all, one.ifindex(), &Interface::index);
 		if (one.is_complete() && !running.contains(one.ifindex()))
-			attached.push_back(as_attached(one, found == all->end() ? "" : found->name));
+			attached.push_back(as_attached(one, found == all.end() ? "" : found->name));
 	}
-	for (const PinnedInterface &one : pinned->orphans)
+	for (const PinnedInterface &one : pinned.orphans)
 		if (one.is_complete())
 			attached.push_back(as_attached(one, ""));
 	return attached;

@@ -47,12 +47,9 @@ std::string pin_name(Attachment attachment, Direction direction)
 Result<Persistence> Persistence::open(const std::string &bpffs, const std::vector<Interface> &all,
 				      const IsWanted &is_wanted)
 {
-	auto directory = PinDirectory::open(bpffs);
-	if (!directory)
-		return tl::unexpected(directory.error());
-	Persistence persistence(std::move(*directory));
-	if (auto sorted = persistence.sort(all, is_wanted); !sorted)
-		return tl::unexpected(sorted.error());
+	auto directory = TRY(PinDirectory::open(bpffs));
+	Persistence persistence(std::move(directory));
+	TRY(persistence.sort(all, is_wanted));
 	return persistence;
 }
 
@@ -102,8 +99,7 @@ Result<PinnedInterface> Persistence::prepare(const Program &program, unsigned if
 	auto made = directory_.make(ifindex);
 	if (!made)
 		return made;
-	if (auto pinned = program.pin_to(*made); !pinned)
-		return tl::unexpected(pinned.error());
+	TRY(program.pin_to(*made));
 	return made;
 }
 
@@ -204,16 +200,11 @@ Result<void> Persistence::drain_others(Program &program, const tcpwin_config &co
 	tcpwin_counters carried{};
 	const auto tables = one_of_each_table(others_);
 	for (const PinnedInterface &one : tables) {
-		auto leftovers = PinnedLeftovers::open(one);
-		if (!leftovers)
-			return tl::unexpected(leftovers.error());
-		settle(leftovers->get(), output);
-		if (auto drained = drain_leftovers(leftovers->get(), config, boot_clock_ns(), take); !drained)
-			return drained;
-		auto counters = read_counters(leftovers->get());
-		if (!counters)
-			return tl::unexpected(counters.error());
-		add_counters(carried, *counters);
+		auto leftovers = TRY(PinnedLeftovers::open(one));
+		settle(leftovers.get(), output);
+		TRY(drain_leftovers(leftovers.get(), config, boot_clock_ns(), take));
+		auto counters = TRY(read_counters(leftovers.get()));
+		add_counters(carried, counters);
 	}
 	return tables.empty() ? Result<void>{} : program.carry(carried);
 }

@@ -42,13 +42,10 @@ Result<LiveTables> LiveTables::open(const LiveSource &source, const std::string 
 	LiveTables tables;
 	tables.source_ = source;
 	tables.what_ = what;
-	auto attached = find_attached(source.bpffs, what);
-	if (!attached)
-		return tl::unexpected(attached.error());
-	tables.attached_ = std::move(*attached);
+	auto attached = TRY(find_attached(source.bpffs, what));
+	tables.attached_ = std::move(attached);
 	for (const Attached &one : tables.attached_)
-		if (auto added = tables.add(one); !added)
-			return tl::unexpected(added.error());
+		TRY(tables.add(one));
 	std::erase_if(tables.tables_, [](const LiveTable &table) { return table.asked.empty(); });
 	for (const std::string &name : source.interfaces) {
 		if (std::ranges::count(tables.interfaces_, name))
@@ -64,16 +61,12 @@ Result<LiveTables> LiveTables::open(const LiveSource &source, const std::string 
 
 Result<void> LiveTables::add(const Attached &attached)
 {
-	auto maps = AttachedMaps::open(attached);
-	if (!maps)
-		return tl::unexpected(maps.error());
-	const std::uint32_t id = map_id(maps->get().flows_fd);
+	auto maps = TRY(AttachedMaps::open(attached));
+	const std::uint32_t id = map_id(maps.get().flows_fd);
 	auto table = std::ranges::find(tables_, id, &LiveTable::id);
 	if (table == tables_.end()) {
-		auto opened = open_table(std::move(*maps), id);
-		if (!opened)
-			return tl::unexpected(opened.error());
-		table = tables_.insert(tables_.end(), std::move(*opened));
+		auto opened = TRY(open_table(std::move(maps), id));
+		table = tables_.insert(tables_.end(), std::move(opened));
 		names_.insert(table->names.begin(), table->names.end());
 	}
 	// Renamed, it has the new name.
@@ -88,10 +81,8 @@ Result<void> LiveTables::add(const Attached &attached)
 
 Result<bool> LiveTables::is_outdated() const
 {
-	auto now = find_attached(source_.bpffs, what_);
-	if (!now)
-		return tl::unexpected(now.error());
-	return !std::ranges::equal(*now, attached_, is_same);
+	auto now = TRY(find_attached(source_.bpffs, what_));
+	return !std::ranges::equal(now, attached_, is_same);
 }
 
 Result<bool> LiveTables::read_some(const std::function<void(const tcpwin_record &, const LiveTable &)> &take)
@@ -115,10 +106,8 @@ Result<std::uint64_t> LiveTables::tracked_packets() const
 {
 	std::uint64_t packets = 0;
 	for (const LiveTable &table : tables_) {
-		auto counters = read_counters(table.maps.get());
-		if (!counters)
-			return tl::unexpected(counters.error());
-		packets += counters->value[TCPWIN_COUNTER_TRACKED];
+		auto counters = TRY(read_counters(table.maps.get()));
+		packets += counters.value[TCPWIN_COUNTER_TRACKED];
 	}
 	return packets;
 }

@@ -144,24 +144,18 @@ bool ask_ethtool(const std::string &interface, void *command)
 
 Result<std::vector<Interface>> list_interfaces()
 {
-	const auto socket = open_netlink(NETLINK_ROUTE);
-	if (!socket)
-		return tl::unexpected(socket.error());
-	return dump(socket->get());
+	const auto socket = TRY(open_netlink(NETLINK_ROUTE));
+	return dump(socket.get());
 }
 
 Result<InterfaceMonitor> InterfaceMonitor::open()
 {
-	auto notices = open_netlink(NETLINK_ROUTE);
-	if (!notices)
-		return tl::unexpected(notices.error());
-	if (int error = nl_socket_add_membership(notices->get(), RTNLGRP_LINK))
+	auto notices = TRY(open_netlink(NETLINK_ROUTE));
+	if (int error = nl_socket_add_membership(notices.get(), RTNLGRP_LINK))
 		return netlink_failure("cannot watch for changes of interfaces", error);
-	nl_socket_set_nonblocking(notices->get());
-	auto questions = open_netlink(NETLINK_ROUTE);
-	if (!questions)
-		return tl::unexpected(questions.error());
-	return InterfaceMonitor(std::move(*notices), std::move(*questions));
+	nl_socket_set_nonblocking(notices.get());
+	auto questions = TRY(open_netlink(NETLINK_ROUTE));
+	return InterfaceMonitor(std::move(notices), std::move(questions));
 }
 
 Result<std::vector<Interface>> InterfaceMonitor::changed()

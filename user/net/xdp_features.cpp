@@ -44,10 +44,8 @@ std::optional<std::uint64_t> features_in(nlmsghdr *answer)
 Result<std::uint64_t> xdp_features(unsigned ifindex)
 {
 	constexpr auto what = "cannot ask for XDP features";
-	const auto socket = open_netlink(NETLINK_GENERIC);
-	if (!socket)
-		return tl::unexpected(socket.error());
-	const int family = genl_ctrl_resolve(socket->get(), "netdev");
+	const auto socket = TRY(open_netlink(NETLINK_GENERIC));
+	const int family = genl_ctrl_resolve(socket.get(), "netdev");
 	if (family < 0)
 		return fail(what, "Linux 6.3 or later can tell");
 	const NetlinkMessage request = make_request(family, ifindex);
@@ -55,9 +53,9 @@ Result<std::uint64_t> xdp_features(unsigned ifindex)
 		return netlink_failure(what, -NLE_NOMEM);
 
 	std::optional<std::uint64_t> features;
-	int error = nl_send_auto(socket->get(), request.get());
+	int error = nl_send_auto(socket.get(), request.get());
 	if (error >= 0)
-		error = receive_answer(socket->get(), [&](nlmsghdr *answer) { features = features_in(answer); });
+		error = receive_answer(socket.get(), [&](nlmsghdr *answer) { features = features_in(answer); });
 	if (error < 0)
 		return netlink_failure(what, error);
 	if (!features)

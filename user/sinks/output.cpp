@@ -125,8 +125,7 @@ Result<void> Output::write(std::string_view text, Signals &signals)
 {
 	while (!text.empty()) {
 		if (has_reader_)
-			if (auto ready = wait_for_reader(signals); !ready)
-				return ready;
+			TRY(wait_for_reader(signals));
 		const std::size_t size = has_reader_ ? std::min<std::size_t>(text.size(), PIPE_BUF) : text.size();
 		const ssize_t written = ::write(fd_.get(), text.data(), size);
 		if (written >= 0) {

@@ -19,17 +19,13 @@ Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
 	if (options.packets == options.output)
 		return fail("wrong usage", "--packets and --output are the same (" + options.output + ")",
 			    "send one of them to another file", Exit::usage);
-	auto flows = Output::open(options.output, options.append);
-	if (!flows)
-		return tl::unexpected(flows.error());
+	auto flows = TRY(Output::open(options.output, options.append));
 	std::optional<Writer> packet_writer;
 	if (!options.packets.empty()) {
-		auto packets = Output::open(options.packets, options.append);
-		if (!packets)
-			return tl::unexpected(packets.error());
-		packet_writer.emplace(std::move(*packets));
+		auto packets = TRY(Output::open(options.packets, options.append));
+		packet_writer.emplace(std::move(packets));
 	}
-	return RecordWriters(Writer(std::move(*flows)), std::move(packet_writer), options);
+	return RecordWriters(Writer(std::move(flows)), std::move(packet_writer), options);
 }
 
 void RecordWriters::alarm(const AlarmRecord &record)

@@ -57,7 +57,8 @@ def wrong_paths(page: Path, text: str) -> list[str]:
 
 def complaints(page: Path) -> list[str]:
     text = page.read_text()
-    wrong = [complaint for link in LINK.findall(FENCE.sub("", text)) if (complaint := wrong_link(page, link))]
+    links = dict.fromkeys(LINK.findall(FENCE.sub("", text)))
+    wrong = [complaint for link in links if (complaint := wrong_link(page, link))]
     wrong += wrong_paths(page, text)
     lines = len(text.splitlines())
     if page == TOP / "README.md" and lines > README_LINES:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Both directions of an end host: XDP or clsact for what comes in, clsact for what goes out, nothing left behind.
+# Both directions of an end host: XDP or clsact for incoming packets, clsact for outgoing ones; nothing is left attached.
+# shellcheck shell=dash
+# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
-
-WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
 
 both_directions() { # ARGUMENTS...
 	start_agent server $DEVICE "$@" $WAITING

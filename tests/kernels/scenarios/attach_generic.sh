@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The same with generic XDP: GRO and segmentation offload make larger, fewer packets.
+# Generic XDP on a veth, as attach_native.sh. GRO and segmentation offload make fewer and larger packets.
+# shellcheck shell=dash
+# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 make_network
@@ -8,7 +10,5 @@ expect 'XDP mode (2: generic)' "$(link server $DEVICE .xdp.mode)" 2
 transfer 1000000
 stop_agent INT
 
-expect_every_packet 20
-expect 'records' "$(in_records 'map([.end_reason, .a.ip, .b, .in_iface])')" "[[\"shutdown\",\"$CLIENT\",null,\"$DEVICE\"]]"
-expect_nothing_attached server $DEVICE
+expect_one_record 20
 pass

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# An agent killed in the middle of a connection: its programs count on, the next agent goes on with them, and detach
-# writes what is left. Native XDP is a pinned link, clsact's filter stays by itself (this kernel has no TCX).
+# An agent is killed in the middle of a connection: its programs keep counting, the next agent takes them over, and detach
+# writes the rest. Native XDP is a pinned link; the clsact filter stays by itself (this kernel has no TCX).
+# shellcheck shell=dash
+# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
-WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
-
 start_persistent() {
-	# The file outlives the agent: both append to it.
+	# Both agents append to the same file.
 	start_agent server $DEVICE --persistent --mode native --output "$WORK/flows" $WAITING
 }
 
@@ -15,8 +15,8 @@ kill_agent() {
 	wait "$AGENT" || true
 }
 
-# jq's EXPRESSION over the status of the only interface.
-status() { inside server tcpwin-agent status --json | jq -c "$1"; }
+status() { # EXPRESSION: jq expression over the status of the only interface
+	 inside server tcpwin-agent status --json | jq -c "$1"; }
 
 make_network
 start_persistent
@@ -33,7 +33,7 @@ say 'without one'
 expect_between 'packets counted without an agent' "$(status .counters.tracked)" $((before + 2)) $((before + 20))
 
 start_persistent
-grep -q 'taken over from an earlier agent' "$REPORT" || fail 'the second agent starts anew'
+grep -q 'taken over from an earlier agent' "$REPORT" || fail 'the second agent did not take over'
 expect 'agent' "$(status .agent_pid)" "$AGENT"
 say 'with the second'
 stop_agent TERM

@@ -90,15 +90,17 @@ class Bench:
         self.add("whole program; 1 M flows at random", many_whole, "ns", "the same")
         self.add("whole / floor; 1 M flows", ratio(many_whole, many_floor), "", "", "<= 1.3", at_most(1.3))
         plain, many_plain = over("plain", "empty"), over("many_plain", "many_empty")
-        self.add("stall analysis; one flow", ratio(whole, plain), "", "whole program with / without it", "<= 1.15", at_most(1.15))
+        self.add("stall analysis; one flow", ratio(whole, plain), "", "whole program with / without it",
+                 "<= 1.15", at_most(1.15))
         self.add("stall analysis; 1 M flows", ratio(many_whole, many_plain), "", "the same")
         self.add("new flow", over("new", "new_empty"), "ns", "the table's insertion: lock, free list, cold lines")
         self.add("cut: record, and a new flow in place", over("cut", "empty"), "ns", "the ring buffer's lock and wake-up")
         self.add("cache lines of a lookup", [found["lines_floor"]], "", "computed: bucket, links, key")
         self.add("cache lines of a packet", [found["lines_whole"]], "", "computed: the same, and the flow")
-        self.add("kernel memory per flow", [found["bytes_a_flow"]], "bytes", "as accounted by the kernel; allocated at the start")
-        self.add("sweep of 1 M live flows, per flow", ns["sweep"], "ns", "cache misses: entries are not in the order of buckets",
-                 "<= 110", at_most(110))
+        self.add("kernel memory per flow", [found["bytes_a_flow"]], "bytes",
+                 "as accounted by the kernel; allocated at the start")
+        self.add("sweep of 1 M live flows, per flow", ns["sweep"], "ns",
+                 "cache misses: entries are not in the order of buckets", "<= 110", at_most(110))
 
     # ---- with packets ----
 
@@ -124,8 +126,9 @@ class Bench:
         for state, text in ("idle", "CPU idle"), ("sweep", "CPU sweeps continuously"):
             for which, name in ("median", "median"), ("most", "99 %"), ("largest", "largest"):
                 wanted = ("< 1000", lambda median: median < 1000) if (state, which) == ("sweep", "largest") else (None, None)
-                self.add(f"latency of a packet to the program, {text}: {name}", [one[which] / 1e3 for one in found["ns"][state]],
-                         "us", "interrupt of another CPU; scheduling of the virtual machine by its host", *wanted)
+                self.add(f"latency of a packet to the program, {text}: {name}",
+                         [one[which] / 1e3 for one in found["ns"][state]], "us",
+                         "interrupt of another CPU; scheduling of the virtual machine by its host", *wanted)
 
     def records(self, directory):
         found = self.ask(*self.program("record_cost", os.path.join(directory, "records.json"), self.options.rounds))
@@ -259,7 +262,8 @@ def parse_options():
     parser.add_argument("--sender", required=True, help="live_frames_sender")
     parser.add_argument("--rounds", type=int, default=21, help="rounds of each measurement (default: %(default)s)")
     parser.add_argument("--transfers", type=int, default=5, help="rounds of iperf3 (default: %(default)s)")
-    parser.add_argument("--only", nargs="*", help="run only these parts: packet_cost throughput stall records idle_agent latency transfers")
+    parser.add_argument("--only", nargs="*",
+                        help="run only these parts: packet_cost throughput stall records idle_agent latency transfers")
     parser.add_argument("--add-to", metavar="FILE", help="add the figures to this JSON file of bench.py")
     options = parser.parse_args()
     for name in "agent", "programs", "sender":

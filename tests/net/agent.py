@@ -23,7 +23,7 @@ CAPABILITIES = ("bpf", "net_admin", "perfmon")
 
 
 def become(user, capabilities=None):
-    """The command line that turns root into `user`, who holds these capabilities; None: setpriv leaves the sets alone."""
+    """The command prefix that switches from root to `user` with these capabilities. None: the sets are left alone."""
     words = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
     if capabilities is not None:
         kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])

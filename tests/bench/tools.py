@@ -5,7 +5,6 @@ Each tool has a command that reads a capture with all its packets, and a check
 that tells from its own output how many packets it processed.
 """
 
-import glob
 import os
 import re
 import shutil

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -96,6 +97,22 @@ def start_agent(tmp_path):
 def watch(start_agent):
     """watch(wire, options...): an Agent attached to the wire's watched end."""
     return lambda wire, *options: start_agent(wire.right, wire.RIGHT, *options).wait_attached(wire.RIGHT)
+
+
+@pytest.fixture
+def processes():
+    """Starts processes and ends those that are left."""
+    started = []
+
+    def start(command, **options):
+        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from agent import run_agent
 from captures import DIRECTORY
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
-from test_stalled_reader import PEERS, READER, WRITER, processes  # noqa: F401 (a fixture)
+from test_stalled_reader import PEERS, READER, WRITER
 
 pytestmark = pytest.mark.needs_root
 

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from agent import BINARY, run_agent
+from agent import BINARY
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from leftovers import LONG, attached_programs
 from network import Namespace, run, wait_until

@@ -6,12 +6,11 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import types
 
 import pytest
 
-from agent import BINARY, run_agent
+from agent import BINARY
 from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
 from lines import parse_lines
 from network import run, wait_until

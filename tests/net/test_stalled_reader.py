@@ -21,22 +21,6 @@ ONE_FLOW = ("--timeout-new", "60s", "--timeout-bgn", "60s", "--timeout-est", "60
             "--abort-count", "1000000")
 
 
-@pytest.fixture
-def processes():
-    """Starts processes and ends those that are left."""
-    started = []
-
-    def start(command, **options):
-        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options))
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
-
-
 def capture_reader(processes, wire, path, log):
     """Captures at the agent's own device what the reader sends: the incoming packets."""
     command = ["dumpcap", "-q", "-i", wire.RIGHT, "-f", f"tcp and src host {READER}", "-w", path]

@@ -9,9 +9,11 @@ SCENARIO=$(basename "$0" .sh)
 WORK=/tmp
 CLIENT=10.0.0.1 SERVER=10.0.0.2 PORT=9000
 DEVICE=server0
+# shellcheck disable=SC2034 # scenarios use them
 NO_CAPABILITY=0000000000000000 NET_ADMIN=0000000000001000
 # Flows outlive every pause of a slow machine.
 # What came in is what the device's counter says.
+# shellcheck disable=SC2034 # scenarios use it
 LONG='--direction ingress --timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
 
 verdict='' agents=0 connections=0
@@ -45,7 +47,8 @@ expect() { # WHAT GOT WANTED
 }
 
 expect_between() { # WHAT GOT LOWEST HIGHEST
-	[ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || fail "$1: $2, not between $3 and $4"
+	if [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]; then return; fi
+	fail "$1: $2, not between $3 and $4"
 }
 
 hundredths() { # of a second since the boot, time asleep included
@@ -206,8 +209,8 @@ say() { # TEXT
 
 close_connection() {
 	exec 4>&-
-	wait $LISTENER
-	wait $TALKER
+	wait "$LISTENER"
+	wait "$TALKER"
 }
 
 # --- Time --------------------------------------------------------------------

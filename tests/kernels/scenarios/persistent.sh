@@ -7,7 +7,8 @@ WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60
 
 start_persistent() {
 	# The file outlives the agent: both append to it.
-	start_agent server $DEVICE --persistent --mode native --output "$WORK/flows" $WAITING
+	# shellcheck disable=SC2086 # several options
+	start_agent server "$DEVICE" --persistent --mode native --output "$WORK/flows" $WAITING
 }
 
 kill_agent() {
@@ -20,7 +21,7 @@ status() { inside server tcpwin-agent status --json | jq -c "$1"; }
 
 make_network
 start_persistent
-expect_capabilities $NO_CAPABILITY
+expect_capabilities "$NO_CAPABILITY"
 expect 'hooks' "$(status '[.hooks[].hook]')" '["native XDP","clsact egress"]'
 expect 'agent' "$(status .agent_pid)" "$AGENT"
 open_connection
@@ -48,5 +49,5 @@ expect_between 'packets seen' "$(reported 'Packets seen')" 14 200
 expect 'packets in records' "$(packets_in_records)" "$(reported 'Packets seen')"
 expect 'packets that came in' "$(in_records ".[0] | .a, .b | select(.ip == \"$CLIENT\") | .packets")" "$(received)"
 expect 'rejected, lost' "$(grep -E '^(Rejected|Lost) ' "$REPORT" || true)" ''
-expect_nothing_attached server $DEVICE
+expect_nothing_attached server "$DEVICE"
 pass

@@ -13,8 +13,8 @@ replay() { # ENGINE CAPTURE
 }
 
 for capture in $CAPTURES; do
-	replay portable $capture
-	replay kernel $capture
+	replay portable "$capture"
+	replay kernel "$capture"
 	[ -s "$WORK/portable.flows" ] || fail "$capture: no records"
 	for what in flows packets report; do
 		cmp "$WORK/portable.$what" "$WORK/kernel.$what" || fail "$capture: other $what than in user space"

@@ -10,10 +10,11 @@ second_of() { # RECORD FIELD
 }
 
 make_network
-start_agent server $DEVICE --direction ingress --timeout-est ${TIMEOUT}s --timeout-abrt 60s
+start_agent server "$DEVICE" --direction ingress --timeout-est ${TIMEOUT}s --timeout-abrt 60s
 open_connection
 say before
 asleep=$(date +%s)
+# shellcheck disable=SC3044 # a function of the library
 suspend $ASLEEP
 awake=$(date +%s)
 wait_until $RIGHT_AFTER has_records 1 || fail 'the flow is still alive after the resume'

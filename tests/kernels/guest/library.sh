@@ -12,6 +12,7 @@ SCENARIO=$(basename "$0" .sh)
 WORK=/tmp
 CLIENT=10.0.0.1 SERVER=10.0.0.2 PORT=9000
 DEVICE=server0
+# shellcheck disable=SC2034 # scenarios use them
 NO_CAPABILITY=0000000000000000 NET_ADMIN=0000000000001000
 # Options for timeouts that no pause of a slow machine reaches; and for incoming packets only, to compare with the device.
 WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'

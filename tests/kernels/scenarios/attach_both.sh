@@ -5,14 +5,15 @@
 . /tests/library.sh
 
 both_directions() { # ARGUMENTS...
-	start_agent server $DEVICE "$@" $WAITING
-	expect_capabilities "$(tc -n server qdisc show dev $DEVICE | grep -q clsact && echo $NET_ADMIN || echo $NO_CAPABILITY)"
+	# shellcheck disable=SC2086 # several options
+	start_agent server "$DEVICE" "$@" $WAITING
+	expect_capabilities "$(tc -n server qdisc show dev "$DEVICE" | grep -q clsact && echo "$NET_ADMIN" || echo "$NO_CAPABILITY")"
 	transfer 100000
 	stop_agent INT
 	expect "records with $*" "$(in_records length)" 1
 	expect 'packets in records' "$(packets_in_records)" "$(reported 'Packets seen')"
 	expect 'both sides were seen' "$(in_records '.[0].b.packets > 2 and .[0].a.packets > 2')" true
-	expect_nothing_attached server $DEVICE
+	expect_nothing_attached server "$DEVICE"
 }
 
 make_network

@@ -5,8 +5,9 @@
 . /tests/library.sh
 
 make_network
-start_agent server $DEVICE --mode generic $LONG
-expect 'XDP mode (2: generic)' "$(link server $DEVICE .xdp.mode)" 2
+# shellcheck disable=SC2086 # several options
+start_agent server "$DEVICE" --mode generic $LONG
+expect 'XDP mode (2: generic)' "$(link server "$DEVICE" .xdp.mode)" 2
 transfer 1000000
 stop_agent INT
 

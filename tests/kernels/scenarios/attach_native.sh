@@ -5,9 +5,10 @@
 . /tests/library.sh
 
 make_network
-start_agent server $DEVICE --mode native $LONG
-expect_capabilities $NO_CAPABILITY
-expect 'XDP mode (1: native)' "$(link server $DEVICE .xdp.mode)" 1
+# shellcheck disable=SC2086 # several options
+start_agent server "$DEVICE" --mode native $LONG
+expect_capabilities "$NO_CAPABILITY"
+expect 'XDP mode (1: native)' "$(link server "$DEVICE" .xdp.mode)" 1
 transfer 1000000
 stop_agent INT
 

@@ -11,7 +11,8 @@ seconds_of() { # FIELD: of the only record
 }
 
 make_network
-start_agent server $DEVICE $LONG
+# shellcheck disable=SC2086 # several options
+start_agent server "$DEVICE" $LONG
 open_connection
 say before
 date -s "@$(($(date +%s) + HOUR))" >/dev/null

@@ -20,7 +20,7 @@ status() { # EXPRESSION: jq expression over the status of the only interface
 
 make_network
 start_persistent
-expect_capabilities $NO_CAPABILITY
+expect_capabilities "$NO_CAPABILITY"
 expect 'hooks' "$(status '[.hooks[].hook]')" '["native XDP","clsact egress"]'
 expect 'agent' "$(status .agent_pid)" "$AGENT"
 open_connection
@@ -48,5 +48,5 @@ expect_between 'packets seen' "$(reported 'Packets seen')" 14 200
 expect 'packets in records' "$(packets_in_records)" "$(reported 'Packets seen')"
 expect 'packets that came in' "$(in_records ".[0] | .a, .b | select(.ip == \"$CLIENT\") | .packets")" "$(received)"
 expect 'rejected, lost' "$(grep -E '^(Rejected|Lost) ' "$REPORT" || true)" ''
-expect_nothing_attached server $DEVICE
+expect_nothing_attached server "$DEVICE"
 pass

@@ -102,22 +102,6 @@ def watch(start_agent):
 
 
 @pytest.fixture
-def processes():
-    """Starts processes and ends those that are left."""
-    started = []
-
-    def start(command, **options):
-        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options))
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
-
-
-@pytest.fixture
 def public_directory():
     """A directory that other users can read, unlike tmp_path."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tcpwin-t"))

@@ -3,9 +3,6 @@
 #
 # make_network creates the namespaces `client` and `server` with a veth pair between them. It carries only TCP: neighbours
 # are entered by hand, IPv6 is off. The agent usually watches DEVICE, the end of the server.
-#
-# shellcheck shell=dash
-# shellcheck disable=SC2034 # scenarios use the variables
 set -eu
 
 SCENARIO=$(basename "$0" .sh)
@@ -16,6 +13,7 @@ DEVICE=server0
 NO_CAPABILITY=0000000000000000 NET_ADMIN=0000000000001000
 # Options for timeouts that no pause of a slow machine reaches; and for incoming packets only, to compare with the device.
 WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
+# shellcheck disable=SC2034 # scenarios use it
 LONG="--direction ingress $WAITING"
 
 verdict='' agents=0 connections=0

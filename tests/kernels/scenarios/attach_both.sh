@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Both directions of an end host: XDP or clsact for incoming packets, clsact for outgoing ones; nothing is left attached.
-# shellcheck shell=dash
-# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 both_directions() { # ARGUMENTS...

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Generic XDP on a veth, as attach_native.sh. GRO and segmentation offload make fewer and larger packets.
-# shellcheck shell=dash
-# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 make_network

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # An interface that appears after the agent has dropped its privileges is attached in both directions, and detached at the end.
-# shellcheck shell=dash
-# shellcheck disable=SC1091 # the library is in the guest
 . /tests/library.sh
 
 LATER=later0

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Native XDP on a veth: loads, attaches, counts every packet of a real connection, leaves nothing attached.
-# shellcheck shell=dash
-# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 make_network

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # The system clock is set while a flow is alive: its record has times of the new clock and the true duration.
-# shellcheck shell=dash
-# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 HOUR=3600

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # An agent is killed in the middle of a connection: its programs keep counting, the next agent takes them over, and detach
 # writes the rest. Native XDP is a pinned link; the clsact filter stays by itself (this kernel has no TCX).
-# shellcheck shell=dash
-# shellcheck disable=SC1091,SC2086 # the library is in the guest; $LONG and $WAITING are lists of options
 . /tests/library.sh
 
 start_persistent() {
 	# Both agents append to the same file.
-	start_agent server $DEVICE --persistent --mode native --output "$WORK/flows" $WAITING
+	# shellcheck disable=SC2086 # several options
+	start_agent server "$DEVICE" --persistent --mode native --output "$WORK/flows" $WAITING
 }
 
 kill_agent() {

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Captures give the same records and report, byte for byte, in the XDP program and in user space.
-# shellcheck shell=dash
-# shellcheck disable=SC1091 # the library is in the guest
 . /tests/library.sh
 
 CAPTURES='http_ip4and6.pcapng ftp_ipv6.pcap vlan_collisions.pcap ipv4_fragmented_syn.pcap zerowindow_recovery.pcapng

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Time asleep counts: a flow that expires during the sleep ends right after the resume, and all times are right.
-# shellcheck shell=dash
-# shellcheck disable=SC1091 # the library is in the guest
 . /tests/library.sh
 
 # Seconds. An agent that does not count the sleep ends the flow TIMEOUT after its last packet.

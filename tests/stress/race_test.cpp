@@ -188,7 +188,7 @@ TEST_F(RaceTest, WithoutTheDeletionsCompareAndSwapPacketsAreLost)
 }
 
 // That it would fail without the fold of the key cannot be shown on two CPUs: one would have to delete the entry and
-// reuse it while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
+// fill it anew while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
 TEST_F(RaceTest, NoPacketIsLostWhenEntriesAreReusedWhilePacketsArrive)
 {
 	EXPECT_EQ(first_error(entries_change_hands), 0u);

@@ -172,11 +172,11 @@ def limits(rows):
     for source in "few", "mixed":
         agent, loop = (find(rows, source, tool)["packets_per_second"] for tool in (AGENT, LIBPCAP))
         yield (f"{source}: a packet costs {1e9 / agent:.0f} ns; with libpcap, reading alone costs {1e9 / loop:.0f} ns "
-               f"({agent / loop:.0%} of that).")
+               f"(the agent reaches {agent / loop:.0%} of its speed).")
         if other := fastest(rows, source):
             times = loop / other["packets_per_second"]
             yield (f"{source}: the bare libpcap loop is {times:.1f} times as fast as {other['tool']}; "
-                   "no program that reads with libpcap can be faster.")
+                   "no program that reads with libpcap can exceed that.")
     yield "The start of a program is included; its few milliseconds matter most to the fastest programs."
     if (wait := disturbed(rows)) > 1.2:
         yield f"Other work ran on the core: up to {wait:.1f} s of wall time per second of CPU time, and caches were shared."

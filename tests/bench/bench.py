@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Speed and memory of `tcpwin-agent replay`, beside a bare libpcap loop and what Debian ships.
+"""Speed and memory of `tcpwin-agent replay`, compared with a bare libpcap loop and the tools in Debian.
 
-Everything runs on one core over the same files, which are in the page cache.
-Rates are packets per second of CPU time (user and system), so that other work
-on the machine disturbs them little; wall time stands beside. The exit status
-tells whether the benchmark ran, not whether its goals were met.
+Everything runs on one core over the same files, which are in the page cache. Rates are packets per second of CPU time
+(user and system), so that other work on the machine disturbs them little; wall time is given, too. The exit status says
+whether the benchmark ran, not whether its goals were met.
 """
 
 import argparse
@@ -22,8 +21,8 @@ import tools
 from measure import floor_mb, last_line, number_in, run, summarize, use_one_core
 
 LIVE_FLOWS = 1_000_000
-TIMEOUT = 60  # seconds a run
-SLOW = 8  # seconds; what takes longer runs once
+TIMEOUT = 60  # seconds per run
+SLOW = 8  # seconds; a tool that takes longer runs once
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -50,26 +49,26 @@ class Bench:
         path = os.path.join(self.directory, name + ".pcap")
         self.say(f"making {name}")
         subprocess.run([self.options.generator, name, path, *arguments], check=True)
-        os.sync()  # or it would be written while we measure
+        os.sync()  # or the file would be written to disk during the measurement
         return Input(name, what, path, self.count(path))
 
     def count(self, path):
-        """And has it in the page cache afterwards."""
+        """Also loads the file into the page cache."""
         counted = subprocess.run([self.options.baseline, path], check=True, capture_output=True, text=True)
         return int(counted.stdout.split()[0])
 
     def inputs(self):
         captures = find_captures(self.options.captures)
         return [
-            self.make("few", "100 connections at a time, 64 to 128 bytes"),
-            self.make("mixed", f"{len(captures)} real captures, repeated with other hosts, merged by time", *captures),
-            self.make("flows", "one SYN each of as many flows, all live at once", str(LIVE_FLOWS)),
+            self.make("few", "100 concurrent connections, 64 to 128 bytes per packet"),
+            self.make("mixed", f"{len(captures)} real captures, repeated with different hosts and merged by time", *captures),
+            self.make("flows", "one SYN per flow, all flows alive at once", str(LIVE_FLOWS)),
         ]
 
     # ---- running ----
 
     def once(self, command, processed=lambda scratch: None):
-        """command: scratch directory -> argv. Returns the run, what it processed, and the last line if it failed."""
+        """Runs command(scratch directory). Returns the run, processed(scratch directory), and the last line of a failure."""
         scratch = tempfile.mkdtemp(dir=self.directory)
         try:
             result = run(command(scratch), scratch, TIMEOUT)
@@ -90,13 +89,13 @@ class Bench:
             reason = f"failed, status {result.status}, at {result.peak_mb:.0f} MB: {reason}"
         self.add(source, tool, failure=reason, peak_mb=result.peak_mb)
 
-    # ---- what is compared ----
+    # ---- comparisons ----
 
     def agent(self, source, *arguments):
         return [self.options.agent, "replay", source.path, "--output", os.devnull, *arguments]
 
     def compare_with_libpcap(self, source):
-        """In turns, so that a change of the machine's speed hits both."""
+        """Runs both in turns, so that a change in machine speed affects both."""
         self.say(f"{source.name}: libpcap and tcpwin-agent")
         self.count(source.path)
         loops, agents = [], []
@@ -141,7 +140,7 @@ class Bench:
                 if tools.find(tool.name):
                     self.tool(source, tool)
                 else:
-                    self.add(source, tool.name, failure=f"not installed: {reason or 'its packages do not have it'}")
+                    self.add(source, tool.name, failure=f"not installed: {reason or 'not in its packages'}")
 
 
 def agent_processed(scratch):
@@ -149,7 +148,7 @@ def agent_processed(scratch):
 
 
 def find_captures(directory):
-    """Those of real traffic: without its subdirectories, in which are made ones."""
+    """The captures of real traffic; the subdirectories hold artificial ones."""
     real = os.path.join(directory, "real")
     folder = os.path.abspath(real if os.path.isdir(real) else directory)
     found = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith((".pcap", ".pcapng")))
@@ -159,12 +158,12 @@ def find_captures(directory):
 
 
 def install_missing(options, others):
-    """What is missing afterwards, and why."""
+    """Installs the missing tools. Returns the reason if that is not possible."""
     packages = tools.missing_packages(others)
     if not packages:
         return ""
     if options.no_install:
-        return "asked not to install " + " ".join(packages)
+        return "--no-install was given: " + " ".join(packages)
     print("installing " + " ".join(packages), file=sys.stderr, flush=True)
     return tools.install(packages)
 
@@ -195,11 +194,11 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", required=True, help="tcpwin-agent")
     parser.add_argument("--baseline", required=True, help="the bare libpcap loop")
-    parser.add_argument("--generator", required=True, help="what makes the inputs")
+    parser.add_argument("--generator", required=True, help="the generator of the inputs")
     parser.add_argument("--captures", default=os.path.join(HERE, "..", "captures"), help="directory of real captures")
-    parser.add_argument("--runs", type=int, default=9, help="of libpcap and of the agent each (%(default)s)")
-    parser.add_argument("--no-install", action="store_true", help="take only the tools that are installed")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--runs", type=int, default=9, help="runs of libpcap and of the agent each (default: %(default)s)")
+    parser.add_argument("--no-install", action="store_true", help="use only tools that are installed")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()
     for name in "agent", "baseline", "generator":
         setattr(options, name, os.path.abspath(getattr(options, name)))

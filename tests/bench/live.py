@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What watching costs: a packet in the kernel, a sweep, a record, a transfer, the agent itself.
+"""The cost of watching: per packet in the kernel, per sweep, per record, per transfer, and of the agent itself.
 
-Every figure is a median of rounds in turns, [quarter-three quarters] behind it; every ratio is of one round's figures.
-The exit status tells whether the benchmark ran, not whether its goals were met. Root; all in namespaces of its own.
+Every figure is the median over alternating rounds, followed by the [quartiles]; ratios are computed per round. The exit
+status says whether the benchmark ran, not whether its goals were met. Needs root; uses private network namespaces.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Bench:
         return json.loads(done.stdout)
 
     def add(self, what, values, unit, limit, goal=None, met=None):
-        """met: from the median."""
+        """met: function of the median"""
         figures = spread(values)
         self.rows.append({"what": what, "unit": unit, **figures, "goal": goal or "",
                           "met": met(figures["median"]) if met else None, "limit": limit})
@@ -81,24 +81,26 @@ class Bench:
 
         floor, whole = over("floor", "empty"), over("whole", "empty")
         many_floor, many_whole = over("many_floor", "many_empty"), over("many_whole", "many_empty")
-        self.add("empty program", ns["empty"], "ns", "the test run's own loop; taken off below")
+        self.add("empty program", ns["empty"], "ns", "the loop of the test run; subtracted below")
         self.add("parse", over("parse", "empty"), "ns", "branches")
         self.add("floor: parse, clock, lookup; one flow", floor, "ns", "reading the clock; hash of 40 bytes")
-        self.add("whole program; one flow", whole, "ns", "the floor, and the atomic that owns the flow")
+        self.add("whole program; one flow", whole, "ns", "the floor, and the atomic that locks the flow")
         self.add("whole / floor; one flow", ratio(whole, floor), "", "", "<= 1.3", at_most(1.3))
-        self.add("floor; 1 M flows at random", many_floor, "ns", "cache and TLB misses, one after the other")
+        self.add("floor; 1 M flows at random", many_floor, "ns", "successive cache and TLB misses")
         self.add("whole program; 1 M flows at random", many_whole, "ns", "the same")
         self.add("whole / floor; 1 M flows", ratio(many_whole, many_floor), "", "", "<= 1.3", at_most(1.3))
         plain, many_plain = over("plain", "empty"), over("many_plain", "many_empty")
-        self.add("stall analysis; one flow", ratio(whole, plain), "", "whole program, with it / without", "<= 1.15", at_most(1.15))
+        self.add("stall analysis; one flow", ratio(whole, plain), "", "whole program with / without it",
+                 "<= 1.15", at_most(1.15))
         self.add("stall analysis; 1 M flows", ratio(many_whole, many_plain), "", "the same")
         self.add("new flow", over("new", "new_empty"), "ns", "the table's insertion: lock, free list, cold lines")
         self.add("cut: record, and a new flow in place", over("cut", "empty"), "ns", "the ring buffer's lock and wake-up")
         self.add("cache lines of a lookup", [found["lines_floor"]], "", "computed: bucket, links, key")
-        self.add("cache lines of a packet", [found["lines_whole"]], "", "computed: those, and the flow")
-        self.add("kernel memory of a flow", [found["bytes_a_flow"]], "bytes", "as the kernel accounts it; allocated at the start")
-        self.add("sweep of 1 M live flows, a flow", ns["sweep"], "ns", "cache misses: entries lie in another order than buckets",
-                 "<= 110", at_most(110))
+        self.add("cache lines of a packet", [found["lines_whole"]], "", "computed: the same, and the flow")
+        self.add("kernel memory per flow", [found["bytes_a_flow"]], "bytes",
+                 "as accounted by the kernel; allocated at the start")
+        self.add("sweep of 1 M live flows, per flow", ns["sweep"], "ns",
+                 "cache misses: entries are not in the order of buckets", "<= 110", at_most(110))
 
     # ---- with packets ----
 
@@ -106,7 +108,7 @@ class Bench:
         found = self.ask(*self.program("live_cost", self.options.rounds))
         rate = {name: [1e3 / one for one in values] for name, values in found["ns"].items()}
         self.add("live frames into an empty program", rate["empty"], "M/s", "generator and veth, on the same core")
-        self.add("live frames into the whole program", rate["whole"], "M/s", "the same, and the program; 1000 flows")
+        self.add("live frames into the whole program", rate["whole"], "M/s", "the same plus the program; 1000 flows")
         self.add("whole / empty", [one / other for one, other in zip(rate["whole"], rate["empty"])], "", "",
                  ">= 0.75", lambda median: median >= 0.75)
         self.add("of these packets accounted for", [100 * found["counted"] / found["entered"]], "%", "",
@@ -121,16 +123,17 @@ class Bench:
             run("ip", "-n", pair.peer, "link", "set", "peer0", "netns", pair.watched)
             run("ip", "-n", pair.watched, "link", "set", "peer0", "up")
             found = self.ask(*pair.within(pair.watched, *self.program("stall", "peer0", "watched0")))
-        for state, text in ("idle", "CPU idle"), ("sweep", "CPU sweeps without end"):
+        for state, text in ("idle", "CPU idle"), ("sweep", "CPU sweeps continuously"):
             for which, name in ("median", "median"), ("most", "99 %"), ("largest", "largest"):
                 wanted = ("< 1000", lambda median: median < 1000) if (state, which) == ("sweep", "largest") else (None, None)
-                self.add(f"packet's way to the program, {text}: {name}", [one[which] / 1e3 for one in found["ns"][state]],
-                         "us", "interrupt of another CPU; the host's scheduling of this virtual machine", *wanted)
+                self.add(f"latency of a packet to the program, {text}: {name}",
+                         [one[which] / 1e3 for one in found["ns"][state]], "us",
+                         "interrupt of another CPU; scheduling of the virtual machine by its host", *wanted)
 
     def records(self, directory):
         found = self.ask(*self.program("record_cost", os.path.join(directory, "records.json"), self.options.rounds))
-        self.add("records from ring buffer to JSON in a file", [1e3 / one for one in found["ns"]["record"]], "M/s a core",
-                 "a line of 1.8 kB: half to write it, half the kernel's copy into the page cache", ">= 1", lambda median: median >= 1)
+        self.add("records from ring buffer to JSON in a file", [1e3 / one for one in found["ns"]["record"]], "M/s per core",
+                 "a line of 1.8 kB: half is formatting, half the copy into the page cache", ">= 1", lambda median: median >= 1)
 
     # ---- the agent ----
 
@@ -161,15 +164,15 @@ class Bench:
                     agent = Agent(self.options.agent, pair, "--output", "/dev/null")
                     attach.append(1e3 * agent.attach_seconds)
                     detach.append(1e3 * agent.stop())
-        self.add("agent's CPU, 1 M idle flows, default interval", cpu, "%", "it looks ten times a second whether a sweep is due",
+        self.add("CPU of the agent, 1 M idle flows, default interval", cpu, "%", "ten checks per second whether a sweep is due",
                  "< 2", lambda median: median < 2)
-        self.add("agent's peak memory, 1 M flows ended", memory, "MB", "the ring buffer, mapped twice, and libraries",
+        self.add("peak memory of the agent, 1 M ended flows", memory, "MB", "the ring buffer, mapped twice, and libraries",
                  "< 64", lambda median: median < 64)
-        self.add("start to attached", attach, "ms", "the verifier")
-        self.add("SIGTERM to the end", detach, "ms", "the kernel's grace periods")
+        self.add("from start to attached", attach, "ms", "the verifier")
+        self.add("from SIGTERM to exit", detach, "ms", "grace periods of the kernel")
 
     def latency(self):
-        """From the expiry to the line, as the reader of a pipe sees it."""
+        """From the expiry of a flow to its line, as seen by the reader of a pipe"""
         late = []
         with Pair() as pair:
             agent = Agent(self.options.agent, pair)
@@ -180,12 +183,12 @@ class Bench:
                 flow = json.loads(line)
                 late.append((read - flow["end_ns"] - 1e9 * flow["a"]["timeout"]) / 1e6)
             agent.stop()
-        self.add("from a flow's expiry to its line", late, "ms", "the poll interval, 100 ms")
+        self.add("from the expiry of a flow to its line", late, "ms", "the poll interval, 100 ms")
 
     # ---- transfers ----
 
     def iperf(self, pair, reverse):
-        """Gbit/s, and how many cores were busy meanwhile."""
+        """(Gbit/s, average number of busy cores)"""
         server = subprocess.Popen(pair.within(pair.watched, "iperf3", "-s", "-1", "-B", pair.WATCHED),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.3)
@@ -197,7 +200,7 @@ class Bench:
         return done["end"]["sum_received"]["bits_per_second"] / 1e9, busy / IPERF_SECONDS
 
     def once(self, watcher, reverse):
-        """watcher: options of an agent, the kind of XDP that gets an empty program, or None."""
+        """watcher: options of an agent (list), the XDP mode of an empty program (str), or None."""
         with Pair() as pair:
             agent = None
             if isinstance(watcher, str):
@@ -218,18 +221,18 @@ class Bench:
                     found[name].append(self.once(watcher, reverse))
             way = "sent" if reverse else "received"
             for name, values in found.items():
-                limit = ("veth gives up large frames once native XDP is there" if "native" in name else
+                limit = ("veth has no large frames once native XDP is attached" if "native" in name else
                          "generic XDP copies each large frame" if "generic" in name else "copies; all cores are busy")
                 self.add(f"iperf3, {way} by the watched end, {name}", [rate for rate, _ in values], "Gbit/s", limit)
-                self.add("  cores busy meanwhile", [busy for _, busy in values], "", "")
+                self.add("  busy cores", [busy for _, busy in values], "", "")
                 for other in COMPARED.get(name, []):
-                    self.add(f"  less than {other}", [100 * (1 - rate / bare) for (rate, _), (bare, _) in
+                    self.add(f"  slower than {other}", [100 * (1 - rate / bare) for (rate, _), (bare, _) in
                                                       zip(values, found[other])], "%", "",
                              "<= 3", lambda median: median <= 3)
 
 
 def busy_seconds():
-    """Of all CPUs, since the start of the machine."""
+    """CPU time of all CPUs since boot"""
     with open("/proc/stat") as stat:
         user, nice, system, _, _, irq, softirq, *_ = map(int, stat.readline().split()[1:])
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
@@ -248,7 +251,7 @@ def text(result):
                      f"{row['goal']:8} {met:4} {row['limit']}".rstrip())
     of = result["machine"]
     where = "a virtual machine" if of["virtual"] else "hardware"
-    return "\n".join(["", f"{'what':58} {'median':>8} {'[quartiles]':17} {'unit':10} {'goal':8} {'met':4} what limits it",
+    return "\n".join(["", f"{'what':58} {'median':>8} {'[quartiles]':17} {'unit':10} {'goal':8} {'met':4} limited by",
                       *lines, "", f"Machine: {of['cpu']}, {of['cores']} cores, {of['memory']}, {of['kernel']}, {where}.", ""])
 
 
@@ -257,10 +260,11 @@ def parse_options():
     parser.add_argument("--agent", required=True, help="tcpwin-agent")
     parser.add_argument("--programs", required=True, help="directory of the benchmark's programs")
     parser.add_argument("--sender", required=True, help="live_frames_sender")
-    parser.add_argument("--rounds", type=int, default=21, help="(%(default)s)")
-    parser.add_argument("--transfers", type=int, default=5, help="rounds of iperf3 (%(default)s)")
-    parser.add_argument("--only", nargs="*", help="packet_cost throughput stall records idle_agent latency transfers")
-    parser.add_argument("--add-to", metavar="FILE", help="the JSON that bench.py wrote: add the figures to it")
+    parser.add_argument("--rounds", type=int, default=21, help="rounds of each measurement (default: %(default)s)")
+    parser.add_argument("--transfers", type=int, default=5, help="rounds of iperf3 (default: %(default)s)")
+    parser.add_argument("--only", nargs="*",
+                        help="run only these parts: packet_cost throughput stall records idle_agent latency transfers")
+    parser.add_argument("--add-to", metavar="FILE", help="add the figures to this JSON file of bench.py")
     options = parser.parse_args()
     for name in "agent", "programs", "sender":
         setattr(options, name, os.path.abspath(getattr(options, name)))
@@ -281,7 +285,7 @@ def add_to(path, result):
 def main():
     options = parse_options()
     if os.geteuid() != 0:
-        print("SKIPPED: what watching costs can be measured by root only", file=sys.stderr)
+        print("SKIPPED: measuring the cost of watching needs root", file=sys.stderr)
         return
     bench = Bench(options)
     with tempfile.TemporaryDirectory(prefix="tcpwin-bench-") as directory:

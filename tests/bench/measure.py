@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program on one core and measures what it took."""
+"""Runs a program on one core and measures its time and memory."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 
-# Some tools take 8 KB a flow; the machine is not to be taken down by them.
+# Some tools take 8 KB per flow; they must not exhaust the memory of the machine.
 MOST_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 
 
@@ -19,7 +19,7 @@ MOST_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 class Run:
     wall: float  # seconds
     cpu: float  # seconds, user and system, of all its threads
-    peak_mb: float  # resident; never below the starting process's, see floor_mb()
+    peak_mb: float  # resident; at least that of this process, see floor_mb()
     status: int  # negative: the signal
     timed_out: bool
 
@@ -29,14 +29,14 @@ class Run:
 
 
 def use_one_core():
-    """For this process and all that it starts."""
+    """Pins this process and its children to one core; returns its number."""
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return core
 
 
 def floor_mb():
-    """The kernel begins a child's peak with its parent's. So this process stays small."""
+    """Peak memory of this process. The kernel starts the peak of a child at that of its parent, so this process stays small."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -45,7 +45,7 @@ def output_of(scratch):
 
 
 def run(argv, scratch, timeout):
-    """Standard output and standard error go to output_of(scratch), which is also the working directory's."""
+    """Runs argv in the directory `scratch`; standard output and error go to output_of(scratch)."""
     with open(output_of(scratch), "wb") as sink:
         started = time.monotonic()
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=scratch)
@@ -61,7 +61,7 @@ def run(argv, scratch, timeout):
 
 
 def number_in(scratch, pattern):
-    """The first group of the first line of the output that matches, as a number; None: no line does."""
+    """The first group of the first output line that matches, as a number; None if no line matches."""
     with open(output_of(scratch), errors="replace") as lines:
         for line in lines:
             if found := re.search(pattern, line):
@@ -70,7 +70,7 @@ def number_in(scratch, pattern):
 
 
 def last_line(scratch):
-    """The last that is not empty."""
+    """The last line of the output that is not empty"""
     last = "no message"
     with open(output_of(scratch), errors="replace") as lines:
         for line in lines:

@@ -40,7 +40,7 @@ class Pair:
 
 
 class Agent:
-    """Attached when the constructor returns; attach_seconds from the start of the process."""
+    """An agent that is attached when the constructor returns. attach_seconds is the time since the process was started."""
 
     def __init__(self, binary, pair, *options):
         started = time.monotonic()
@@ -64,7 +64,7 @@ class Agent:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
     def stop(self):
-        """Seconds until it has gone."""
+        """Stops the agent; returns the seconds until its exit."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         _, report = self.process.communicate(timeout=60)

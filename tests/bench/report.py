@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The benchmark's figures as text, and its goals."""
+"""The figures of the benchmark as text, and its goals."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ LIBPCAP = "bare libpcap loop"
 AGENT = "tcpwin-agent replay"
 KERNEL = "tcpwin-agent --engine kernel"
 
-# Tranalyzer2's packets per second, measured elsewhere on other files; the ratios to libpcap are what compares.
+# Packets per second of Tranalyzer2, measured elsewhere on other files; only the ratios to libpcap are comparable.
 TRANALYZER2 = {"few": 5.3e6, "mixed": 2.7e6}
 OF_LIBPCAP = {"few": 0.6, "mixed": 0.4}
 FASTER_THAN_TOOLS = 5
@@ -28,7 +28,7 @@ def field_of(path, name):
 
 
 def cpu_name():
-    """Some virtual machines only give a number as the model's name; then the vendor's stands before it."""
+    """Some virtual machines give only a number as the model name; then the vendor is put before it."""
     name = field_of("/proc/cpuinfo", "model name")
     return name if not name.isdigit() else f"{field_of('/proc/cpuinfo', 'vendor_id')} model {name}"
 
@@ -105,7 +105,7 @@ def peak_cell(row, floor):
 def processed_cell(row):
     if row["tool"] == KERNEL:
         return ""
-    return f"{row['processed'] / row['packets']:.1%}" if row.get("processed") is not None else "not told"
+    return f"{row['processed'] / row['packets']:.1%}" if row.get("processed") is not None else "unknown"
 
 
 def cells(row, rows, floor):
@@ -119,7 +119,7 @@ def cells(row, rows, floor):
 
 
 def align(lines):
-    """Columns as wide as their widest cell; a cell that ends its line early may be longer."""
+    """Makes columns as wide as their widest cell. The last cell of a short line may be longer."""
     full = [line for line in lines if len(line) == len(HEADINGS)]
     widths = [max(len(line[column]) for line in full) for column in range(len(HEADINGS))]
     widths[1] = max(len(line[1]) for line in lines if line)
@@ -162,24 +162,24 @@ def goals_text(listed):
 
 
 def disturbed(rows):
-    """How much longer than they computed the undisturbed programs took; they wait for nothing."""
+    """Largest ratio of wall time to CPU time of programs that never wait."""
     waits = [row["wall_seconds"] / row["cpu_seconds"] for row in rows if row["tool"] in (LIBPCAP, AGENT)]
     return max(waits)
 
 
 def limits(rows):
-    """What bounds the figures, as far as they tell themselves."""
+    """Sentences on what limits the figures."""
     for source in "few", "mixed":
         agent, loop = (find(rows, source, tool)["packets_per_second"] for tool in (AGENT, LIBPCAP))
-        yield (f"{source}: a packet costs {1e9 / agent:.0f} ns; reading alone by libpcap costs {1e9 / loop:.0f} ns "
-               f"({agent / loop:.0%} of that).")
+        yield (f"{source}: a packet costs {1e9 / agent:.0f} ns; with libpcap, reading alone costs {1e9 / loop:.0f} ns "
+               f"(the agent reaches {agent / loop:.0%} of its speed).")
         if other := fastest(rows, source):
             times = loop / other["packets_per_second"]
             yield (f"{source}: the bare libpcap loop is {times:.1f} times as fast as {other['tool']}; "
-                   "nothing that reads by libpcap can be more.")
-    yield "Starting a program counts; a few milliseconds weigh most on the fastest."
+                   "no program that reads with libpcap can exceed that.")
+    yield "The start of a program is included; its few milliseconds matter most to the fastest programs."
     if (wait := disturbed(rows)) > 1.2:
-        yield f"Other work was on the core: up to {wait:.1f} s passed for each second computed, and caches were shared."
+        yield f"Other work ran on the core: up to {wait:.1f} s of wall time per second of CPU time, and caches were shared."
 
 
 def text(result):
@@ -187,9 +187,9 @@ def text(result):
     return f"""
 {table(result)}
 
-M packets/s: million packets per second of CPU time, median [lowest-highest] of the runs. agent/tool: how many times
-as fast the agent is. processed: the packets that the tool says it processed, of all. Peak memory below
-{result['floor_mb']:.0f} MB, the benchmark's own, cannot be told.
+M packets/s: million packets per second of CPU time, median [lowest-highest] of the runs. agent/tool: speed of the agent
+divided by that of the tool. processed: share of the packets that the tool reports as processed. Peak memory below
+{result['floor_mb']:.0f} MB, that of the benchmark itself, cannot be measured.
 
 Goals:
 {goals_text(result['goals'])}

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users would take instead and Debian ships.
+"""Alternatives in Debian that users may know.
 
-Each tool has a command that reads a capture with all its packets, and a check
-that tells from its own output how many packets it processed.
+Each tool has a command that processes all packets of a capture, and a function that reads from its output how many
+packets it processed.
 """
 
-import glob
 import os
 import re
 import shutil
@@ -28,12 +27,12 @@ class Tool:
     name: str
     packages: tuple
     command: Callable  # (capture, scratch directory) -> argv
-    processed: Callable  # (scratch directory) -> packets that it says it processed, or None
-    evidence: str  # where processed looks
+    processed: Callable  # (scratch directory) -> packets processed by its own account, or None
+    evidence: str  # the source of `processed`
 
 
 class DeafCollector:
-    """A collector on loopback that never reads: what is exported goes nowhere."""
+    """A collector on loopback that never reads; exported flows are discarded."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -67,7 +66,7 @@ def argus_processed(scratch):
 
 def softflowd_command(collector):
     def command(capture, scratch):
-        # A table for every flow, as the others have it; NetFlow 9 because 5 has no IPv6.
+        # A table with room for every flow, as in the other tools. NetFlow 9, because 5 has no IPv6.
         return ["softflowd", "-r", capture, "-d", "-6", "-v", "9", "-n", collector.address, "-m", "2000000",
                 "-p", os.path.join(scratch, "pid"), "-c", "none"]
     return command
@@ -109,7 +108,7 @@ def tshark_command(capture, scratch):
 
 
 def tshark_processed(scratch):
-    """A <-> B, then frames, bytes and their unit: there, back, in total."""
+    """Columns: A <-> B, then frames, bytes and unit for each direction and in total."""
     with open(output_of(scratch), errors="replace") as lines:
         rows = (line.split() for line in lines if "<->" in line)
         return sum(int(row[9]) for row in rows if len(row) > 9 and row[9].isdigit())
@@ -118,13 +117,13 @@ def tshark_processed(scratch):
 def all_tools(collector):
     return [
         Tool("argus", ("argus-server", "argus-client"), argus_command, argus_processed,
-             "the sum of its records, told by racount"),
+             "the sum over its records, by racount"),
         Tool("softflowd", ("softflowd",), softflowd_command(collector), softflowd_processed,
-             "its statistics, processed and ignored"),
+             "its statistics: processed plus ignored"),
         Tool("nfpcapd", ("nfdump",), nfpcapd_command, nfpcapd_processed, "its own total"),
-        Tool("tcptrace", ("tcptrace",), tcptrace_command, tcptrace_processed, "its own total, which is IP only"),
+        Tool("tcptrace", ("tcptrace",), tcptrace_command, tcptrace_processed, "its own total, IP packets only"),
         Tool("tshark", ("tshark",), tshark_command, tshark_processed,
-             "the frames of its conversations, which are TCP only"),
+             "the frames of its conversations, TCP only"),
     ]
 
 
@@ -137,7 +136,7 @@ def apt_get(*arguments):
 
 
 def install(packages):
-    """None, or why not."""
+    """Returns None, or the reason for the failure."""
     if os.geteuid() != 0:
         return "installing needs root: apt-get install --no-install-recommends " + " ".join(packages)
     if not shutil.which("apt-get"):

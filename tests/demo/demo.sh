@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Shows tcpwin-agent at work: a real download, recorded once, runs over a virtual cable, and the agent watches its end.
-# Needs root; touches nothing but the two network namespaces and the directory that it makes, and removes them.
+# Shows tcpwin-agent at work: a recorded download is replayed over a virtual cable, and the agent watches one end.
+# Needs root. Creates two network namespaces and a temporary directory, and removes them; touches nothing else.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -35,15 +35,15 @@ inside() { # NAMESPACE COMMAND...
 }
 
 check_prerequisites() {
-	[[ $EUID -eq 0 ]] || fail "it needs root for network namespaces and BPF: sudo make demo"
-	[[ -x $agent ]] || fail "there is no agent at $agent: make build"
+	[[ $EUID -eq 0 ]] || fail "network namespaces and BPF need root: sudo make demo"
+	[[ -x $agent ]] || fail "no agent at $agent: run make build"
 	local tool
-	for tool in ip nsenter tcpreplay python3; do
+	for tool in ip nsenter tcpreplay; do
 		command -v "$tool" >/dev/null || fail "$tool is not installed: sudo make demo installs it"
 	done
 }
 
-# No addresses, no ARP, no IPv6: nothing but the replayed packets is on the cable.
+# No addresses, no ARP, no IPv6: the cable carries only the replayed packets.
 make_cable() {
 	local namespace
 	for namespace in "$left" "$right"; do
@@ -57,7 +57,7 @@ make_cable() {
 
 start_agent() {
 	# nsenter becomes the agent, so $! is the agent's process id.
-	nsenter --net="/run/netns/$right" "$agent" attach "$watched" >"$work/flows.json" 2>"$work/report" &
+	nsenter --net="/run/netns/$right" "$agent" attach "$watched" --profile monitor >"$work/flows.json" 2>"$work/report" &
 	agent_pid=$!
 	local try
 	for try in {1..100}; do
@@ -81,10 +81,15 @@ stop_agent() {
 		kill -0 "$agent_pid" 2>/dev/null || break
 		sleep 0.1
 	done
-	[[ $try -lt 100 ]] || fail "the agent does not end"
+	[[ $try -lt 100 ]] || fail "the agent does not stop"
 	wait "$agent_pid" || status=$?
 	agent_pid=
-	[[ $status -eq 0 ]] || fail "the agent ended with exit code $status: $(cat "$work/report")"
+	[[ $status -eq 0 ]] || fail "the agent failed with exit code $status: $(cat "$work/report")"
+}
+
+# Records are one line each. Here the parts of a record start new lines.
+show_records() {
+	sed -E 's/,"(a|b|receiver)":\{/,\n  "\1":{/g; s/,"(stall|window|tcp)":\{/,\n    "\1":{/g' "$work/flows.json"
 }
 
 trap cleanup EXIT
@@ -94,24 +99,24 @@ trap 'exit 143' TERM
 check_prerequisites
 work=$(mktemp -d)
 
-step "Two network namespaces and a virtual cable (veth) between them"
+step "Set-up: two network namespaces, connected by a virtual cable (veth)"
 make_cable
 echo "$left/$sender --- $right/$watched"
 
-step "The agent watches one end: tcpwin-agent attach $watched"
+step "Start the agent on one end: tcpwin-agent attach $watched --profile monitor"
 start_agent
 
-step "The other end replays $packets packets of a real download, as fast as they once came (3.4 s)"
+step "Replay a real download from the other end: $packets packets, at their recorded speed (3.4 s)"
 replay
 
-step "SIGTERM to the agent (Ctrl-C does the same): it writes the flows that are left, and detaches"
+step "Stop the agent (SIGTERM, as Ctrl-C): it writes the records of the remaining flows and detaches"
 stop_agent
 
-step "The flow records, one JSON object a line in the output, broken into lines here"
-python3 "$top/tests/demo/explain.py" flows "$work/flows.json"
+step "Which receiver stopped reading, and for how long? tcpwin-agent explain flows.json"
+"$agent" explain "$work/flows.json"
 
-step "The agent's end report (standard error)"
+step "The records behind it, as JSON: alarms while a flow runs, and one record per flow"
+show_records
+
+step "The agent's summary at its end (standard error)"
 grep -v '^tcpwin-agent: attached' "$work/report"
-
-step "What one sees"
-python3 "$top/tests/demo/explain.py" summary "$work/flows.json"

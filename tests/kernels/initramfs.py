@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated machine's file system: busybox, the agent, a few tools, modules, captures, scenarios."""
+"""The file system of the emulated machine: busybox, the agent, tools, kernel modules, captures, scenarios."""
 import pathlib
 import re
 import shutil
@@ -13,7 +13,7 @@ DIRECTORIES = ("bin", "dev", "proc", "run", "sys", "tmp", "root")
 
 
 def libraries(binary):
-    """What ldd finds, the dynamic loader included. A static binary has none."""
+    """The libraries that ldd lists, the dynamic loader included; none for a static binary."""
     listed = subprocess.run(["ldd", binary], text=True, capture_output=True).stdout
     return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed, re.MULTILINE)
 
@@ -30,7 +30,7 @@ def copy_program(binary, name, root):
 
 
 def with_dependencies(modules, depends):
-    """Paths of the modules and of all that they need, from modules.dep: "path: path..."."""
+    """Paths of the modules and of their dependencies. `depends` is modules.dep: lines of "path: path..."."""
     lines = dict(line.split(":") for line in depends.splitlines())
     for path, needed in lines.items():
         if pathlib.Path(path).name.split(".")[0] in modules:
@@ -55,7 +55,7 @@ def copy_captures(root):
 
 
 def build(image, agent, scenarios, directory):
-    """Makes the archive and returns its path. Not compressed: emulated, decompressing takes longer than reading."""
+    """Builds the archive and returns its path. Uncompressed: under emulation, decompressing takes longer than reading."""
     root, archive = directory / "root", directory / "initramfs.cpio"
     shutil.rmtree(root, ignore_errors=True)
     for name in DIRECTORIES:

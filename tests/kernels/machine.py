@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An emulated machine: boots once, runs every scenario, and what its console says of each."""
+"""Boots an emulated machine once, which runs every scenario, and reads the results from its console."""
 import dataclasses
 import re
 import subprocess
 
-BOOT_LIMIT = 60  # seconds; a boot takes about 4
-SCENARIO_LIMIT = 100  # a bit more than guest/init grants
+BOOT_LIMIT = 180  # seconds; a boot takes about 4
+SCENARIO_LIMIT = 260  # a bit more than guest/init allows
 
-# Software emulation, so that the same machine runs everywhere; of a CPU with few vector instructions, which are slow then.
+# Software emulation, so that the same machine runs everywhere; a CPU with few vector instructions, which are slow to emulate.
 # cx16=off: with it, 6.12 panics at boot.
 QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-cpu", "Nehalem,cx16=off", "-m", "1024", "-display", "none", "-monitor", "none",
         "-no-reboot", "-nic", "none")
-# A warning of the kernel's own is a failure of whatever ran then.
+# A kernel warning fails the scenario that runs.
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 oops=panic panic_on_warn=1 mitigations=off"
 
 
@@ -19,11 +19,11 @@ COMMAND_LINE = "console=ttyS0 quiet panic=-1 oops=panic panic_on_warn=1 mitigati
 class Verdict:
     name: str
     failure: str  # empty: passed
-    text: str  # what the console showed meanwhile
+    text: str  # the console output of the scenario
 
 
 def boot(kernel, initramfs, console, scenarios):
-    """Runs the machine to its end and returns its console's text, and whether it had to be killed."""
+    """Runs the machine until it powers off. Returns the console output, and whether it had to be killed."""
     limit = BOOT_LIMIT + SCENARIO_LIMIT * scenarios
     command = [*QEMU, "-kernel", kernel, "-initrd", initramfs, "-append", COMMAND_LINE, "-serial", f"file:{console}"]
     console.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def boot(kernel, initramfs, console, scenarios):
 
 
 def section(console, name):
-    """(what the console showed from the scenario's begin, whether it ended); None if it never began."""
+    """(console output since the start of the scenario, whether it ended); None if it never started"""
     found = re.search(rf"^=== RUN {re.escape(name)}\n(.*?)(?:^=== END {re.escape(name)}$|\Z)", console, re.DOTALL | re.MULTILINE)
     return found and (found[1], found[0].endswith(f"=== END {name}"))
 
@@ -47,12 +47,12 @@ def failure_of(name, text, ended, killed):
     if panic := re.search(r"Kernel panic.*", text):
         return panic[0]
     if not ended:
-        return "the machine hung" if killed else "the machine ended meanwhile"
-    return "" if re.search(rf"^PASS {re.escape(name)}$", text, re.MULTILINE) else "it ended, or its time did, without a report"
+        return "the machine hung" if killed else "the machine stopped during it"
+    return "" if re.search(rf"^PASS {re.escape(name)}$", text, re.MULTILINE) else "it ended or timed out without a verdict"
 
 
 def verdicts(console, names, killed):
-    """One verdict a scenario: it passed only if it said so, ended, and the kernel had nothing to complain about."""
+    """One verdict per scenario. It passed only if it said so, ended, and the kernel did not panic."""
     for name in names:
         if found := section(console, name):
             text, ended = found

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's kernels, downloaded once and kept below the build directory."""
+"""Debian kernels, downloaded once and cached below the build directory."""
 import re
 import shutil
 import subprocess
 
-# The suites that carry each kernel. An apt state of our own reads them: the machine's is neither needed nor changed.
+# The suites that have each kernel. They are read with a private apt state; that of the machine is neither used nor changed.
 SUITES = {
     "6.1": ["debian bookworm", "debian-security bookworm-security"],
     "6.12": ["debian bookworm-backports"],
 }
 MIRROR = "http://deb.debian.org"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-METAPACKAGE = "linux-image-cloud-amd64"  # depends on the newest
+METAPACKAGE = "linux-image-cloud-amd64"  # depends on the newest kernel
 NETWORK_TIMEOUT = 300
 
 
 class Unavailable(Exception):
-    """The kernel cannot be had on this machine: a reason to skip, not a failure."""
+    """The kernel is not available on this machine: a reason to skip, not a failure."""
 
 
 class Apt:
-    """apt for the suites of one kernel."""
+    """apt, limited to the suites of one kernel."""
 
     def __init__(self, directory, suites):
         (directory / "lists" / "partial").mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ def download(directory, suites):
 
 def unpack(package, directory):
     subprocess.run(["dpkg-deb", "--extract", package, directory], check=True)
-    # modules.dep is otherwise made when the package is installed.
+    # Installing the package would create modules.dep.
     release, = (directory / "lib" / "modules").iterdir()
     subprocess.run(["busybox", "depmod", "-b", directory, release.name], check=True)
 
 
 def kernel_image(version, cache):
-    """The unpacked package of that kernel. The cached one is never renewed: remove it for a newer."""
+    """Directory of the unpacked kernel package. The cache is never updated: remove it to get a newer kernel."""
     image, unfinished = cache / version / "image", cache / version / "unfinished"
     if not image.exists():
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the scenarios on Debian's own kernels, in emulated machines. Needs no root.
+"""Runs the scenarios on Debian kernels in emulated machines. Needs no root.
 
-The agent is that of the environment variable TCPWIN_AGENT. Exit codes: 0 all passed, 1 something failed, 77 nothing
-ran (no network, no qemu), with the reason.
+The environment variable TCPWIN_AGENT names the agent. Exit codes: 0 all passed, 1 something failed, 77 nothing ran
+(no network, no qemu; the reason is printed).
 """
 import argparse
 import os
@@ -28,11 +28,11 @@ SKIPPED = 77
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kernels", nargs="*", metavar="KERNEL", default=["6.1"],
-                        help=f"of {', '.join(package.SUITES)} (6.1)")
+                        help=f"one or more of {', '.join(package.SUITES)} (default: 6.1)")
     parser.add_argument("--cache", type=pathlib.Path, default=REPOSITORY / "build" / "kernels",
-                        help="directory for packages and file systems (build/kernels)")
+                        help="directory for packages and file systems (default: build/kernels)")
     parser.add_argument("--scenario", action="append", type=pathlib.Path, metavar="FILE",
-                        help="only this one; more than once if wanted (all of tests/kernels/scenarios)")
+                        help="run only this scenario; repeatable (default: all in tests/kernels/scenarios)")
     arguments = parser.parse_args()
     if unknown := set(arguments.kernels) - set(package.SUITES):
         parser.error(f"no such kernel: {', '.join(sorted(unknown))}")
@@ -41,13 +41,13 @@ def parse_arguments():
 
 def check_machine():
     if platform.machine() != "x86_64":
-        raise package.Unavailable(f"the machines are x86_64, the agent is for {platform.machine()}")
+        raise package.Unavailable(f"the emulated machines are x86_64, the agent is built for {platform.machine()}")
     if missing := [program for program in PROGRAMS if not shutil.which(program)]:
         raise package.Unavailable(f"not installed: {', '.join(missing)}")
 
 
 def run_on(kernel, scenarios, cache):
-    """The verdicts of all scenarios on that kernel."""
+    """The verdicts of all scenarios on this kernel"""
     check_machine()
     image = package.kernel_image(kernel, cache)
     vmlinuz, = (image / "boot").glob("vmlinuz-*")
@@ -69,7 +69,7 @@ def show(verdicts, seconds):
 
 
 def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it ends qemu
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # on SIGTERM, qemu is stopped, too
     arguments = parse_arguments()
     if not os.access(AGENT, os.X_OK):
         sys.exit(f"no agent at {AGENT}: build it, or name it in TCPWIN_AGENT")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as passed: only a scenario that said so, ended, and left the kernel alive. Boots nothing."""
+"""The verdict on a scenario, from console output: it passed only if it said so, ended, and the kernel did not panic."""
 import pytest
 
 from machine import verdicts
@@ -10,29 +10,29 @@ def failure(console, killed=False):
     return verdict.failure
 
 
-def test_passed():
+def test_a_scenario_that_says_so_and_ends_has_passed():
     assert failure("boot\n=== RUN one\ntext\nPASS one\n=== END one\n") == ""
 
 
 @pytest.mark.parametrize("console, why", [
     ("=== RUN one\nFAIL one: 2 instead of 3\n=== END one\n", "2 instead of 3"),
     ("=== RUN one\nPASS one\nFAIL one: later\n=== END one\n", "later"),
-    ("=== RUN one\n=== END one\n", "it ended, or its time did, without a report"),
-    ("=== RUN one\nPASS other\n=== END one\n", "it ended, or its time did, without a report"),
+    ("=== RUN one\n=== END one\n", "it ended or timed out without a verdict"),
+    ("=== RUN one\nPASS other\n=== END one\n", "it ended or timed out without a verdict"),
     ("=== RUN other\nPASS one\n=== END other\n", "it never ran"),
-    ("=== RUN one\nPASS one\n", "the machine ended meanwhile"),
+    ("=== RUN one\nPASS one\n", "the machine stopped during it"),
     ("=== RUN one\nPASS one\n[ 1.0] Kernel panic - not syncing: BUG\n", "Kernel panic - not syncing: BUG"),
     ("", "it never ran"),
 ])
-def test_failed(console, why):
+def test_the_reason_of_a_failure_is_given(console, why):
     assert failure(console) == why
 
 
-def test_hung():
+def test_a_machine_that_had_to_be_killed_has_hung():
     assert failure("=== RUN one\nPASS one\n", killed=True) == "the machine hung"
 
 
-def test_a_scenario_has_its_own_text_only():
+def test_a_verdict_has_only_the_output_of_its_scenario():
     console = "=== RUN one\nPASS one\n=== END one\n=== RUN two\nFAIL two: why\n=== END two\n"
     one, two = verdicts(console, ["one", "two"], killed=False)
     assert (one.failure, one.text, two.failure, two.text) == ("", "PASS one\n", "why", "FAIL two: why\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts tcpwin-agent in a namespace, stops it, and reads what it wrote."""
+"""Starts tcpwin-agent in a namespace, stops it, and reads its output."""
 import dataclasses
 import os
 import pathlib
@@ -8,19 +8,48 @@ import signal
 import subprocess
 
 from lines import parse_lines, validate_lines
-from network import wait_until
+from network import TIMEOUT, wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TCPWIN_AGENT", str(REPOSITORY / "build" / "tcpwin-agent"))
 
-# A signal is answered within milliseconds; the rest is for a machine under load.
-STOP_TIMEOUT = 20
+# Options that attach to each kind of hook.
+HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
+         "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
+
+# setpriv: users without the capabilities of root.
+USER, NOBODY = 1000, 65534
+CAPABILITIES = ("bpf", "net_admin", "perfmon")
+
+
+def become(user, capabilities=None):
+    """The command prefix that switches from root to `user` with these capabilities. None: the sets are left alone."""
+    words = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+    if capabilities is not None:
+        kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+        words += [f"--bounding-set={kept}", f"--inh-caps={kept}", f"--ambient-caps={kept}"]
+    return words
+
+
+def status_of(pid):
+    """/proc/PID/status as {name: value}; empty if there is no such process."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in text.splitlines())}
+
+
+def wait_confined(agent):
+    """Waits until the last privilege is dropped, which happens after the interface was attached."""
+    assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2"), "no seccomp filter"
+    return agent
 
 
 def parse_report(stderr):
-    """The end report as {name: number}: the one place that knows its wording.
+    """The end report as {name: number}. Only this function knows the wording of the report.
 
-    Rejected packets and losses carry their counter's name: "rejected not_ip", "lost untracked_full".
+    Rejected and lost packets carry the name of their counter: "rejected not_ip", "lost untracked_full".
     """
     report = {}
     for line in stderr.splitlines():
@@ -39,7 +68,7 @@ def error_sentences(stderr):
 
 
 def without_times(record, *more):
-    """All of a record but when, and but more fields."""
+    """The record without its times and durations, and without the fields in `more`."""
     aside = ("start", "end", "start_ns", "end_ns", "duration", *more)
     kept = {name: value for name, value in record.items() if name not in aside}
     for side in ("a", "b"):
@@ -77,14 +106,14 @@ class Outcome:
         return sum(side["packets"] for side in sides(self.records))
 
     def packets_elsewhere(self):
-        """Packets that are in no record, by the name of the counter that says why."""
+        """Packets that are in no record, by the counter that gives the reason."""
         return {name: value for name, value in self.report.items() if name.startswith(("rejected ", "lost "))}
 
 
 class Written:
-    """What one run of the agent writes as JSON, by its command line: validated, wherever it goes.
+    """Validates the JSON lines that one run of the agent writes to the outputs that its command line names.
 
-    Not what goes into a pipe or terminal of the test's: who reads that calls parse_lines.
+    A pipe or terminal of the test is not covered: its reader calls parse_lines.
     """
 
     def __init__(self, arguments):
@@ -97,19 +126,19 @@ class Written:
 
     @staticmethod
     def content(path):
-        """Nothing of what is no file, as /dev/full."""
+        """Empty for anything but a regular file, such as /dev/full."""
         return pathlib.Path(path).read_text() if os.path.isfile(path) else ""
 
     def validate(self, stdout, whole):
         if self.to_stdout:
             validate_lines(stdout, whole)
         for path, before in self.files.items():
-            lines_before = before[:before.rfind("\n") + 1]  # a part of a line is removed by who goes on
+            lines_before = before[:before.rfind("\n") + 1]  # the next agent removes an incomplete last line
             validate_lines(self.content(path).removeprefix(lines_before), whole)
 
 
 class Agent:
-    """`tcpwin-agent attach`, running. Standard output and error go to files of `directory`."""
+    """A running `tcpwin-agent attach`. Its standard output and error go to files in `directory`."""
 
     def __init__(self, namespace, *arguments, directory, stdout=None, prefix=(), binary=BINARY):
         self.out, self.err = directory / "stdout", directory / "stderr"
@@ -121,8 +150,8 @@ class Agent:
     def stderr(self):
         return self.err.read_text(errors="replace")
 
-    def wait_attached(self, *devices, timeout=30):
-        """Waits for "attached to DEVICE in MODE mode"; fails with what the agent said instead."""
+    def wait_attached(self, *devices, timeout=TIMEOUT):
+        """Waits for "attached to DEVICE in MODE mode"; a failure shows what the agent printed."""
         def attached():
             return all(f"attached to {device} " in self.stderr() for device in devices)
         wait_until(lambda: attached() or self.process.poll() is not None, timeout)
@@ -133,8 +162,8 @@ class Agent:
         self.process.send_signal(number)
         return self.wait()
 
-    def wait(self, timeout=STOP_TIMEOUT):
-        """Waits for the agent's own end."""
+    def wait(self, timeout=TIMEOUT):
+        """Waits until the agent exits by itself."""
         exit_code = self.process.wait(timeout)
         return Outcome(exit_code, self.out.read_text(), self.stderr())
 
@@ -144,12 +173,12 @@ class Agent:
             self.process.wait(10)
 
     def validate(self):
-        """Every line that it wrote, once it has ended."""
+        """Checks every line that it wrote; call it after the exit."""
         self.written.validate(self.out.read_text(), whole=self.process.returncode == 0)
 
 
-def run_agent(*arguments, prefix=(), timeout=STOP_TIMEOUT, binary=BINARY):
-    """Runs the agent until it ends by itself."""
+def run_agent(*arguments, prefix=(), timeout=TIMEOUT, binary=BINARY):
+    """Runs the agent until it exits by itself."""
     written = Written(arguments)
     done = subprocess.run([*prefix, binary, *map(str, arguments)], stdin=subprocess.DEVNULL, timeout=timeout,
                           capture_output=True, text=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tshark says of a capture, and tcpreplay."""
+"""Captures: what tshark reads from them, and how to replay them."""
 import collections
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ from network import run, wait_until
 
 DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "captures"
 
-# Far below what a veth takes, so that a busy machine does not fill its queue of 256 frames.
+# Far below the capacity of a veth, so that a loaded machine does not overflow its queue of 256 frames.
 PACKETS_PER_SECOND = 5000
 
 FIELDS = ("ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport", "vlan.id",
@@ -20,7 +20,7 @@ FIELDS = ("ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstpor
 
 @dataclasses.dataclass
 class Facts:
-    """packets and zero_windows by sender: (ip, port, peer ip, peer port, vlan)."""
+    """packets and zero_windows per sender: (ip, port, peer ip, peer port, vlan)"""
     frames: int
     packets: collections.Counter
     zero_windows: collections.Counter
@@ -32,7 +32,7 @@ def count_frames(path):
 
 def tshark_fields(path, display_filter="tcp", fields=FIELDS):
     columns = [word for field in fields for word in ("-e", field)]
-    # A profile of the machine's user must not change what is shown.
+    # The user's tshark profile must not change the output.
     environment = {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
     out = run("tshark", "-n", "-r", path, "-Y", display_filter, "-T", "fields", *columns, env=environment).stdout
     return [line.split("\t") for line in out.splitlines()]
@@ -49,7 +49,7 @@ def facts_of(name):
 
 
 def facts_of_records(records):
-    """The same from flow records, a peer that was never seen taken as (None, None)."""
+    """The same from flow records. A peer that was never seen is (None, None)."""
     packets, zero_windows = collections.Counter(), collections.Counter()
     for record in records:
         for side, peer in ((record["a"], record["b"]), (record["b"], record["a"])):
@@ -61,7 +61,7 @@ def facts_of_records(records):
 
 
 def replay(wire, name, speed=f"--pps={PACKETS_PER_SECOND}"):
-    """Replays the capture into the wire and returns the number of packets sent, once they have arrived."""
+    """Replays the capture into the wire, waits until all packets have arrived, and returns their number."""
     before, _ = wire.received()
     done = run(*wire.left.inside("tcpreplay", "--quiet", speed, f"--intf1={wire.LEFT}", DIRECTORY / name))
     sent = int(re.search(r"Successful packets:\s+(\d+)", done.stdout + done.stderr)[1])

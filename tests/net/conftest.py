@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: namespaces and agents that are gone after each test, whatever happened in it."""
+"""Fixtures: namespaces and agents, which are removed after each test, whatever its outcome."""
 import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
 
 from agent import BINARY, Agent
+from foreign import FOREIGN, compile_bpf
 from leftovers import Persistent
 from network import Wire, run
 from topology import Topology
 
-SKIPPED = 77  # what CTest is told by SKIP_RETURN_CODE
+BRIDGE_ONLY = "for f in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > $f; done 2>/dev/null || true"
+SKIPPED = 77  # CTest: SKIP_RETURN_CODE
 
 
 def pytest_collection_modifyitems(items):
@@ -25,14 +28,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_configure(config):
-    # Ended from outside, the fixtures still clean up.
+    # On SIGTERM, too, the fixtures clean up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    config.addinivalue_line("markers", "needs_root: makes network namespaces, loads BPF programs")
-    config.addinivalue_line("markers", "needs(tool...): programs without which the test cannot run")
+    config.addinivalue_line("markers", "needs_root: creates network namespaces, loads BPF programs")
+    config.addinivalue_line("markers", "needs(tool...): programs that the test runs")
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """A file of which nothing ran must not look as if it had passed."""
+    """A file in which every test was skipped must not look as if it had passed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if exitstatus == 0 and reporter and reporter.stats.get("skipped") and not reporter.stats.get("passed"):
         session.exitstatus = SKIPPED
@@ -40,7 +43,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.fixture(autouse=True)
 def tools(request):
-    """A missing tool is a failure with a reason, not a silent skip."""
+    """A missing tool fails the test with a reason; it is not a silent skip."""
     for mark in request.node.iter_markers("needs"):
         for tool in mark.args:
             assert shutil.which(tool), f"{tool} is not installed: make deps installs it"
@@ -68,7 +71,7 @@ def wire(make_wire):
 
 @pytest.fixture
 def topology():
-    """Two hosts, client and server, see topology.py."""
+    """Hosts `client` and `server`, see topology.py."""
     made = Topology()
     yield made
     made.delete()
@@ -76,7 +79,7 @@ def topology():
 
 @pytest.fixture
 def start_agent(tmp_path):
-    """start_agent(namespace, arguments...): an Agent, not yet attached."""
+    """start_agent(namespace, arguments...): an Agent, which may not be attached yet"""
     agents = []
 
     def start(namespace, *arguments, **options):
@@ -94,13 +97,13 @@ def start_agent(tmp_path):
 
 @pytest.fixture
 def watch(start_agent):
-    """watch(wire, options...): an Agent attached to the wire's watched end."""
+    """watch(wire, options...): an Agent attached to the watched end of the wire"""
     return lambda wire, *options: start_agent(wire.right, wire.RIGHT, *options).wait_attached(wire.RIGHT)
 
 
 @pytest.fixture
 def public_directory():
-    """A directory that other users may read, unlike tmp_path."""
+    """A directory that other users can read, unlike tmp_path."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="tcpwin-t"))
     directory.chmod(0o755)
     yield directory
@@ -109,7 +112,7 @@ def public_directory():
 
 @pytest.fixture
 def bpffs(tmp_path):
-    """A bpffs of the test's own: what is pinned goes with it."""
+    """A private bpffs; everything pinned in it goes away with it."""
     directory = tmp_path / "bpffs"
     directory.mkdir()
     run("mount", "-t", "bpf", "bpf", directory)
@@ -119,15 +122,48 @@ def bpffs(tmp_path):
 
 @pytest.fixture
 def persistent(bpffs, start_agent, tmp_path):
-    """Agents with --persistent. They are gone before their bpffs is."""
+    """Agents with --persistent. They end before their bpffs is unmounted."""
     return Persistent(start_agent, bpffs, tmp_path / "flows.json")
 
 
 @pytest.fixture
 def ends(wire):
-    """Two veth pairs between the namespaces: names of the watched ends."""
-    run("ip", "-n", wire.left.name, "link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1",
-        "netns", wire.right.name)
-    for namespace, device in (wire.left, "sender1"), (wire.right, "watched1"):
-        run("ip", "-n", namespace.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    """Two veth pairs between the namespaces: the names of the watched ends."""
+    wire.left.ip("link", "add", "name", "sender1", "type", "veth", "peer", "name", "watched1", "netns", wire.right.name)
+    wire.left.set_up("sender1")
+    wire.right.set_up("watched1")
     return wire.RIGHT, "watched1"
+
+
+@pytest.fixture
+def behind(wire):
+    """The far end of a veth pair whose near end is bridged with the watched end of the wire."""
+    wire.right.add_pair("port0", "behind0")
+    wire.right.ip("link", "add", "name", "bridge0", "type", "bridge", "mcast_snooping", "0")
+    for device in "port0", wire.RIGHT:
+        wire.right.ip("link", "set", "dev", device, "master", "bridge0")
+    wire.right.set_up("bridge0")
+    run(*wire.right.inside("sh", "-c", BRIDGE_ONLY))
+    return "behind0"
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """An object file with XDP and tc programs that do not belong to the agent."""
+    return compile_bpf(tmp_path, FOREIGN)
+
+
+@pytest.fixture
+def processes():
+    """processes(command, options...): a running process, which is killed at the end of the test"""
+    started = []
+
+    def start(command, **options):
+        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)

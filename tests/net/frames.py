@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCP packets made by hand, sent into a veth at chosen times."""
+"""Hand-made TCP packets, sent into a veth at chosen times."""
 import dataclasses
 import ipaddress
 import pathlib
@@ -23,7 +23,7 @@ SERVER = Endpoint("10.1.0.2", 80)
 
 
 def tcp_frame(source, destination, flags="ACK", window=1000, payload=b""):
-    """Ethernet, IPv4 and TCP; checksums stay 0, the agent never looks at them."""
+    """Ethernet, IPv4 and TCP headers. Checksums stay 0: the agent never reads them."""
     bits = sum(FLAGS[flag] for flag in flags.split("+"))
     tcp = struct.pack("!HHIIBBHHH", source.port, destination.port, 1, 1, 5 << 4, bits, window, 0, 0)
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp) + len(payload), 0, 0, 64, 6, 0,
@@ -40,7 +40,11 @@ def from_server(flags="ACK", window=1000):
     return tcp_frame(SERVER, CLIENT, flags, window)
 
 
-def send(wire, *steps):
-    """Sends frames (bytes) and waits (seconds), in this order, from one process: the gaps are as given or longer."""
+def send_from(namespace, device, *steps):
+    """Takes the steps in order, in one process: sends frames (bytes), pauses (seconds). Pauses may last longer."""
     lines = [step.hex() if isinstance(step, bytes) else f"sleep {step}" for step in steps]
-    run(*wire.left.inside(sys.executable, SENDER, wire.LEFT), input="\n".join(lines))
+    run(*namespace.inside(sys.executable, SENDER, device), input="\n".join(lines))
+
+
+def send(wire, *steps):
+    send_from(wire.left, wire.LEFT, *steps)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends what standard input says into the device named on the command line: a frame in hex or "sleep SECONDS" a line."""
+"""Sends frames into the device given as argument. A line of standard input is a frame in hex or "sleep SECONDS"."""
 import socket
 import sys
 import time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ends of a connection whose reader stalls: `tcp_peers.py read|write ADDRESS [SECONDS]`."""
+"""Either end of a connection whose reader stalls: `tcp_peers.py read|write ADDRESS [SECONDS]`."""
 import socket
 import sys
 import time
@@ -12,7 +12,7 @@ TIMEOUT = 30
 
 
 def read(address, stall=None):
-    """With a time, the buffer is the system's, so that the window is closed once only, for about so long."""
+    """With a time, the receive buffer keeps its default size, so that the window closes only once, for about that time."""
     listener = socket.socket()
     if stall is None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)

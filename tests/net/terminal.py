@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program on a terminal of its own, whose screen can be read."""
+"""Runs a program on a pseudo-terminal and reads its screen."""
 import fcntl
 import os
 import pty
@@ -10,18 +10,19 @@ import subprocess
 import termios
 import time
 
+from network import TIMEOUT
+
 try:
     import pyte
 except ImportError:
     pyte = None
 
-TIMEOUT = 30  # for a machine under load; what is waited for comes within a second
 ESC, UP, DOWN, PAGE_DOWN = b"\x1b", b"\x1bOA", b"\x1bOB", b"\x1b[6~"
 
 
 if pyte:
     class Screen(pyte.Screen):
-        """With what xterm has and pyte has not."""
+        """Adds the sequences that xterm has and pyte lacks."""
 
         def scroll_up(self, count=1):
             self._at_margin("bottom", self.index, count)
@@ -67,14 +68,14 @@ class Terminal:
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def resize(self, rows, columns):
-        """The kernel tells the program (SIGWINCH). What was on the screen is forgotten: the program has to draw it anew."""
+        """The kernel notifies the program (SIGWINCH). The screen is cleared: the program has to redraw all of it."""
         self.read()
         self.screen.resize(rows, columns)
         self.screen.erase_in_display(2)
         self._set_size(rows, columns)
 
     def read(self, seconds=0.0):
-        """What the program has written, within some seconds at most."""
+        """Reads what the program has written; waits up to `seconds` for the first byte."""
         while select.select([self.master], [], [], seconds)[0]:
             new = os.read(self.master, 65536)
             self.output += new
@@ -86,8 +87,11 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def wait_for(self, condition):
-        """Until the condition holds for the lines on the screen, which it returns. What is drawn comes in parts: all that
-        is to be seen at one time has to be in one condition, which may fail (LookupError, ValueError) on the way."""
+        """Waits until the condition holds for the lines on the screen, and returns them.
+
+        A redraw arrives in parts: what has to be visible at the same time must be one condition, which may raise
+        LookupError or ValueError on a partial screen.
+        """
         def holds(lines):
             try:
                 return condition(lines)
@@ -107,7 +111,7 @@ class Terminal:
         os.write(self.master, keys)
 
     def wait_end(self):
-        """Its exit code, once it has ended."""
+        """Waits for the exit and returns the exit code."""
         end = time.monotonic() + TIMEOUT
         while self.process.poll() is None and time.monotonic() < end:
             self.read(0.05)
@@ -115,7 +119,7 @@ class Terminal:
         return self.process.wait(1)
 
     def is_restored(self):
-        """The modes are what they were, the main screen and the cursor are back."""
+        """Whether the terminal modes, the main screen and the cursor are restored."""
         def last(on, off):
             return self.output.rfind(on) > self.output.rfind(off)
         return (termios.tcgetattr(self.slave) == self.modes and last(b"\x1b[?1049l", b"\x1b[?1049h") and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The abort of a flow and its reverse flow, cut by the packet itself and not by the poll."""
+"""Aborts of a flow and its reverse flow: the next packet cuts the flow, not the poll."""
 import pytest
 
 from agent import without_times
@@ -7,7 +7,7 @@ from frames import CLIENT, SERVER, from_client, from_server, send
 
 pytestmark = pytest.mark.needs_root
 
-# The agent looks for idle flows after 10 s: longer than each of these tests, so only packets cut.
+# The first sweep comes after 10 s, later than the end of each test: only packets cut flows.
 NO_POLL = ("--poll-interval", "10s")
 
 
@@ -22,7 +22,7 @@ def facts(side):
 
 
 def send_abort(wire):
-    """The server first, so that the reverse flow exists, then two zero windows: the ABRT timeout of 1 ms for both."""
+    """The server first, so that the reverse flow exists; then two zero windows, which give both the ABRT timeout of 1 ms."""
     send(wire, from_server(window=1000), from_client(window=0), from_client(window=0), 0.005,
          from_client(window=700))
 
@@ -37,15 +37,15 @@ def test_two_zero_windows_abort_both_directions(mode, wire, watch):
     assert facts(first["a"]) == (CLIENT.ip, 2, 2, "0xd0", "ABRT")
     assert facts(first["b"]) == (SERVER.ip, 1, 0, "0x10", "ABRT")
     assert (first["a"]["timeout"], first["b"]["timeout"]) == (0.001, 0.001)
-    # A new flow: no SYN, so EST at once, and all counters from 0.
+    # A new flow: without a SYN it starts in EST, and all counters start at 0.
     assert facts(second["a"]) == (CLIENT.ip, 1, 0, "0x10", "EST")
     assert second["b"] is None
     assert second["a"]["timeout"] == 1.0
     assert (second["a"]["window_min"], second["a"]["window_max"]) == (700, 700)
 
 
-def test_first_packet_of_the_new_flow_decides_its_directions(wire, watch):
-    """Port 80 sends first and makes the client A again; its zero window counts from 0."""
+def test_the_first_packet_after_an_abort_sets_the_directions_of_the_new_flow(wire, watch):
+    """The server (port 80) sends first, so that the client is A again; its zero windows are counted from 0."""
     agent = watch(wire, *NO_POLL, "--timeout-est", "60s")
     send(wire, from_server(), from_client(window=0), from_client(window=0), 0.005,
          from_server(window=0), from_client(window=700))
@@ -57,8 +57,8 @@ def test_first_packet_of_the_new_flow_decides_its_directions(wire, watch):
     assert second["end_reason"] == "shutdown"
 
 
-def test_abort_without_a_reverse_flow_is_kept_alive_by_one_that_appears_later(wire, watch):
-    """The server's first packet comes after the abort: it has its own EST timeout, so the pair lives on."""
+def test_a_reverse_flow_that_appears_after_the_abort_keeps_the_flow_alive(wire, watch):
+    """The server's first packet comes after the abort and has the EST timeout, so the pair stays alive."""
     agent = watch(wire, *NO_POLL, "--timeout-abrt", "400ms", "--timeout-est", "60s")
     send(wire, from_client(window=0), from_client(window=0), from_server(), 0.5, from_client())
     only, = by_number(agent.stop())
@@ -67,7 +67,7 @@ def test_abort_without_a_reverse_flow_is_kept_alive_by_one_that_appears_later(wi
     assert facts(only["b"]) == (SERVER.ip, 1, 0, "0x10", "EST")
 
 
-def test_one_zero_window_aborts_nothing(wire, watch):
+def test_one_zero_window_does_not_abort(wire, watch):
     agent = watch(wire, *NO_POLL, "--timeout-est", "60s")
     send(wire, from_server(), from_client(window=0), 0.005, from_client())
     only, = by_number(agent.stop())
@@ -92,14 +92,14 @@ def test_window_threshold_is_configurable(threshold, counted, wire, watch):
 
 
 def test_records_do_not_depend_on_the_poll_interval(make_wire, watch):
-    """The same packets: two flows by abort, two by idleness; the last waits until its timeout has passed."""
+    """The same packets twice: one flow ends by abort, three by their idle timeout; the test waits for the last timeout."""
     steps = (from_server(), from_client(window=0), from_client(window=0), 0.005, from_client(), from_server(),
-             0.9, from_client("SYN"), from_server("SYN+ACK"), from_client(), from_client("FIN+ACK"), from_server("FIN+ACK"),
-             0.9, from_client("RST+ACK", 0), 0.9)
+             1.5, from_client("SYN"), from_server("SYN+ACK"), from_client(), from_client("FIN+ACK"), from_server("FIN+ACK"),
+             1.5, from_client("RST+ACK", 0), 1.5)
     results = []
     for interval in ("1ms", "10s"):
         wire = make_wire()
-        agent = watch(wire, "--poll-interval", interval, "--timeout-est", "500ms")
+        agent = watch(wire, "--poll-interval", interval, "--timeout-est", "1s")
         send(wire, *steps)
         results.append([without_times(record) for record in by_number(agent.stop())])
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles, alarms and records of flows that go on: on a real connection whose reader stalls, and on frames made by hand."""
-import subprocess
-import sys
-
+"""Profiles, alarms and interim records, with a real connection whose reader stalls and with hand-made frames."""
 import pytest
 
 from agent import run_agent
 from captures import DIRECTORY
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
-from test_stalled_reader import PEERS, READER, WRITER, processes  # noqa: F401 (a fixture)
+from stalled import ADDRESSES, READER, WRITER, stall
 
 pytestmark = pytest.mark.needs_root
 
-ALARMED, STALL = 1.0, 2.0  # seconds; the writer's probes come after 0.2, 0.6, 1.4 s
+# Seconds. The longer the stall, the less the time counts that a loaded machine takes to fill the window.
+ALARMED, STALL = 1.0, 5.0
 
 
 def by_event(outcome):
@@ -23,23 +21,13 @@ def by_event(outcome):
     return events["flow"], events["alarm"]
 
 
-def stall(processes, wire):
-    """The reader (left) accepts and sleeps; how long it slept, by its own clock."""
-    reader = processes(wire.left.inside(sys.executable, PEERS, "read", READER, str(STALL)), stdout=subprocess.PIPE)
-    assert reader.stdout.readline() == "listening\n"
-    writer = processes(wire.right.inside(sys.executable, PEERS, "write", READER))
-    assert writer.wait(60) == 0
-    assert reader.wait(60) == 0
-    return float(reader.stdout.readline().removeprefix("slept "))
-
-
-def test_a_stalled_reader_seen_at_both_ends(make_wire, start_agent, processes):
-    """One episode of 2 s, give or take a tenth, at the reader's host and at the sender's, and an alarm while it lasts."""
-    wire = make_wire((f"{READER}/24", f"{WRITER}/24"))
+def test_a_stalled_reader_is_reported_at_both_ends(make_wire, start_agent, processes):
+    """Both hosts see one episode, as long as the reader slept within a tenth, and raise an alarm while it lasts."""
+    wire = make_wire(ADDRESSES)
     options = ("--profile", "monitor", "--stall-alarm", f"{ALARMED}s")
     agents = [start_agent(namespace, device, *options).wait_attached(device)
               for namespace, device in ((wire.left, wire.LEFT), (wire.right, wire.RIGHT))]
-    slept = stall(processes, wire)
+    slept = stall(processes, wire, STALL)
     for agent in agents:
         flows, alarms = by_event(agent.stop())
         flow, = flows
@@ -62,11 +50,11 @@ def test_a_stalled_reader_seen_at_both_ends(make_wire, start_agent, processes):
 
 
 def slow_read(address, count):
-    """So many connections of one client, each with a closed window."""
+    """`count` connections of one client, each with a closed window"""
     return [tcp_frame(Endpoint(address, 40000 + i), SERVER, window=0) for i in range(count)]
 
 
-def test_a_source_that_stalls_many_flows(wire, watch):
+def test_a_host_that_stalls_more_flows_than_allowed_raises_an_alarm(wire, watch):
     agent = watch(wire, "--profile", "monitor", "--source-alarm", "5")
     send(wire, *slow_read("10.1.0.7", 8), *slow_read("10.1.0.8", 5), from_client(), from_server())
     flows, alarms = by_event(agent.stop())
@@ -77,7 +65,7 @@ def test_a_source_that_stalls_many_flows(wire, watch):
     assert sorted(flow["a"]["port"] for flow in flows if flow["a"]["alarms"]) == [40005, 40006, 40007]
 
 
-def test_alarms_only(wire, watch):
+def test_alarms_only_writes_only_flows_with_alarms(wire, watch):
     agent = watch(wire, "--alarms-only", "--abort-alarm", "yes")
     send(wire, from_server(), from_client(window=0), from_client(window=0),
          *[tcp_frame(Endpoint("10.1.0.9", port), SERVER) for port in range(1, 10)])
@@ -93,7 +81,7 @@ def test_alarms_only(wire, watch):
     assert outcome.report["alarms reported"] == 1
 
 
-def test_terminate_ends_the_flow_at_that_packet(wire, watch):
+def test_terminate_ends_the_flow_at_the_packet_that_reaches_the_threshold(wire, watch):
     agent = watch(wire, "--on-threshold", "terminate", "--timeout-est", "60s")
     send(wire, from_server(), from_client(window=0), from_client(window=0), from_server(), from_client(window=0))
     first, second = sorted(by_event(agent.stop())[0], key=lambda flow: flow["flow_id"])
@@ -104,7 +92,7 @@ def test_terminate_ends_the_flow_at_that_packet(wire, watch):
     assert second["continues"] == first["flow_id"]
 
 
-def test_count_only_counts(wire, watch):
+def test_count_neither_aborts_nor_ends_the_flow(wire, watch):
     agent = watch(wire, "--on-threshold", "count", "--timeout-est", "60s")
     send(wire, from_server(), *[from_client(window=0)] * 5, 0.005, from_client(window=7))
     flow, = by_event(agent.stop())[0]
@@ -112,7 +100,7 @@ def test_count_only_counts(wire, watch):
     assert flow["a"]["alarms"] == ["abort_count"]
 
 
-def test_a_flow_that_goes_on_has_interim_records(wire, watch):
+def test_a_long_flow_has_interim_records(wire, watch):
     agent = watch(wire, "--profile", "monitor", "--active-timeout", "1s")
     steps = [step for _ in range(8) for step in (from_client(), from_server(), 0.4)]
     send(wire, *steps)
@@ -124,19 +112,19 @@ def test_a_flow_that_goes_on_has_interim_records(wire, watch):
     assert all(flow["interim"] and flow["end_reason"] == "active_timeout" for flow in interim)
     assert not last["interim"] and last["end_reason"] == "shutdown"
     packets = [flow["a"]["packets"] for flow in flows]
-    assert packets == sorted(packets) and packets[-1] == 8, "each has all of those before"
+    assert packets == sorted(packets) and packets[-1] == 8, "each record includes the ones before"
     assert (outcome.report["flows"], outcome.report["interim records of flows that went on"]) == (1, len(interim))
 
 
-def test_the_end_report_leaves_the_interim_records_out(wire, watch):
+def test_the_end_report_excludes_interim_records(wire, watch):
     agent = watch(wire, "--profile", "monitor", "--active-timeout", "1s")
     send(wire, *[step for _ in range(4) for step in (from_client(window=0), 0.5)])
     outcome = agent.stop()
     assert outcome.report["below threshold"] == 4
 
 
-def test_monitor_keeps_a_capture_of_a_stall_in_one_flow():
-    """The tutorial's constants cut it; the same in both engines."""
+def test_monitor_cuts_a_stalled_connection_into_fewer_flows():
+    """The constants of the tutorial cut it into more. Both engines agree."""
     path = DIRECTORY / "zerowindow_dead.pcapng"
     tutorial = run_agent("replay", path)
     monitor = {engine: run_agent("replay", path, "--profile", "monitor", "--engine", engine)

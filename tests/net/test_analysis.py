@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stall analysis against what tshark makes of the same captures, direction by direction.
+"""Stall analysis compared with tshark's, direction by direction, on the same captures.
 
-`replay` runs with timeouts so long that a connection is one flow. Where the definitions differ on purpose, the
-expectation says so, or the direction is named in DIFFERENT with the reason.
+`replay` runs with timeouts so long that a connection is one flow. Deliberate differences in definition are part of the
+expectation; single directions that differ are listed in DIFFERENT with the reason.
 """
 import collections
 import functools
@@ -18,15 +18,17 @@ pytestmark = [pytest.mark.needs("tshark")]
 CAPTURES = ["zerowindow_recovery.pcapng", "zerowindow_dead.pcapng", "retransmissions.pcapng", "dupack.pcapng",
             "http_ip4and6.pcapng", "http_espn.pcapng", "http_206.pcap", "http_vlan0.pcap", "ftp_ipv6.pcap",
             "ethereum.pcap", "gnutella_scan.pcap", "mining.pcapng", "netflix.pcap", "vlan_bot.pcap"]
-# Not: vlan_collisions.pcap, whose VLANs tshark takes for one connection; the tutorial, whose sequence numbers are all 0.
+# Left out: vlan_collisions.pcap, where tshark merges the connections of different VLANs; the tutorial, whose sequence
+# numbers are all 0.
 
-# (capture, ports of sender and receiver, fact): why tshark says something else.
+# (capture, ports of sender and receiver, fact): why tshark differs
 DIFFERENT = {
     ("http_206.pcap", 80, 3254, "going back"):
-        "asked for by two duplicate acknowledgements more than 20 ms before: tshark asks the clock and calls them out of order",
-    ("http_206.pcap", 3254, 80, "full"): "the server sends beyond the window; tshark counts what ends exactly at its edge",
-    ("zerowindow_dead.pcapng", 80, 38760, "in flight"): "nothing was acknowledged before: where it began is a guess",
-    ("ethereum.pcap", 30303, 56660, "probes"): "tshark takes the window of a RST, 0, for a closed window",
+        "two duplicate acknowledgements asked for them more than 20 ms before: tshark goes by time and calls them out of order",
+    ("http_206.pcap", 3254, 80, "full"):
+        "the server sends beyond the window; tshark counts only segments that end exactly at its edge",
+    ("zerowindow_dead.pcapng", 80, 38760, "in flight"): "nothing was acknowledged before, so the start is a guess",
+    ("ethereum.pcap", 30303, 56660, "probes"): "tshark takes the zero window of a RST for a closed window",
 }
 ONE_FLOW = [word for state in ("new", "bgn", "est", "abrt") for word in (f"--timeout-{state}", "24h")]
 ONE_FLOW += ["--abort-count", "4294967295"]
@@ -48,7 +50,7 @@ def mark_of(text):
 
 @functools.cache
 def packets_of(name):
-    """Every TCP packet of the capture, by direction, in order."""
+    """All TCP packets of the capture in order, by direction"""
     directions = collections.defaultdict(list)
     fields = FIELDS + [f"tcp.analysis.{mark}" for mark in MARKS]
     for row in tshark_fields(DIRECTORY / name, "tcp.window_size_value", fields):
@@ -64,7 +66,7 @@ def packets_of(name):
 
 @functools.cache
 def sides_of(name):
-    """Every side of every record, by direction; directions in more than one flow are left out."""
+    """The sides of all records, by direction. Directions that are in more than one flow are left out."""
     done = run_agent("replay", "-q", *ONE_FLOW, DIRECTORY / name)
     assert done.exit_code == 0, done.stderr
     found = collections.defaultdict(list)
@@ -82,12 +84,15 @@ def reverse(key):
 
 
 def is_one_connection(directions, key):
-    """tshark begins anew where ports are used again; a flow of ours has them all."""
+    """Whether the direction is one connection: tshark starts a new one when ports are reused, our flow does not."""
     return len({packet.stream for packet in directions[key] + directions.get(reverse(key), [])}) == 1
 
 
 def compare(name, what, fact, expected):
-    """fact of each side, expected of the packets of its direction and of the reverse one; None: tshark does not tell."""
+    """Compares fact(side) with expected(packets of the direction, packets of the reverse direction) for every side.
+
+    expected returns None where tshark gives no answer.
+    """
     directions, different = packets_of(name), []
     for key, side in sides_of(name).items():
         if key not in directions or not is_one_connection(directions, key) or (name, key[1], key[3], what) in DIFFERENT:
@@ -103,18 +108,18 @@ def count(mark):
 
 
 def without_resets(packets):
-    """The sequence numbers of RST segments, some of which carry text, say nothing to us."""
+    """We ignore the sequence numbers of RST segments, some of which carry text."""
     return [packet for packet in packets if not packet.flags & RST]
 
 
 def episodes(packets, peers):
-    """Number, total and longest time (ns) in which the window was closed, from what tshark reads off each packet."""
+    """(number, total ns, longest ns) of the times during which the window was closed, from tshark's fields of each packet"""
     own, known_ack, since, peer_end, lasted = {each.number for each in packets}, None, None, None, []
     for packet in sorted(packets + peers, key=lambda each: each.number):
         ended = bool(packet.flags & RST)
         if packet.number in own and packet.flags & (SYN | RST | ACK) == ACK:
             if known_ack is not None and (packet.ack - known_ack) % 2**32 >= 2**31:
-                continue  # old
+                continue  # stale
             known_ack = packet.ack
             ended = packet.raw > 0 or packet.flags & FIN or packet.ack == peer_end
             if not ended and since is None:
@@ -141,7 +146,7 @@ def went_back(packets, _):
 
 
 def in_flight(packets, peers):
-    """Not where segments are missing or went back: tshark then tells nothing for a while, or leaves out what SACK says."""
+    """None where segments are missing or out of order: tshark then gives no value for a while, or ignores SACK."""
     gaps = ("lost_segment", "ack_lost_segment", "retransmission", "spurious_retransmission", "out_of_order")
     if not peers or any(mark_of(p.marks[gap]) for p in packets + peers for gap in gaps):
         return None
@@ -149,7 +154,7 @@ def in_flight(packets, peers):
 
 
 def scale_factor(packets):
-    """Of the last packet that has one: the factor, -1 not known, -2 no scaling; None: there are but SYNs."""
+    """The factor of the last packet that has one; -1: unknown, -2: no scaling, None: there are only SYNs."""
     return next((p.factor for p in reversed(packets) if p.factor), None)
 
 
@@ -165,24 +170,24 @@ def windows_in_bytes(packets, _):
 
 @pytest.mark.parametrize("name", CAPTURES)
 class TestAgainstTshark:
-    def test_zero_windows(self, name):
+    def test_zero_windows_match(self, name):
         compare(name, "zero windows", lambda side: side["stall"]["zero_window_segments"], count("zero_window"))
 
-    def test_episodes(self, name):
+    def test_episodes_match(self, name):
         compare(name, "episodes", episodes_of_side, episodes)
 
-    def test_window_updates(self, name):
+    def test_window_updates_match(self, name):
         compare(name, "updates", lambda side: side["window"]["updates"], count("window_update"))
 
-    def test_payload(self, name):
+    def test_payload_match(self, name):
         compare(name, "payload", lambda side: side["tcp"]["payload_bytes"], lambda packets, _: sum(p.len for p in packets))
 
-    def test_retransmitted_and_out_of_order(self, name):
+    def test_retransmitted_and_out_of_order_segments_match(self, name):
         compare(name, "going back",
                 lambda side: (side["tcp"]["retransmitted_segments"], side["tcp"]["out_of_order_segments"]), went_back)
 
-    def test_probes_and_keep_alives(self, name):
-        """Together: what tshark calls a keep-alive is a probe of ours while the peer's window is closed."""
+    def test_probes_and_keep_alives_match(self, name):
+        """Compares their sum: a keep-alive of tshark's counts as a probe here while the peer's window is closed."""
         sides, directions = sides_of(name), packets_of(name)
         for key, side in sides.items():
             if reverse(key) not in sides or (name, key[1], key[3], "probes") in DIFFERENT:
@@ -190,21 +195,21 @@ class TestAgainstTshark:
             theirs = sum(mark_of(p.marks["keep_alive"]) or mark_of(p.marks["zero_window_probe"]) for p in directions[key])
             assert side["tcp"]["keep_alives"] + sides[reverse(key)]["stall"]["probes"] == theirs, key
 
-    def test_bytes_in_flight(self, name):
+    def test_bytes_in_flight_match(self, name):
         compare(name, "in flight", lambda side: side["tcp"]["bytes_in_flight_max"] or 0, in_flight)
 
-    def test_window_full(self, name):
+    def test_window_full_match(self, name):
         compare(name, "full", lambda side: side["window"]["full"] or 0,
                 lambda _, peers: sum(mark_of(p.marks["window_full"]) for p in peers))
 
-    def test_scale(self, name):
+    def test_scale_match(self, name):
         compare(name, "scale", lambda side: "unknown" if side["window"]["scale"] is None else side["window"]["scale"], scale)
 
-    def test_windows_in_bytes(self, name):
+    def test_windows_in_bytes_match(self, name):
         compare(name, "windows", lambda side: (side["window"]["min"], side["window"]["max"]), windows_in_bytes)
 
-    def test_handshake(self, name):
-        """Both round trips add up to tshark's, which also measures where a SYN was retransmitted."""
+    def test_handshake_match(self, name):
+        """The two round trips add up to tshark's, which it measures even if the SYN was retransmitted."""
         sides, directions = sides_of(name), packets_of(name)
         for key, side in sides.items():
             other = sides.get(reverse(key))
@@ -216,8 +221,8 @@ class TestAgainstTshark:
                 assert ours == pytest.approx(float(theirs.pop()), abs=2e-6), key
 
 
-def test_the_captures_have_something_of_each():
-    """A comparison of zeros says nothing."""
+def test_the_captures_cover_every_fact():
+    """Comparing zeros with zeros proves nothing."""
     marks = collections.Counter()
     for name in CAPTURES:
         for packets in packets_of(name).values():
@@ -227,8 +232,8 @@ def test_the_captures_have_something_of_each():
     assert min(marks[mark] for mark in ("keep_alive", "window_update", "retransmission", "out_of_order")) > 5, marks
 
 
-def test_a_stall_that_is_cut_names_the_flow_before():
-    """Probes at growing intervals, cut by the default timeout of a second."""
+def test_a_flow_cut_during_a_stall_names_the_flow_that_it_continues():
+    """The probes come at growing intervals; the default timeout of 1 s cuts the flow between them."""
     records = [json.loads(line) for line in run_agent("replay", "-q", DIRECTORY / "zerowindow_dead.pcapng").stdout.splitlines()]
     assert [(record["flow_id"], record["continues"]) for record in records] == [(1, None), (2, 1), (3, 2), (4, 3)]
     reader = [record["a"] or record["b"] for record in records]
@@ -236,7 +241,7 @@ def test_a_stall_that_is_cut_names_the_flow_before():
     assert [side["stall"]["probes"] for side in reader] == [0, 1, 1, 1]
 
 
-def test_without_analysis():
+def test_no_analysis_leaves_its_fields_null():
     records = [json.loads(line) for line in
                run_agent("replay", "-q", "--no-analysis", DIRECTORY / "zerowindow_recovery.pcapng").stdout.splitlines()]
     assert [record["a"][group] for record in records for group in ("stall", "window", "tcp")] == [None] * 3 * len(records)

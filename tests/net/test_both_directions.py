@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both directions of real TCP connections: what the agent counted against what the sockets and devices counted.
+"""Both directions of real TCP connections: the agent, the sockets and the devices count the same.
 
-The agent is stopped while the connections are open and idle: then all of their
-packets were counted, and the numbers are equal, not nearly.
+The agent is stopped while the connections are open and idle. All of their packets have been counted by then, so the
+numbers are exactly equal.
 """
 import collections
 import re
@@ -11,34 +11,31 @@ import struct
 
 import pytest
 
-from agent import sides
-from network import wait_until
+from agent import HOOKS, sides
+from leftovers import LONG
+from network import TIMEOUT, wait_until
 from topology import ETHERNET_HEADER, Counted, headers
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 
-# No flow is cut while it is watched.
-LONG = ("--timeout-est", "60s", "--timeout-bgn", "60s", "--timeout-new", "60s", "--abort-count", "1000000")
-HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
-         "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
 INCOMING_HOOK = {"native": "xdp", "generic": "xdp", "tcx": "tc_ingress", "clsact": "tc_ingress"}
 ALL_HOOKS = pytest.mark.parametrize("hook", HOOKS)
 OFFLOAD = pytest.mark.parametrize("offload", [True, False], ids=["offload", "plain"])
-UP, DOWN = 700_001, 400_003  # bytes: many GSO frames, no multiple of a segment
+UP, DOWN = 700_001, 400_003  # bytes: many GSO frames, not a multiple of the segment size
 DEVICE = {"client": "c0", "server": "s0"}
 OTHER = {"client": "server", "server": "client"}
 
 
 @pytest.fixture
 def attach(start_agent):
-    """attach(host, devices, options...): an Agent that watches them."""
+    """attach(host, devices, options...): an Agent that watches these devices"""
     def attached(host, devices, *options, wait=None):
         return start_agent(host, *devices, *options, *LONG).wait_attached(*(wait or devices))
     return attached
 
 
 def totals(records):
-    """{(ip, port): (packets, bytes)} that each endpoint sent, over all records."""
+    """{(ip, port): (packets, bytes)} sent by each endpoint, summed over all records"""
     sums = collections.Counter()
     for side in sides(records):
         sums[side["ip"], side["port"], "packets"] += side["packets"]
@@ -57,7 +54,7 @@ def forwarded(outcome):
 
 
 def stop_quiet(agent, *connections):
-    """The agent's outcome; no packet came while it ended."""
+    """Stops the agent; no packet may arrive meanwhile. Returns its outcome."""
     outcome = agent.stop()
     assert outcome.exit_code == 0
     assert all(connection.is_quiet() for connection in connections)
@@ -66,7 +63,7 @@ def stop_quiet(agent, *connections):
 
 
 def exchange(topology, versions=(4, 6)):
-    """Connections of these IP versions, open at the same time, in which each side has sent and read."""
+    """Open connections, one per IP version, on which both sides have sent and read"""
     connections = [topology.connect(version) for version in versions]
     for number, connection in enumerate(connections):
         connection.transfer(UP + number, DOWN + number)
@@ -74,21 +71,21 @@ def exchange(topology, versions=(4, 6)):
 
 
 def check_device(before, after, received, sent, received_header):
-    """The device's own counters of packets and bytes, received and sent."""
+    """Compares with the device's counters of packets and bytes received and sent."""
     for start, end, counted, header in zip(before, after, (received, sent), (received_header, ETHERNET_HEADER)):
         packets, volume = (sum(values) for values in zip(*counted))
         assert (end[0] - start[0], end[1] - start[1]) == (packets, volume + packets * header)
 
 
 def check_merged(connection, side, counted):
-    """Generic XDP sees the frames that GRO made: fewer headers, the same payload."""
+    """Generic XDP sees frames after GRO: fewer headers, the same payload."""
     packets, payload = connection.sent(side)
     seen_packets, seen_bytes = counted
     assert 0 < seen_packets < packets
     assert seen_bytes == payload + headers(connection.version, seen_packets)
 
 
-def end_host(topology, attach, end, hook, offload):
+def check_end_host(topology, attach, end, hook, offload):
     topology.pair(offload)
     host, device = getattr(topology, end), DEVICE[end]
     agent = attach(host, [device], *HOOKS[hook])
@@ -109,23 +106,23 @@ def end_host(topology, attach, end, hook, offload):
     assert counted == wire
     if not offload:
         received, sent = ([counted[connection.endpoint(side)] for connection in connections] for side in (OTHER[end], end))
-        # A veth with native XDP counts what it receives without the Ethernet header.
+        # With native XDP, a veth counts received frames without their Ethernet header.
         check_device(before, after, received, sent, 0 if hook == "native" else ETHERNET_HEADER)
 
 
 @ALL_HOOKS
 @OFFLOAD
-def test_client(hook, offload, topology, attach):
-    end_host(topology, attach, "client", hook, offload)
+def test_a_client_counts_both_directions(hook, offload, topology, attach):
+    check_end_host(topology, attach, "client", hook, offload)
 
 
 @pytest.mark.parametrize("hook", ["native", "clsact"])
-def test_server(hook, topology, attach):
-    end_host(topology, attach, "server", hook, True)
+def test_a_server_counts_both_directions(hook, topology, attach):
+    check_end_host(topology, attach, "server", hook, True)
 
 
 @pytest.mark.parametrize("direction, seen", [("ingress", "server"), ("egress", "client")])
-def test_one_direction(direction, seen, topology, attach):
+def test_direction_limits_the_agent_to_one_direction(direction, seen, topology, attach):
     topology.pair()
     agent = attach(topology.client, ["c0"], "--mode", "tc", "--direction", direction)
     connection, = exchange(topology, [4])
@@ -135,22 +132,27 @@ def test_one_direction(direction, seen, topology, attach):
     assert [record["hooks"] for record in outcome.records] == [[f"tc_{direction}"]]
 
 
-@pytest.mark.parametrize("hook, devices", [("native", ["r0", "r1"]), ("tcx", ["r0", "r1"]), ("clsact", ["r0", "r1"]), ("tcx", ["any"])])
-def test_router_counts_once(hook, devices, topology, attach):
-    topology.routed(offload=False)
-    agent = attach(topology.router, devices, *HOOKS[hook], wait=["r0", "r1"])
+def check_counted_once(topology, agent):
+    """Every packet passes two watched devices and is counted at the first. Returns the outcome of the agent."""
     connections = exchange(topology)
     outcome = stop_quiet(agent, *connections)
-
     wire = expected(*connections)
     assert len(outcome.records) == len(connections)
     assert totals(outcome.records) == wire
     assert forwarded(outcome) == sum(packets for packets, _ in wire.values())
+    return outcome
+
+
+@pytest.mark.parametrize("hook, devices", [
+    ("native", ["r0", "r1"]), ("tcx", ["r0", "r1"]), ("clsact", ["r0", "r1"]), ("tcx", ["any"])])
+def test_a_router_counts_forwarded_packets_once(hook, devices, topology, attach):
+    topology.routed(offload=False)
+    outcome = check_counted_once(topology, attach(topology.router, devices, *HOOKS[hook], wait=["r0", "r1"]))
     assert {(record["in_iface"], *record["hooks"]) for record in outcome.records} == {("r0", INCOMING_HOOK[hook])}
 
 
 @pytest.mark.parametrize("hook", ["native", "tcx"])
-def test_router_with_merged_frames(hook, topology, attach):
+def test_a_router_counts_forwarded_gro_frames_once(hook, topology, attach):
     topology.routed(offload=True)
     agent = attach(topology.router, ["r0", "r1"], *HOOKS[hook])
     connections = exchange(topology)
@@ -161,7 +163,7 @@ def test_router_with_merged_frames(hook, topology, attach):
 
 
 @pytest.mark.parametrize("hook", ["native", "tcx"])
-def test_router_per_interface(hook, topology, attach):
+def test_per_interface_counts_forwarded_packets_on_both_interfaces(hook, topology, attach):
     topology.routed()
     agent = attach(topology.router, ["r0", "r1"], "--per-interface", *HOOKS[hook])
     connections = exchange(topology)
@@ -175,7 +177,7 @@ def test_router_per_interface(hook, topology, attach):
 
 
 @pytest.mark.parametrize("hook", ["native", "clsact"])
-def test_router_one_interface(hook, topology, attach):
+def test_one_interface_of_a_router_sees_both_directions(hook, topology, attach):
     topology.routed()
     agent = attach(topology.router, ["r0"], *HOOKS[hook])
     connections = exchange(topology)
@@ -187,20 +189,13 @@ def test_router_one_interface(hook, topology, attach):
 
 
 @pytest.mark.parametrize("hook", ["native", "tcx"])
-def test_bridge_ports(hook, topology, attach):
+def test_bridge_ports_count_forwarded_packets_once(hook, topology, attach):
     topology.bridged(offload=False)
-    agent = attach(topology.bridge, ["p0", "p1"], *HOOKS[hook])
-    connections = exchange(topology)
-    outcome = stop_quiet(agent, *connections)
-
-    wire = expected(*connections)
-    assert len(outcome.records) == len(connections)
-    assert totals(outcome.records) == wire
-    assert forwarded(outcome) == sum(packets for packets, _ in wire.values())
+    check_counted_once(topology, attach(topology.bridge, ["p0", "p1"], *HOOKS[hook]))
 
 
 @pytest.mark.parametrize("hook", ["generic", "tcx"])
-def test_bridge_itself_sees_its_own(hook, topology, attach):
+def test_a_bridge_device_sees_only_its_own_connections(hook, topology, attach):
     topology.bridged(offload=False)
     agent = attach(topology.bridge, ["br0"], *HOOKS[hook])
     passing, = exchange(topology, [4])
@@ -212,7 +207,7 @@ def test_bridge_itself_sees_its_own(hook, topology, attach):
 
 
 @pytest.mark.parametrize("devices", [["lo"], ["any"]], ids=["lo", "any"])
-def test_loopback_counts_once(devices, topology, attach):
+def test_loopback_packets_are_counted_once(devices, topology, attach):
     topology.alone()
     agent = attach(topology.client, devices, "--mode", "tc", wait=["lo"])
     connections = exchange(topology, [4, 4])
@@ -222,7 +217,7 @@ def test_loopback_counts_once(devices, topology, attach):
 
 
 def windows_sent(packets, source):
-    """Raw windows of the TCP packets that an IPv4 host sends, by a packet socket."""
+    """Raw windows of the TCP packets that an IPv4 host sent, from its packet socket"""
     windows = []
     while True:
         try:
@@ -234,9 +229,9 @@ def windows_sent(packets, source):
 
 
 def fill(connection):
-    """Writes until the other side, which does not read, has closed its window; how much."""
+    """Writes until the other side, which does not read, has closed its window. Returns the number of bytes written."""
     amount = 0
-    connection.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # soon read, when all is over
+    connection.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # quickly read in the end
     connection.client.setblocking(False)
 
     def closed():
@@ -247,13 +242,13 @@ def fill(connection):
             pass
         return Counted(connection.client).snd_wnd == 0
 
-    assert wait_until(closed, 20), "the window stays open"
+    assert wait_until(closed), "the window stays open"
     return amount
 
 
 @pytest.mark.parametrize("hook", ["native", "clsact"])
-def test_zero_windows_at_the_stalled_host(hook, topology, attach):
-    """The host whose application stops reading: its own zero windows are in the packets that go out."""
+def test_zero_windows_are_seen_at_the_stalled_host(hook, topology, attach):
+    """On the host whose application stops reading, the zero windows are in outgoing packets."""
     topology.pair()
     agent = attach(topology.server, ["s0"], *HOOKS[hook])
     packets = topology.packet_socket(topology.server, "s0")
@@ -261,7 +256,7 @@ def test_zero_windows_at_the_stalled_host(hook, topology, attach):
     amount = fill(connection)
     while amount:
         amount -= len(connection.server.recv(65536))
-    assert connection.is_quiet_within(30)
+    assert connection.is_quiet_within(TIMEOUT)
     outcome = stop_quiet(agent, connection)
 
     windows = windows_sent(packets, topology.address[4])

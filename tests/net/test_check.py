@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tcpwin-agent check`: its answers are what `ip`, `bpftool` and `attach` say, and nothing is attached."""
+"""`tcpwin-agent check`: its answers agree with `ip`, `bpftool` and `attach`, and it attaches nothing."""
 import json
 import platform
 import re
@@ -8,30 +8,23 @@ import subprocess
 
 import pytest
 
-from agent import BINARY, run_agent
-from network import run
+from agent import BINARY, CAPABILITIES, USER, become, run_agent
+from network import TIMEOUT, run
 
 pytestmark = pytest.mark.needs_root
 
 WORKS, FAILS = 0, 69
-CAPABILITIES = ["bpf", "net_admin", "perfmon"]
-PROGRAMS = """
-__attribute__((section("xdp"), used)) int passer(void *ctx) { return 2; }
-__attribute__((section("tc"), used)) int tcpwin_tiny(void *ctx) { return -1; }
-__attribute__((section("tc_other"), used)) int stranger(void *ctx) { return -1; }
-char terms[] __attribute__((section("license"), used)) = "GPL";
-"""
 VERSION = tuple(map(int, re.match(r"(\d+)\.(\d+)", platform.release()).groups()))
 TCX = VERSION >= (6, 6)
 TC = "TCX" if TCX else "clsact"
-# Before, no kernel tells what XDP a driver has.
-TELLS = VERSION >= (6, 3)
-UNTOLD = "native or else generic XDP"
-NATIVE, GENERIC = ("native XDP", "generic XDP") if TELLS else (UNTOLD, UNTOLD)
+# Since Linux 6.3 the kernel reports the XDP features of a driver.
+REPORTED = VERSION >= (6, 3)
+UNKNOWN = "native or else generic XDP"
+NATIVE, GENERIC = ("native XDP", "generic XDP") if REPORTED else (UNKNOWN, UNKNOWN)
 
 
 class Answers:
-    """The lines of a check by name: answers["MTU"] == ("yes", "1500")."""
+    """The lines of `check` by name: answers["MTU"] == ("yes", "1500")"""
 
     def __init__(self, done):
         self.exit_code = done.returncode
@@ -52,55 +45,33 @@ class Answers:
 
 @pytest.fixture
 def check(wire, public_directory):
-    """check(device=None, as_user=False, capabilities=(), prefix=()): Answers, in the watched namespace."""
+    """check(device=None, as_user=False, capabilities=(), prefix=()): the Answers in the watched namespace"""
     binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
 
     def check(device=None, as_user=False, capabilities=(), prefix=()):
-        command = [*prefix, *(become_user(capabilities) if as_user else []), binary]
+        command = [*prefix, *(become(USER, capabilities) if as_user else []), binary]
         done = subprocess.run(wire.right.inside(*command, "check", *([device] if device else [])), text=True,
-                              capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+                              capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
         assert done.stderr == ""
         return Answers(done)
 
     return check
 
 
-def become_user(capabilities):
-    kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", f"--inh-caps={kept}",
-            f"--ambient-caps={kept}", f"--bounding-set={kept}"]
-
-
-def ip(namespace, *arguments):
-    return run("ip", "-n", namespace.name, *arguments)
-
-
-@pytest.fixture
-def programs(tmp_path):
-    source, compiled = tmp_path / "programs.c", tmp_path / "programs.o"
-    source.write_text(PROGRAMS)
-    run("clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o", compiled)
-    return compiled
-
-
-def told(*answers):
-    """Answers about XDP in a driver."""
-    return list(answers) if TELLS else ["?"] * len(answers)
-
-
-def index_of(namespace, device):
-    return namespace.link(device)["ifindex"]
+def if_reported(*answers):
+    """The answers about the XDP features of a driver, which older kernels do not report."""
+    return list(answers) if REPORTED else ["?"] * len(answers)
 
 
 def attached_mode(start_agent, namespace, device):
-    """The mode that attach takes by itself: the truth."""
+    """The mode that attach really chooses."""
     agent = start_agent(namespace, device).wait_attached(device)
     mode = re.search(rf"attached to {device} in (\w+) mode", agent.stderr())[1]
     assert agent.stop().exit_code == 0
     return mode
 
 
-def test_kernel_and_user(check):
+def test_kernel_and_capabilities_are_reported(check):
     found = check()
     assert (found.exit_code, found.verdict) == (WORKS, "attach would work")
     assert found["kernel"] == ("yes", platform.release())
@@ -111,49 +82,49 @@ def test_kernel_and_user(check):
     assert "interface" not in found.lines
 
 
-def test_veth(check, wire, start_agent):
+def test_veth_has_native_xdp(check, wire, start_agent):
     found = check(wire.RIGHT)
     assert found.exit_code == WORKS
-    assert found["interface"] == ("yes", f"{wire.RIGHT}, index {index_of(wire.right, wire.RIGHT)}, up")
+    assert found["interface"] == ("yes", f"{wire.RIGHT}, index {wire.right.index(wire.RIGHT)}, up")
     assert found["driver"] == ("yes", "veth, kind veth")
     assert found["MTU"] == ("yes", "1500")
     assert found.answers("Ethernet headers", "XDP generic", "XDP is free", "both directions") == ["yes"] * 4
-    assert found.answers("XDP native", "XDP frags") == told("yes", "yes")
+    assert found.answers("XDP native", "XDP frags") == if_reported("yes", "yes")
     assert found["tc"] == (("yes", "TCX") if TCX else ("?", "clsact; needs the modules sch_ingress and cls_bpf"))
     assert found.verdict == f"attach {wire.RIGHT} would work: {NATIVE} for ingress, {TC} for egress"
     assert attached_mode(start_agent, wire.right, wire.RIGHT) == "native"
 
 
-def test_interface_that_is_down(check, wire):
-    ip(wire.right, "link", "set", "dev", wire.RIGHT, "down")
+def test_an_interface_that_is_down_works(check, wire):
+    wire.right.ip("link", "set", "dev", wire.RIGHT, "down")
     found = check(wire.RIGHT)
     assert found.exit_code == WORKS
     assert found["interface"][0] == "yes" and ", down" in found["interface"][1]
 
 
-def test_loopback(check, wire, start_agent):
+def test_loopback_has_generic_xdp_for_ingress_only(check, wire, start_agent):
     found = check("lo")
     assert (found.exit_code, found.verdict) == (WORKS, "attach lo would work: generic XDP for ingress")
     assert found["driver"] == ("no", "none")
     assert found["MTU"] == ("yes", "65536: no limit to generic XDP and tc")
     assert found.answers("XDP generic", "both directions") == ["yes", "no"]
-    assert found.answers("XDP native", "XDP frags") == told("no", "no")
+    assert found.answers("XDP native", "XDP frags") == if_reported("no", "no")
     assert attached_mode(start_agent, wire.right, "lo") == "generic"
 
 
-def test_bridge(check, wire, start_agent):
-    ip(wire.right, "link", "add", "bridge0", "type", "bridge")
+def test_a_bridge_has_generic_xdp(check, wire, start_agent):
+    wire.right.ip("link", "add", "bridge0", "type", "bridge")
     found = check("bridge0")
     assert found.exit_code == WORKS
     assert found.verdict == f"attach bridge0 would work: {GENERIC} for ingress, {TC} for egress"
     assert found["driver"] == ("yes", "bridge, kind bridge")
     assert found.answers("Ethernet headers", "XDP generic") == ["yes", "yes"]
-    assert found.answers("XDP native", "XDP frags") == told("no", "no")
+    assert found.answers("XDP native", "XDP frags") == if_reported("no", "no")
     assert attached_mode(start_agent, wire.right, "bridge0") == "generic"
 
 
 def test_tun_has_no_ethernet_headers(check, wire):
-    ip(wire.right, "tuntap", "add", "tun0", "mode", "tun")
+    wire.right.ip("tuntap", "add", "tun0", "mode", "tun")
     assert wire.right.link("tun0")["link_type"] == "none"
     found = check("tun0")
     assert (found.exit_code, found.verdict) == (WORKS, f"attach tun0 would work: {TC} for ingress and egress")
@@ -162,13 +133,13 @@ def test_tun_has_no_ethernet_headers(check, wire):
 
 
 @pytest.mark.parametrize("mtu", [3506, 3507, 9000])
-def test_mtu(mtu, check, wire, start_agent):
+def test_a_large_mtu_needs_frags(mtu, check, wire, start_agent):
     for namespace, device in ((wire.left, wire.LEFT), (wire.right, wire.RIGHT)):
-        ip(namespace, "link", "set", "dev", device, "mtu", str(mtu))
+        namespace.ip("link", "set", "dev", device, "mtu", str(mtu))
     found = check(wire.RIGHT)
     if mtu <= 3506:
         assert found["MTU"] == ("yes", str(mtu))
-    elif TELLS:
+    elif REPORTED:
         assert found["MTU"] == ("yes", f"{mtu}: above 3506 XDP needs frags, which it has")
     else:
         assert found["MTU"] == ("?", f"{mtu}: above 3506 native XDP may need frags")
@@ -176,24 +147,24 @@ def test_mtu(mtu, check, wire, start_agent):
     assert attached_mode(start_agent, wire.right, wire.RIGHT) == "native"
 
 
-def test_large_frames_for_a_driver_without_frags(check, wire):
-    """Whether it takes them is not known: most do not, tap does."""
-    ip(wire.right, "tuntap", "add", "tap0", "mode", "tap")
-    ip(wire.right, "link", "set", "dev", "tap0", "mtu", "9000")
+def test_large_frames_are_an_open_question_for_a_driver_without_frags(check, wire):
+    """Whether such a driver takes them is unknown: most do not, tap does."""
+    wire.right.ip("tuntap", "add", "tap0", "mode", "tap")
+    wire.right.ip("link", "set", "dev", "tap0", "mtu", "9000")
     found = check("tap0")
     assert found.exit_code == WORKS
-    assert found.answers("XDP native", "XDP frags") == told("yes", "no")
+    assert found.answers("XDP native", "XDP frags") == if_reported("yes", "no")
     assert found["MTU"][0] == "?"
-    assert found.verdict == f"attach tap0 would work: {UNTOLD} for ingress, {TC} for egress"
+    assert found.verdict == f"attach tap0 would work: {UNKNOWN} for ingress, {TC} for egress"
 
 
-@pytest.mark.skipif(not TELLS, reason="Linux 6.3 or later tells what XDP a driver has")
-def test_large_frames_without_native_xdp(check, wire):
-    ip(wire.right, "link", "add", "bridge0", "mtu", "9000", "type", "bridge")
+@pytest.mark.skipif(not REPORTED, reason="only Linux 6.3 and later report the XDP features of a driver")
+def test_generic_xdp_has_no_mtu_limit(check, wire):
+    wire.right.ip("link", "add", "bridge0", "mtu", "9000", "type", "bridge")
     assert check("bridge0")["MTU"] == ("yes", "9000: no limit to generic XDP and tc")
 
 
-def test_no_such_interface(check):
+def test_an_unknown_interface_fails(check):
     found = check("nosuch0")
     assert found.exit_code == FAILS
     assert found["interface"] == ("no", "there is no such interface")
@@ -201,12 +172,12 @@ def test_no_such_interface(check):
     assert "MTU" not in found.lines
 
 
-def test_name_of_another_namespace_is_no_such_interface(check, wire):
+def test_an_interface_of_another_namespace_is_unknown(check, wire):
     assert check(wire.LEFT).exit_code == FAILS
 
 
-def test_alternative_name(check, wire):
-    ip(wire.right, "link", "property", "add", "dev", wire.RIGHT, "altname", "other-name")
+def test_an_alternative_name_is_resolved(check, wire):
+    wire.right.ip("link", "property", "add", "dev", wire.RIGHT, "altname", "other-name")
     found = check("other-name")
     assert found.exit_code == WORKS
     assert found["interface"][1].startswith(f"{wire.RIGHT}, index")
@@ -214,7 +185,7 @@ def test_alternative_name(check, wire):
 
 
 @pytest.mark.needs("setpriv")
-def test_ordinary_user_is_told_what_can_be_known(check, wire):
+def test_an_ordinary_user_gets_the_answers_that_need_no_privileges(check, wire):
     found = check(wire.RIGHT, as_user=True)
     assert found.exit_code == FAILS
     assert found["capabilities"] == ("no", "missing CAP_BPF CAP_NET_ADMIN CAP_PERFMON")
@@ -224,17 +195,17 @@ def test_ordinary_user_is_told_what_can_be_known(check, wire):
                "xdp.frags programs", "TCX", "tc", "tc without an agent"]
     assert found.answers(*unknown) == ["?"] * len(unknown)
     assert found.answers("interface", "driver", "MTU", "XDP generic", "XDP is free") == ["yes"] * 5
-    assert found.answers("XDP native", "XDP frags") == told("yes", "yes")
+    assert found.answers("XDP native", "XDP frags") == if_reported("yes", "yes")
 
 
 @pytest.mark.needs("setpriv")
-def test_ordinary_user_with_the_three_capabilities(check, wire):
+def test_three_capabilities_are_enough(check, wire):
     found = check(wire.RIGHT, as_user=True, capabilities=CAPABILITIES)
     assert found.exit_code == WORKS
     assert found.verdict == f"attach {wire.RIGHT} would work: {NATIVE} for ingress, {TC} for egress"
     assert found["capabilities"][0] == "yes"
     unknown = {name for name, (answer, _) in found.lines.items() if answer == "?"}
-    assert unknown <= ({"tc"} if TELLS else {"tc", "XDP native", "XDP frags"})
+    assert unknown <= ({"tc"} if REPORTED else {"tc", "XDP native", "XDP frags"})
 
 
 @pytest.mark.needs("setpriv")
@@ -246,7 +217,7 @@ def test_each_missing_capability_is_named(missing, check, wire):
     assert found.verdict.startswith(f"attach {wire.RIGHT} would fail: missing CAP_{missing.upper()}; ")
 
 
-def test_sys_admin_stands_for_two(check, wire):
+def test_sys_admin_includes_bpf_and_perfmon(check, wire):
     assert check(wire.RIGHT, as_user=True, capabilities=["sys_admin", "net_admin"]).exit_code == WORKS
 
 
@@ -261,21 +232,21 @@ def test_capabilities_of_a_user_namespace_are_not_enough(check):
 
 @pytest.mark.needs("clang")
 @pytest.mark.parametrize("flag, mode", [("xdpgeneric", "generic"), ("xdpdrv", "native")])
-def test_xdp_program_of_somebody_else(flag, mode, check, wire, programs):
-    ip(wire.right, "link", "set", "dev", wire.RIGHT, flag, "obj", programs, "sec", "xdp")
+def test_a_foreign_xdp_program_is_named(flag, mode, check, wire, foreign):
+    wire.right.ip("link", "set", "dev", wire.RIGHT, flag, "obj", foreign, "sec", "xdp")
     program, = wire.right.xdp_programs(wire.RIGHT)
     found = check(wire.RIGHT)
     assert found.exit_code == FAILS
-    assert found["XDP is free"] == ("no", f"'passer' (id {program}, {mode})")
+    assert found["XDP is free"] == ("no", f"'foreign_xdp' (id {program}, {mode})")
     assert found.verdict == \
-        f"attach {wire.RIGHT} would fail: XDP is taken by 'passer' (id {program}, {mode}); --mode tc works"
+        f"attach {wire.RIGHT} would fail: XDP is taken by 'foreign_xdp' (id {program}, {mode}); --mode tc works"
     assert wire.right.xdp_programs(wire.RIGHT) == [program]
     assert run_agent("attach", wire.RIGHT, prefix=wire.right.inside()).exit_code != 0
 
 
 @pytest.mark.needs("clang", "setpriv")
-def test_xdp_program_whose_name_may_not_be_known(check, wire, programs):
-    ip(wire.right, "link", "set", "dev", wire.RIGHT, "xdpgeneric", "obj", programs, "sec", "xdp")
+def test_a_foreign_xdp_program_is_given_by_id_if_its_name_is_not_readable(check, wire, foreign):
+    wire.right.ip("link", "set", "dev", wire.RIGHT, "xdpgeneric", "obj", foreign, "sec", "xdp")
     program, = wire.right.xdp_programs(wire.RIGHT)
     found = check(wire.RIGHT, as_user=True, capabilities=CAPABILITIES)
     assert found.exit_code == FAILS
@@ -285,14 +256,14 @@ def test_xdp_program_whose_name_may_not_be_known(check, wire, programs):
 @pytest.mark.needs("clang")
 @pytest.mark.parametrize("upper", [["bridge0", "type", "bridge"], ["macvlan0", "link", "WATCHED", "type", "macvlan"]],
                          ids=["bridge", "macvlan"])
-def test_xdp_program_above(upper, check, wire, programs):
-    """The kernel has no XDP below an interface that has a program; tc takes its place."""
+def test_an_xdp_program_on_an_upper_device_leaves_tc(upper, check, wire, foreign):
+    """The kernel allows no XDP below an interface that has a program; tc is used instead."""
     name, *rest = [wire.RIGHT if word == "WATCHED" else word for word in upper]
-    ip(wire.right, "link", "add", name, *rest)
+    wire.right.ip("link", "add", name, *rest)
     if name == "bridge0":
-        ip(wire.right, "link", "set", "dev", wire.RIGHT, "master", name)
+        wire.right.ip("link", "set", "dev", wire.RIGHT, "master", name)
     assert check(wire.RIGHT).exit_code == WORKS
-    ip(wire.right, "link", "set", "dev", name, "xdpgeneric", "obj", programs, "sec", "xdp")
+    wire.right.ip("link", "set", "dev", name, "xdpgeneric", "obj", foreign, "sec", "xdp")
     found = check(wire.RIGHT)
     assert found.exit_code == WORKS
     assert found["XDP is free"][0] == "no" and found["XDP is free"][1].endswith(f"generic) on {name}")
@@ -301,14 +272,14 @@ def test_xdp_program_above(upper, check, wire, programs):
 
 
 @pytest.mark.needs("clang")
-def test_xdp_program_does_not_matter_where_tc_is_used(check, wire, programs):
-    ip(wire.right, "tuntap", "add", "tun0", "mode", "tun")
-    ip(wire.right, "link", "set", "dev", "tun0", "xdpgeneric", "obj", programs, "sec", "xdp")
+def test_a_foreign_xdp_program_does_not_matter_where_tc_is_used(check, wire, foreign):
+    wire.right.ip("tuntap", "add", "tun0", "mode", "tun")
+    wire.right.ip("link", "set", "dev", "tun0", "xdpgeneric", "obj", foreign, "sec", "xdp")
     found = check("tun0")
     assert (found.exit_code, found["XDP is free"][0]) == (WORKS, "no")
 
 
-def test_running_agent_is_named(check, wire, watch):
+def test_a_running_agent_is_named(check, wire, watch):
     agent = watch(wire)
     found = check(wire.RIGHT)
     assert found.exit_code == FAILS
@@ -320,20 +291,20 @@ def test_running_agent_is_named(check, wire, watch):
 
 @pytest.mark.needs("clang", "tc")
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_tc_program_of_an_agent(direction, check, wire, programs):
+def test_a_tc_program_left_by_an_agent_is_reported(direction, check, wire, foreign):
     run("tc", "-n", wire.right.name, "qdisc", "add", "dev", wire.RIGHT, "clsact")
-    add_filter = ["tc", "-n", wire.right.name, "filter", "add", "dev", wire.RIGHT, direction, "bpf", "da", "obj", programs]
-    run(*add_filter, "sec", "tc_other")
-    assert check(wire.RIGHT)["tc without an agent"] == ("yes", "1 of others")
+    add_filter = ["tc", "-n", wire.right.name, "filter", "add", "dev", wire.RIGHT, direction, "bpf", "da", "obj", foreign]
     run(*add_filter, "sec", "tc")
+    assert check(wire.RIGHT)["tc without an agent"] == ("yes", "1 of others")
+    run(*add_filter, "sec", "tc_tcpwin")
     found = check(wire.RIGHT)
     assert found.exit_code == WORKS
-    assert re.fullmatch(rf"'tcpwin_tiny' \(id \d+, {direction}\)", found["tc without an agent"][1])
+    assert re.fullmatch(rf"'tcpwin_small' \(id \d+, {direction}\)", found["tc without an agent"][1])
     assert found["tc without an agent"][0] == "no"
 
 
 @pytest.mark.needs("bpftool", "tc")
-def test_nothing_is_attached_or_stays_loaded(check, wire):
+def test_check_leaves_nothing_attached_or_loaded(check, wire):
     check(wire.RIGHT)
     assert wire.right.xdp_programs(wire.RIGHT) == []
     assert "clsact" not in run("tc", "-n", wire.right.name, "qdisc", "show", "dev", wire.RIGHT).stdout
@@ -345,22 +316,22 @@ def test_nothing_is_attached_or_stays_loaded(check, wire):
 
 @pytest.mark.needs("unshare")
 @pytest.mark.parametrize("filesystem, answer", [("bpf", "yes"), ("tmpfs", "no")])
-def test_bpffs(filesystem, answer, check):
+def test_persistent_needs_a_bpffs(filesystem, answer, check):
     mounted = ["unshare", "--mount", "sh", "-c", f'mount -t {filesystem} none /sys/fs/bpf && exec "$@"', "sh"]
     found = check(prefix=mounted)
     assert found.exit_code == WORKS
     assert found["bpffs"][0] == answer and "--persistent" in found["bpffs"][1]
 
 
-def test_full_disk_is_a_failure():
+def test_a_full_disk_is_an_error():
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([BINARY, "check"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run([BINARY, "check"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
     assert done.returncode == 1
     assert done.stderr == "tcpwin-agent: error: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("arguments", [["lo", "eth0"], [""], ["--nonsense"]])
-def test_wrong_usage(arguments):
+def test_wrong_usage_is_refused(arguments):
     outcome = run_agent("check", *arguments)
     assert (outcome.exit_code, outcome.stdout) == (2, "")
     sentence, = outcome.errors

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two forms of a record, and where they go."""
+"""The two record formats and their outputs."""
 import datetime
 import re
 
@@ -16,12 +16,12 @@ LONG = ("--timeout-est", "60s", "--timeout-abrt", "60s")
 
 
 def send_two_flows(wire):
-    """A handshake begun by the client with one zero window, then a packet of another vlan-less pair: one direction."""
+    """A handshake in which the client sends one zero window; then one packet from another port: a flow with one direction."""
     lonely = from_client().replace(CLIENT.port.to_bytes(2, "big"), (40001).to_bytes(2, "big"))
     send(wire, from_client("SYN", 500), from_server("SYN+ACK", 600), from_client("ACK", 0), lonely)
 
 
-def test_t2_has_the_columns_of_tranalyzer(wire, watch):
+def test_t2_has_tranalyzers_columns(wire, watch):
     agent = watch(wire, "--format", "t2", *LONG)
     send_two_flows(wire)
     outcome = agent.stop()
@@ -39,7 +39,7 @@ def test_t2_has_the_columns_of_tranalyzer(wire, watch):
                      ["A", "2", CLIENT.ip, "40001", *server, "6", "0x10", "0x02", "0"]]
 
 
-def test_t2_writes_a_before_b_and_every_flow_once(wire, watch):
+def test_t2_writes_each_flow_once_with_a_before_b(wire, watch):
     agent = watch(wire, "--format", "t2", *LONG)
     send_two_flows(wire)
     rows = [line.split("\t")[:2] for line in agent.stop().stdout.splitlines()[1:]]
@@ -47,7 +47,7 @@ def test_t2_writes_a_before_b_and_every_flow_once(wire, watch):
     assert [direction for direction, flow in rows if flow == "1"] == ["A", "B"]
 
 
-def test_json_record_holds_every_field(wire, watch):
+def test_a_json_record_has_every_field(wire, watch):
     agent = watch(wire, *LONG)
     send_two_flows(wire)
     outcome = agent.stop()
@@ -71,7 +71,7 @@ def test_json_record_holds_every_field(wire, watch):
 
 
 def counted(side):
-    """A direction without its times and its analysis."""
+    """The fields of a direction without its times and its analysis"""
     aside = ("first_ns", "last_ns", "stall", "window", "tcp")
     return {name: value for name, value in side.items() if name not in aside}
 
@@ -89,11 +89,11 @@ def test_json_times_agree_with_each_other_and_with_the_clock(wire, watch):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", text)
         whole = datetime.datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
         assert int(whole.timestamp()) * 10**9 + int(text[20:29]) == nanoseconds
-        # Seconds of slack: the wall clock may be set while a test runs.
+        # Some slack: the wall clock may be set while a test runs.
         assert abs((whole - before).total_seconds()) < 60
 
 
-def test_output_file_holds_the_records_and_nothing_else(wire, watch, tmp_path):
+def test_the_output_file_contains_only_records(wire, watch, tmp_path):
     path = tmp_path / "flows.json"
     agent = watch(wire, "--output", path, *LONG)
     send_two_flows(wire)
@@ -103,6 +103,6 @@ def test_output_file_holds_the_records_and_nothing_else(wire, watch, tmp_path):
     assert path.read_text().count('"event":"flow"') == len(path.read_text().splitlines()) == 2
 
 
-def test_quiet_says_nothing(wire, start_agent):
+def test_quiet_prints_nothing(wire, start_agent):
     agent = start_agent(wire.right, wire.RIGHT, "--quiet", "--duration", "300ms")
     assert agent.wait().stderr == ""

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the attachment to the end: signals, --duration, several interfaces, what is left behind."""
+"""From attaching to the end: signals, --duration, several interfaces, and nothing left attached."""
 import signal
-import types
 
 import pytest
 
-from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
-from network import run, wait_until
+from frames import CLIENT, SERVER, from_client, from_server, send, send_from, tcp_frame
+from network import wait_until
 
 pytestmark = pytest.mark.needs_root
 
@@ -16,7 +15,7 @@ LONG = ("--timeout-est", "60s")
 
 @MODES
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_writes_every_flow_and_detaches(number, mode, wire, watch):
+def test_a_signal_writes_every_flow_and_detaches(number, mode, wire, watch):
     agent = watch(wire, "--mode", mode, *LONG)
     assert len(wire.right.xdp_programs(wire.RIGHT)) == 1
     send(wire, from_client(), from_server())
@@ -30,21 +29,21 @@ def test_signal_writes_every_flow_and_detaches(number, mode, wire, watch):
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
 
-def test_signal_that_was_ignored_at_the_start(wire, start_agent):
+def test_sigint_works_even_if_it_was_ignored_at_the_start(wire, start_agent):
     """Shells start background jobs with SIGINT ignored: `tcpwin-agent attach eth0 &` in a script, then `kill -INT`."""
     agent = start_agent(wire.right, wire.RIGHT, prefix=["sh", "-c", 'trap "" INT; exec "$@"', "sh"])
     agent.wait_attached(wire.RIGHT)
     assert agent.stop(signal.SIGINT).exit_code == 0
 
 
-def test_signal_is_not_delayed_by_the_poll_interval(wire, watch):
+def test_the_poll_interval_does_not_delay_a_signal(wire, watch):
     agent = watch(wire, "--poll-interval", "1h", *LONG)
     send(wire, from_client())
     assert len(agent.stop().records) == 1
 
 
 def test_duration_ends_the_agent(wire, watch):
-    agent = watch(wire, "--duration", "1s", "--poll-interval", "1h", *LONG)
+    agent = watch(wire, "--duration", "5s", "--poll-interval", "1h", *LONG)
     send(wire, from_client())
     outcome = agent.wait()
     assert outcome.exit_code == 0
@@ -52,7 +51,7 @@ def test_duration_ends_the_agent(wire, watch):
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
 
-def test_idle_flow_is_written_while_watching(wire, watch):
+def test_an_idle_flow_is_written_while_watching(wire, watch):
     agent = watch(wire, "--timeout-est", "50ms", "--poll-interval", "10ms")
     send(wire, from_client())
     assert wait_until(lambda: "idle_timeout" in agent.out.read_text()), "no record of an idle flow"
@@ -73,30 +72,28 @@ def test_auto_mode_falls_back_to_generic_and_says_so(wire, start_agent):
 
 
 @MODES
-def test_jumbo_frame(mode, wire, watch):
-    """8000 bytes do not fit into one page: native XDP needs its multi-buffer form."""
+def test_a_jumbo_frame_is_counted(mode, wire, watch):
+    """8000 bytes exceed one page: native XDP needs multi-buffer support (frags)."""
     for namespace, device in ((wire.left, wire.LEFT), (wire.right, wire.RIGHT)):
-        run("ip", "-n", namespace.name, "link", "set", "dev", device, "mtu", "9000")
+        namespace.ip("link", "set", "dev", device, "mtu", "9000")
     agent = watch(wire, "--mode", mode, *LONG)
     send(wire, tcp_frame(CLIENT, SERVER, payload=bytes(8000)))
     record, = agent.stop().records
     assert (record["a"]["packets"], record["a"]["bytes"]) == (1, 8040)
 
 
-def test_killed_agent_leaves_nothing_attached(wire, watch):
+def test_a_killed_agent_leaves_nothing_attached(wire, watch):
     watch(wire).kill()
     assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT) == [])
 
 
-def test_two_interfaces_in_one_agent(wire, start_agent):
-    """Both ends of one link: what one end sends, the other receives, and each record names its interface."""
+def test_one_agent_watches_two_interfaces(wire, start_agent):
+    """Both ends of one link: each packet is counted at the receiving end."""
     left, right = "end0", "end1"
-    run("ip", "-n", wire.left.name, "link", "add", "name", left, "type", "veth", "peer", "name", right)
-    for device in left, right:
-        run("ip", "-n", wire.left.name, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+    wire.left.add_pair(left, right)
     agent = start_agent(wire.left, left, right, *LONG).wait_attached(left, right)
-    send_from(wire, left, from_client())
-    send_from(wire, right, from_server(), from_server())
+    send_from(wire.left, left, from_client())
+    send_from(wire.left, right, from_server(), from_server())
     outcome = agent.stop()
     record, = outcome.records
     assert record["in_iface"] == right, "the interface that saw the flow's first packet"
@@ -105,11 +102,7 @@ def test_two_interfaces_in_one_agent(wire, start_agent):
     assert wire.left.xdp_programs(left) == wire.left.xdp_programs(right) == []
 
 
-def send_from(wire, device, *steps):
-    send(types.SimpleNamespace(left=wire.left, LEFT=device), *steps)
-
-
-def test_frames_that_are_no_tcp_are_counted_by_name(wire, watch):
+def test_frames_other_than_tcp_are_counted_by_reason(wire, watch):
     ethernet = bytes.fromhex("020000000002020000000001")
     arp = ethernet + bytes.fromhex("0806") + bytes(46)
     udp = bytearray(from_client())
@@ -125,8 +118,8 @@ def test_frames_that_are_no_tcp_are_counted_by_name(wire, watch):
     assert outcome.report["tcp packets"] == outcome.packets_in_records() == 1
 
 
-def test_full_table_loses_nothing_silently(wire, watch):
-    """Ten flows for a table of four: each packet is in a record or among the untracked."""
+def test_no_packet_is_lost_uncounted_when_the_table_is_full(wire, watch):
+    """Ten flows, a table of four: each packet is in a record or counted as untracked."""
     flows = [from_client().replace((40000).to_bytes(2, "big"), (41000 + i).to_bytes(2, "big")) for i in range(10)]
     agent = watch(wire, "--max-flows", "4", *LONG)
     send(wire, *flows)

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same capture, live through a veth at its recorded speed and by `replay`: the same records, times aside."""
+"""A capture gives the same records, times aside, live through a veth at its recorded speed and by `replay`."""
 import csv
 
 import pytest
 
-from agent import without_times, run_agent
+from agent import run_agent, without_times
 from captures import DIRECTORY, replay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay")]
 
-# Captures whose records stay the same with every timeout 15 % shorter or 30 % longer: a late replay changes nothing.
+# Captures whose records do not change if every timeout is 15 % shorter or 30 % longer, so a delayed replay does no harm.
 ROBUST = ["vlan_bot.pcap", "ipv4_fragmented_syn.pcap"]
 
 
 def by_number(records):
-    """Without where, and without whether the agent's end or a timeout ended its last flow."""
+    """Without the interface and the hooks, and without the end reason: a timeout or the agent's end may end the last flow."""
     kept = [without_times(record, "in_iface", "hooks", "end_reason") for record in records]
     return sorted(kept, key=lambda record: record["flow_id"])
 
@@ -26,7 +26,7 @@ def packet_rows(text):
 
 
 @pytest.mark.parametrize("name", ROBUST)
-def test_live_flow_records_are_those_of_replay(wire, watch, name):
+def test_live_and_replay_give_the_same_flow_records(wire, watch, name):
     agent = watch(wire)
     replay(wire, name, speed="--multiplier=1")
     live = agent.stop()
@@ -37,7 +37,7 @@ def test_live_flow_records_are_those_of_replay(wire, watch, name):
 
 
 @pytest.mark.parametrize("name", ROBUST)
-def test_live_packet_records_are_those_of_replay(wire, watch, tmp_path, name):
+def test_live_and_replay_give_the_same_packet_records(wire, watch, tmp_path, name):
     live, file = tmp_path / "live", tmp_path / "file"
     agent = watch(wire, "--format", "t2", "--packets", live)
     replay(wire, name, speed="--multiplier=1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""attach --persistent: programs, links and maps that outlive the agent, and what the next one makes of them."""
+"""attach --persistent: programs, links and maps outlive the agent, and the next agent takes them over."""
 import contextlib
 import os
 import re
@@ -9,21 +9,19 @@ import time
 
 import pytest
 
-from agent import BINARY, run_agent
+from agent import BINARY, HOOKS, run_agent
 from frames import from_client, from_server, send
 from leftovers import LONG, attached_programs
-from network import run, wait_until
+from network import wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "mount")]
 
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
-HOOKS = {"native": ("--mode", "native"), "generic": ("--mode", "generic"),
-         "tcx": ("--mode", "tc", "--tc-hook", "tcx"), "clsact": ("--mode", "tc", "--tc-hook", "clsact")}
 
 
 @contextlib.contextmanager
 def busy(connection):
-    """Both sides send and read while the block runs; at its end nothing is under way."""
+    """Both sides send and read while the block runs; nothing is in flight at its end."""
     enough = threading.Event()
 
     def talk():
@@ -41,12 +39,12 @@ def busy(connection):
         thread.join()
 
 
-# ---- an agent that dies ----
+# ---- an agent that is killed ----
 
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("version", [4, 6])
-def test_killed_in_the_middle_of_a_transfer(hook, version, topology, persistent):
-    """Packets in records = packets seen = what the sockets counted; the connection is one flow all the while."""
+def test_no_packet_is_lost_if_the_agent_is_killed_during_a_transfer(hook, version, topology, persistent):
+    """Records, packets seen and the sockets agree; the connection stays one flow."""
     topology.pair()
     agent = persistent.attach(topology.server, "s0", options=(*LONG, *HOOKS[hook]))
     connection = topology.connect(version)
@@ -62,15 +60,15 @@ def test_killed_in_the_middle_of_a_transfer(hook, version, topology, persistent)
     assert (last.exit_code, last.errors) == (0, [])
     record, = persistent.records()
     counted = [(side["packets"], side["bytes"]) for side in (record["a"], record["b"])]
-    if hook != "generic":  # which takes merged frames for one packet
+    if hook != "generic":  # which counts merged frames as one packet
         assert counted == [connection.on_the_wire("client"), connection.on_the_wire("server")]
     assert last.report["tcp packets"] == persistent.packets()
     assert not any(name.startswith("lost ") for name in last.report)
     assert attached_programs(topology.server, "s0") == [] and persistent.pinned() == []
 
 
-def test_killed_again_and_again(topology, persistent):
-    """Short timeouts, so that flows end all the time: each packet is in one record, whoever wrote it."""
+def test_no_packet_is_lost_if_agents_are_killed_again_and_again(topology, persistent):
+    """With short timeouts flows end all the time. Each packet is in one record, whichever agent wrote it."""
     options = ("--timeout-est", "20ms", "--timeout-bgn", "20ms", "--timeout-abrt", "1ms", "--poll-interval", "5ms")
     topology.pair()
     connections, stop = [topology.connect(4) for _ in range(8)], threading.Event()
@@ -102,7 +100,7 @@ def test_killed_again_and_again(topology, persistent):
     assert not any(name.startswith("lost ") for name in last.report)
 
 
-def test_counts_go_on_without_an_agent(wire, persistent):
+def test_counting_continues_without_an_agent(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client(), from_server(), from_client())
     before, = persistent.status(wire.right)
@@ -113,7 +111,7 @@ def test_counts_go_on_without_an_agent(wire, persistent):
     after, = persistent.status(wire.right)
     assert after["agent_pid"] == agent.process.pid
     assert after["flow_table_id"] == before["flow_table_id"]
-    assert after["since"][:-5] == before["since"][:-5], "the clocks are read apart, so some of the last digits differ"
+    assert after["since"][:-5] == before["since"][:-5], "only the last digits may differ: the clocks are read in turn"
     send(wire, from_client())
     agent.stop()
     persistent.detach(wire.right)
@@ -121,20 +119,20 @@ def test_counts_go_on_without_an_agent(wire, persistent):
     assert (record["end_reason"], record["a"]["packets"], record["b"]["packets"]) == ("shutdown", 3, 1)
 
 
-def test_idle_flows_wait_for_an_agent(wire, persistent):
+def test_records_of_idle_flows_wait_for_the_next_agent(wire, persistent):
     options = ("--timeout-est", "10ms")
     persistent.attach(wire.right, wire.RIGHT, options=options).kill()
-    send(wire, from_client(), 0.1, from_client())  # the second packet cuts: a record in the ring buffer
+    send(wire, from_client(), 0.1, from_client())  # the second packet cuts the flow: a record in the ring buffer
     agent = persistent.attach(wire.right, wire.RIGHT, options=options)
     assert wait_until(lambda: len(persistent.records()) == 2)
     agent.stop()
     assert {record["end_reason"] for record in persistent.records()} == {"idle_timeout"}
 
 
-# ---- an agent that ends ----
+# ---- an agent that is stopped ----
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_leaves_everything_attached(number, wire, persistent):
+def test_a_signal_leaves_everything_attached(number, wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     programs = attached_programs(wire.right, wire.RIGHT)
     assert programs == ["tcpwin_egress", "tcpwin_xdp"]
@@ -146,14 +144,14 @@ def test_signal_leaves_everything_attached(number, wire, persistent):
     assert attached_programs(wire.right, wire.RIGHT) == programs
 
 
-def test_directories_are_private(wire, persistent, bpffs):
+def test_pin_directories_are_private(wire, persistent, bpffs):
     persistent.attach(wire.right, wire.RIGHT).kill()
     directories = [path for path in (bpffs / "tcpwin-agent").rglob("*") if path.is_dir()] + [bpffs / "tcpwin-agent"]
     assert len(directories) == 3
     assert {path.stat().st_mode & 0o777 for path in directories} == {0o700}
 
 
-def test_records_that_could_not_be_written_wait(wire, persistent):
+def test_records_that_could_not_be_written_wait_for_the_next_agent(wire, persistent):
     options = ("--timeout-est", "10ms")
     agent = persistent.attach(wire.right, wire.RIGHT, options=options, output="/dev/full")
     send(wire, from_client(), from_server())
@@ -174,7 +172,7 @@ def test_detach_to_a_full_disk_loses_nothing(wire, persistent):
     assert persistent.packets() == 1 and persistent.pinned() == []
 
 
-def test_file_is_gone_on_with_after_its_last_whole_line(wire, persistent):
+def test_the_next_agent_appends_after_the_last_complete_line(wire, persistent):
     options = ("--timeout-est", "10ms")
     for count in 1, 2:
         agent = persistent.attach(wire.right, wire.RIGHT, options=options)
@@ -187,7 +185,7 @@ def test_file_is_gone_on_with_after_its_last_whole_line(wire, persistent):
     assert [record["flow_id"] for record in persistent.records()] == [1, 2]
 
 
-def test_columns_have_one_heading(wire, persistent):
+def test_t2_writes_the_header_once(wire, persistent):
     options = ("--timeout-est", "10ms", "--format", "t2")
     for count in 1, 2:
         agent = persistent.attach(wire.right, wire.RIGHT, options=options)
@@ -209,7 +207,7 @@ def test_a_second_agent_is_refused_by_name(wire, persistent):
     assert persistent.status(wire.right)[0]["counters"]["tracked"] == 1
 
 
-def test_plain_attach_says_what_was_left(wire, persistent):
+def test_plain_attach_names_the_programs_that_were_left(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     outcome = persistent.run(wire.right, "attach", wire.RIGHT)
     assert outcome.exit_code == 1
@@ -223,7 +221,7 @@ def test_plain_attach_says_what_was_left(wire, persistent):
     ("clsact", "native", ["tcpwin_egress", "tcpwin_xdp"]),
     ("tcx", "generic", ["tcpwin_egress", "tcpwin_xdp"]),
 ])
-def test_next_agent_wants_other_hooks(first, then, programs, wire, persistent):
+def test_the_next_agent_can_change_the_hooks(first, then, programs, wire, persistent):
     persistent.attach(wire.right, wire.RIGHT, options=(*LONG, *HOOKS[first])).kill()
     send(wire, from_client())
     agent = persistent.attach(wire.right, wire.RIGHT, options=(*LONG, *HOOKS[then]))
@@ -235,13 +233,13 @@ def test_next_agent_wants_other_hooks(first, then, programs, wire, persistent):
     assert attached_programs(wire.right, wire.RIGHT) == []
 
 
-def test_next_agent_wants_one_direction(wire, persistent):
+def test_the_next_agent_can_drop_a_direction(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--direction", "ingress")).stop()
     assert attached_programs(wire.right, wire.RIGHT) == ["tcpwin_xdp"]
 
 
-def test_new_configuration_applies_to_flows_that_are_alive(wire, persistent):
+def test_new_settings_apply_to_existing_flows(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client())
     agent = persistent.attach(wire.right, wire.RIGHT, options=("--timeout-est", "1ms"))
@@ -250,7 +248,7 @@ def test_new_configuration_applies_to_flows_that_are_alive(wire, persistent):
     assert persistent.records()[0]["a"]["timeout"] == 0.001
 
 
-def test_table_keeps_its_size(wire, persistent):
+def test_the_table_keeps_its_size(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "1000")).kill()
     agent = persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "2000"))
     assert "keeps its 1000 entries" in agent.stderr()
@@ -259,7 +257,7 @@ def test_table_keeps_its_size(wire, persistent):
 
 # ---- several interfaces ----
 
-def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
+def test_interfaces_that_share_a_table_must_be_attached_together(wire, ends, persistent):
     persistent.attach(wire.right, *ends).kill()
     refused = persistent.run(wire.right, "attach", ends[0], "--persistent")
     assert refused.exit_code == 1 and f"name {ends[1]} as well" in refused.errors[0]
@@ -271,7 +269,7 @@ def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
     agent.stop()
 
     first = persistent.detach(wire.right, ends[0])
-    assert first.exit_code == 0 and persistent.file.read_text() == "", "its flows stay with the other's"
+    assert first.exit_code == 0 and persistent.file.read_text() == "", "its flows stay in the shared table"
     assert attached_programs(wire.right, ends[0]) == []
     assert attached_programs(wire.right, ends[1]) == ["tcpwin_egress", "tcpwin_xdp"]
     assert persistent.detach(wire.right, ends[1]).exit_code == 0
@@ -280,13 +278,13 @@ def test_interfaces_that_share_flows_go_together(wire, ends, persistent):
     assert persistent.pinned() == []
 
 
-def test_another_interface_joins(wire, ends, persistent):
+def test_the_next_agent_can_add_an_interface(wire, ends, persistent):
     persistent.attach(wire.right, ends[0]).kill()
     persistent.attach(wire.right, *ends).kill()
     assert len({row["flow_table_id"] for row in persistent.status(wire.right)}) == 1
 
 
-def test_flows_of_two_agents_are_not_joined(wire, ends, persistent):
+def test_the_tables_of_two_agents_are_not_merged(wire, ends, persistent):
     for end in ends:
         persistent.attach(wire.right, end).kill()
     outcome = persistent.run(wire.right, "attach", *ends, "--persistent")
@@ -294,10 +292,10 @@ def test_flows_of_two_agents_are_not_joined(wire, ends, persistent):
     assert len({row["flow_table_id"] for row in persistent.status(wire.right)}) == 2
 
 
-def test_interface_is_deleted_while_no_agent_runs(wire, ends, persistent):
+def test_an_interface_deleted_while_no_agent_runs_is_reported(wire, ends, persistent):
     persistent.attach(wire.right, *ends).kill()
     send(wire, from_client())
-    run("ip", "-n", wire.right.name, "link", "delete", "dev", ends[0])
+    wire.right.ip("link", "delete", "dev", ends[0])
     gone, = [row for row in persistent.status(wire.right) if row["hooks"] == []]
     assert (gone["iface"], gone["flows"]) == (ends[0], 1)
     agent = persistent.attach(wire.right, ends[1])
@@ -307,16 +305,16 @@ def test_interface_is_deleted_while_no_agent_runs(wire, ends, persistent):
     agent.stop()
 
 
-def test_only_interface_is_deleted(wire, persistent):
+def test_detach_writes_the_flows_of_a_deleted_interface(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client())
-    run("ip", "-n", wire.right.name, "link", "delete", "dev", wire.RIGHT)
+    wire.right.ip("link", "delete", "dev", wire.RIGHT)
     assert persistent.detach(wire.right).exit_code == 0
     assert [record["in_iface"] for record in persistent.records()] == [wire.RIGHT]
     assert persistent.pinned() == []
 
 
-def test_flows_apart_stay_apart(wire, ends, persistent):
+def test_per_interface_flows_are_taken_over(wire, ends, persistent):
     options = (*LONG, "--per-interface")
     persistent.attach(wire.right, *ends, options=options).kill()
     send(wire, from_client())
@@ -328,17 +326,15 @@ def test_flows_apart_stay_apart(wire, ends, persistent):
     assert record["a"]["packets"] == 2
 
 
-def test_any(wire, ends, persistent):
-    agent = persistent.start_agent(wire.right, "any", "--persistent", "--bpffs", persistent.bpffs, "--output",
-                                   persistent.file, *LONG).wait_attached(*ends)
-    run("ip", "-n", wire.right.name, "link", "add", "name", "later0", "type", "veth", "peer", "name", "later1")
-    run("ip", "-n", wire.right.name, "link", "set", "dev", "later0", "up")
+def test_any_takes_over_all_interfaces(wire, ends, persistent):
+    agent = persistent.attach(wire.right, "any", devices=ends)
+    wire.right.ip("link", "add", "name", "later0", "type", "veth", "peer", "name", "later1")
+    wire.right.ip("link", "set", "dev", "later0", "up")
     agent.wait_attached("later0")
     agent.kill()
-    run("ip", "-n", wire.right.name, "link", "set", "dev", "later0", "down")
+    wire.right.ip("link", "set", "dev", "later0", "down")
     assert {row["iface"] for row in persistent.status(wire.right)} == {*ends, "later0"}
-    again = persistent.start_agent(wire.right, "any", "--persistent", "--bpffs", persistent.bpffs, "--output",
-                                   persistent.file, *LONG).wait_attached(*ends, "later0")
+    again = persistent.attach(wire.right, "any", devices=(*ends, "later0"))
     assert again.stop().exit_code == 0
 
 
@@ -352,8 +348,8 @@ def other_version():
 
 @pytest.mark.parametrize("hook", HOOKS)
 @pytest.mark.parametrize("way", ["upgrade", "downgrade"])
-def test_version_of_another_layout(way, hook, topology, persistent, other_version):
-    """The old table is written, the counters go on, and no packet is lost in between."""
+def test_a_version_with_another_layout_replaces_the_programs(way, hook, topology, persistent, other_version):
+    """The flows of the old table are written, the counters continue, and no packet is lost in between."""
     versions = {"upgrade": (other_version, BINARY), "downgrade": (BINARY, other_version)}[way]
     topology.pair()
     options = (*LONG, *HOOKS[hook])
@@ -380,7 +376,7 @@ def test_version_of_another_layout(way, hook, topology, persistent, other_versio
     assert persistent.pinned() == []
 
 
-def test_status_and_detach_of_another_layout(wire, persistent, other_version):
+def test_status_and_detach_understand_another_layout(wire, persistent, other_version):
     persistent.attach(wire.right, wire.RIGHT, binary=other_version).kill()
     send(wire, from_client(), from_server())
     row, = persistent.status(wire.right)
@@ -390,9 +386,9 @@ def test_status_and_detach_of_another_layout(wire, persistent, other_version):
     assert (record["in_iface"], record["a"]["packets"], record["b"]["packets"]) == (wire.RIGHT, 1, 1)
 
 
-# ---- status, and mistakes ----
+# ---- status, and errors ----
 
-def test_status_in_words(wire, persistent):
+def test_status_prints_text(wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     send(wire, from_client())
     text = persistent.run(wire.right, "status").stdout
@@ -402,7 +398,7 @@ def test_status_in_words(wire, persistent):
     assert {"  flows in the table: 1 of 262144", "  tracked: 1"} <= set(rest)
 
 
-def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
+def test_status_shows_agents_that_are_not_persistent(wire, persistent, watch):
     agent = watch(wire, *LONG)
     row, = persistent.status(wire.right)
     assert (row["persistent"], row["agent_pid"]) == (False, agent.process.pid)
@@ -410,14 +406,14 @@ def test_status_of_an_agent_that_is_not_persistent(wire, persistent, watch):
     assert persistent.run(wire.right, "status").stdout == "Nothing is attached.\n"
 
 
-def test_status_of_one_interface(wire, ends, persistent):
+def test_status_can_be_limited_to_one_interface(wire, ends, persistent):
     persistent.attach(wire.right, *ends).kill()
     assert [row["iface"] for row in persistent.run(wire.right, "status", "--json", ends[1]).records] == [ends[1]]
     unknown = persistent.run(wire.right, "status", "nosuch0")
     assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
 
 
-def test_nothing_to_detach(wire, persistent):
+def test_detach_succeeds_if_nothing_was_left(wire, persistent):
     assert persistent.run(wire.right, "detach").exit_code == 0
     named = persistent.run(wire.right, "detach", wire.RIGHT)
     assert named.exit_code == 1 and "no persistent agent has left anything there" in named.errors[0]
@@ -425,7 +421,7 @@ def test_nothing_to_detach(wire, persistent):
     assert unknown.exit_code == 1 and "there is no such interface" in unknown.errors[0]
 
 
-def test_no_bpffs(wire, persistent, tmp_path):
+def test_a_missing_bpffs_is_an_error_that_names_the_mount_command(wire, persistent, tmp_path):
     for command in ("attach", wire.RIGHT, "--persistent"), ("detach",):
         outcome = run_agent(*command, "--bpffs", tmp_path, prefix=wire.right.inside())
         assert outcome.exit_code == 1 and f"mount -t bpf bpf {tmp_path}" in outcome.errors[0]
@@ -433,13 +429,13 @@ def test_no_bpffs(wire, persistent, tmp_path):
 
 
 @pytest.mark.needs("setpriv")
-def test_status_without_permission(wire, persistent):
+def test_status_needs_root(wire, persistent):
     outcome = run_agent("status", prefix=wire.right.inside("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
     assert outcome.exit_code == 77 and "run as root" in outcome.errors[0]
 
 
-def test_second_interface_cannot_be_attached(wire, ends, persistent, start_agent):
-    """Another agent watches it: nothing of the first is left either."""
+def test_nothing_is_pinned_if_the_second_interface_cannot_be_attached(wire, ends, persistent, start_agent):
+    """Another agent watches it."""
     start_agent(wire.right, ends[1]).wait_attached(ends[1])
     refused = persistent.run(wire.right, "attach", "--persistent", *ends)
     assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]

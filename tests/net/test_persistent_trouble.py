@@ -1,31 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is pinned, when something is in its way: other agents, other users, other namespaces, kills at every step."""
+"""Pinned state in trouble: other agents, other users, other namespaces, and kills at every step."""
 import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 
 import pytest
 
-from agent import BINARY, run_agent
+from agent import BINARY, CAPABILITIES, USER, become, sides
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from leftovers import LONG, attached_programs
 from network import Namespace, run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("mount", "setpriv", "strace", "bpftool")]
 
-USER = 1000
-THREE = "bpf,+net_admin,+perfmon"
-AS_USER = (f"setpriv --reuid {USER} --regid {USER} --clear-groups "
-           f"--bounding-set=-all,+{THREE} --inh-caps=-all,+{THREE} --ambient-caps=-all,+{THREE}").split()
+AS_USER = become(USER, CAPABILITIES)
 
 
 @pytest.fixture
 def elsewhere():
-    """Another network namespace."""
+    """Another network namespace"""
     made = Namespace()
     yield made
     made.delete()
@@ -38,8 +34,8 @@ def configuration(persistent):
 
 # ---- two agents ----
 
-def test_refused_agent_touches_nothing(wire, persistent):
-    """Neither the configuration that the first one's programs read, nor its file."""
+def test_a_refused_agent_changes_neither_settings_nor_output(wire, persistent):
+    """Neither the settings that the programs of the first agent read nor its file."""
     persistent.attach(wire.right, wire.RIGHT)
     before = configuration(persistent)
     persistent.file.write_text('{"first":"agent"}\n{"being writ')
@@ -48,28 +44,29 @@ def test_refused_agent_touches_nothing(wire, persistent):
         assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]
     assert configuration(persistent) == before
     assert persistent.file.read_text() == '{"first":"agent"}\n{"being writ'
-    persistent.file.write_text("")  # it is no record
+    persistent.file.write_text("")  # not a record
 
 
-def test_refused_plain_attach_empties_no_file(wire, persistent):
+def test_a_refused_plain_attach_does_not_truncate_the_output(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     persistent.file.write_text('{"first":"agent"}\n')
     assert persistent.run(wire.right, "attach", wire.RIGHT, "--output", persistent.file).exit_code == 1
     assert persistent.file.read_text() == '{"first":"agent"}\n'
-    persistent.file.write_text("")  # it is no record
+    persistent.file.write_text("")  # not a record
 
 
-def test_two_agents_at_the_same_time(wire, persistent):
-    command = wire.right.inside(BINARY, "attach", wire.RIGHT, "--persistent", "--bpffs", persistent.bpffs, "--duration", "1s",
-                                "--output", persistent.file)
+def test_of_two_agents_started_at_once_one_is_refused(wire, persistent):
     for _ in range(3):
-        both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-        said = [one.communicate(timeout=20)[1] for one in both]
-        assert sorted(one.returncode for one in both) == [0, 1], said
+        both = [persistent.attach(wire.right, wire.RIGHT, until_attached=False) for _ in range(2)]
+        assert wait_until(lambda: any(agent.process.poll() is not None for agent in both)), "none was refused"
+        for agent in both:
+            if agent.process.poll() is None:
+                agent.wait_attached(wire.RIGHT).stop()
+        assert sorted(agent.process.returncode for agent in both) == [0, 1], [agent.stderr() for agent in both]
     assert persistent.detach(wire.right).exit_code == 0 and persistent.pinned() == []
 
 
-def test_any_leaves_alone_what_another_agent_watches(wire, ends, persistent):
+def test_any_skips_interfaces_that_another_agent_watches(wire, ends, persistent):
     first = persistent.attach(wire.right, ends[0])
     other = persistent.attach(wire.right, "any", devices=[ends[1]])
     assert f"{ends[0]}: another tcpwin-agent watches it (process {first.process.pid})" in other.stderr()
@@ -80,8 +77,8 @@ def test_any_leaves_alone_what_another_agent_watches(wire, ends, persistent):
 
 # ---- another user ----
 
-def test_user_with_three_capabilities(wire, persistent, public_directory):
-    """In a bpffs of his own, with the filters of clsact, whose names only CAP_SYS_ADMIN may ask for."""
+def test_a_user_with_three_capabilities_can_attach_and_detach(wire, persistent, public_directory):
+    """In the user's own bpffs, with clsact filters; reading the names of programs takes CAP_SYS_ADMIN."""
     run("mount", "-t", "bpf", "-o", f"uid={USER},gid={USER},mode=700", "bpf", public_directory)
     try:
         binary = shutil.copy(BINARY, "/run/tcpwin-t-binary")
@@ -100,8 +97,8 @@ def test_user_with_three_capabilities(wire, persistent, public_directory):
         run("umount", public_directory)
 
 
-def test_directory_of_somebody_else(wire, persistent, public_directory):
-    """Not "nothing was left": whoever may not look says so."""
+def test_a_pin_directory_of_another_user_is_reported_as_unreadable(wire, persistent, public_directory):
+    """An agent that may not read it must not report that nothing was left."""
     bpffs = public_directory / "bpffs"
     bpffs.mkdir()
     run("mount", "-t", "bpf", "-o", "mode=777", "bpf", bpffs)
@@ -121,14 +118,14 @@ def test_directory_of_somebody_else(wire, persistent, public_directory):
 
 # ---- the bpffs ----
 
-def test_bpffs_in_use_is_not_unmounted(wire, persistent):
+def test_a_running_agent_keeps_the_bpffs_busy(wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     assert "busy" in run("umount", persistent.bpffs, check=False).stderr
     agent.stop()
 
 
-def test_pins_that_somebody_removed(wire, persistent):
-    """Then nothing outlives the agent: it writes its flows at its end."""
+def test_an_agent_whose_pins_were_removed_writes_its_flows_at_the_end(wire, persistent):
+    """Nothing would outlive it."""
     agent = persistent.attach(wire.right, wire.RIGHT)
     send(wire, from_client())
     shutil.rmtree(persistent.bpffs / "tcpwin-agent")
@@ -140,8 +137,7 @@ def test_pins_that_somebody_removed(wire, persistent):
 
 # ---- interfaces ----
 
-def test_namespace_is_deleted(wire, persistent, elsewhere):
-    """Of its agents nobody would hear again: any other namespace shows what is left, and detach writes it."""
+def test_pins_of_a_deleted_namespace_are_shown_and_detached_from_any_other(wire, persistent, elsewhere):
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client())
     assert persistent.status(elsewhere) == []
@@ -156,7 +152,7 @@ def test_namespace_is_deleted(wire, persistent, elsewhere):
     assert persistent.pinned() == []
 
 
-def test_interfaces_of_other_namespaces_stay(wire, persistent, elsewhere):
+def test_detach_leaves_interfaces_of_other_namespaces_alone(wire, persistent, elsewhere):
     persistent.attach(wire.right, wire.RIGHT).kill()
     done = persistent.detach(elsewhere)
     assert done.exit_code == 0 and "nothing was left attached" in done.stderr
@@ -164,13 +160,13 @@ def test_interfaces_of_other_namespaces_stay(wire, persistent, elsewhere):
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_interface_goes_to_another_namespace(alive, wire, ends, persistent, elsewhere):
-    """It takes its programs along, which somebody has to detach."""
+def test_an_interface_moved_to_another_namespace_is_detached(alive, wire, ends, persistent, elsewhere):
+    """It takes its programs along."""
     agent = persistent.attach(wire.right, *ends)
     send(wire, from_client())
     if not alive:
         agent.kill()
-    run("ip", "-n", wire.right.name, "link", "set", "dev", ends[0], "netns", elsewhere.name)
+    wire.right.ip("link", "set", "dev", ends[0], "netns", elsewhere.name)
     if alive:
         assert wait_until(lambda: f"interface {ends[0]} was deleted" in agent.stderr())
     else:
@@ -184,11 +180,11 @@ def test_interface_goes_to_another_namespace(alive, wire, ends, persistent, else
     assert persistent.pinned() == []
 
 
-def test_interface_is_deleted_and_the_disk_is_full(wire, ends, persistent):
-    """The record waits for the next agent, which knows the interface's name."""
+def test_records_of_a_deleted_interface_wait_while_the_disk_is_full(wire, ends, persistent):
+    """The next agent still knows the name of the interface."""
     agent = persistent.attach(wire.right, *ends, output="/dev/full")
     send(wire, from_client())
-    run("ip", "-n", wire.right.name, "link", "delete", "dev", ends[0])
+    wire.right.ip("link", "delete", "dev", ends[0])
     assert agent.wait().exit_code == 1
     persistent.attach(wire.right, ends[1], output="/dev/full", until_attached=False).wait()
     agent = persistent.attach(wire.right, ends[1])
@@ -197,11 +193,11 @@ def test_interface_is_deleted_and_the_disk_is_full(wire, ends, persistent):
     assert {(record["in_iface"], record["end_reason"]) for record in persistent.records()} == {(ends[0], "interface_gone")}
 
 
-def test_deleted_while_its_agent_runs(wire, ends, persistent):
-    """The agent may not remove directories any more: the next one does."""
+def test_the_pins_of_an_interface_deleted_under_an_agent_are_removed_by_the_next(wire, ends, persistent):
+    """The agent itself no longer has the privilege to remove directories."""
     agent = persistent.attach(wire.right, *ends)
     send(wire, from_client())
-    run("ip", "-n", wire.right.name, "link", "delete", "dev", ends[0])
+    wire.right.ip("link", "delete", "dev", ends[0])
     assert wait_until(lambda: len(persistent.file.read_text().splitlines()) == 1)
     assert {row["iface"]: row["hooks"] == [] for row in persistent.status(wire.right)} == {ends[0]: True, ends[1]: False}
     agent.stop()
@@ -209,17 +205,17 @@ def test_deleted_while_its_agent_runs(wire, ends, persistent):
     assert [row["iface"] for row in persistent.status(wire.right)] == [ends[1]]
 
 
-def test_renamed(wire, persistent):
+def test_a_renamed_interface_is_found(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client())
     for words in ("down",), ("name", "fifteen-letters"), ("up",):
-        run("ip", "-n", wire.right.name, "link", "set", "dev", "fifteen-letters" if words == ("up",) else wire.RIGHT, *words)
+        wire.right.ip("link", "set", "dev", "fifteen-letters" if words == ("up",) else wire.RIGHT, *words)
     assert [row["iface"] for row in persistent.status(wire.right)] == ["fifteen-letters"]
     assert persistent.detach(wire.right, "fifteen-letters").exit_code == 0
     assert [record["in_iface"] for record in persistent.records()] == ["fifteen-letters"]
 
 
-def test_links_that_somebody_detached(wire, persistent):
+def test_detached_links_are_attached_again(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT).kill()
     for link in (persistent.bpffs / "tcpwin-agent").glob("*/*/link_*"):
         run("bpftool", "link", "detach", "pinned", link)
@@ -229,7 +225,7 @@ def test_links_that_somebody_detached(wire, persistent):
     agent.stop()
 
 
-def test_one_direction_then_both(wire, persistent):
+def test_the_next_agent_can_add_a_direction(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--direction", "ingress")).kill()
     send(wire, from_client())
     persistent.attach(wire.right, wire.RIGHT).stop()
@@ -238,7 +234,7 @@ def test_one_direction_then_both(wire, persistent):
     assert persistent.packets() == 1
 
 
-def test_full_table_is_taken_over(wire, persistent):
+def test_a_full_table_is_taken_over(wire, persistent):
     options = (*LONG, "--max-flows", "8")
     persistent.attach(wire.right, wire.RIGHT, options=options).kill()
     send(wire, *(tcp_frame(Endpoint(CLIENT.ip, 40000 + number), SERVER) for number in range(20)))
@@ -254,8 +250,8 @@ def test_full_table_is_taken_over(wire, persistent):
 
 # ---- outputs ----
 
-def test_reader_that_goes(wire, persistent, tmp_path):
-    """The next agent writes what nobody read; one that still waits for a reader can be ended."""
+def test_records_lost_to_a_closed_fifo_wait_for_the_next_agent(wire, persistent, tmp_path):
+    """An agent that still waits for a reader can be interrupted."""
     persistent.attach(wire.right, wire.RIGHT).kill()
     send(wire, from_client())
     fifo = tmp_path / "fifo"
@@ -280,7 +276,7 @@ PINNING = re.compile(r"BPF_OBJ_PIN|BPF_LINK|rename|unlink|rmdir|mkdir|BPF_PROG_T
 
 
 def steps(trace):
-    """(system call, its count among those of the name) of each call that changes something."""
+    """(system call, how many calls of that name so far) for each call that changes something"""
     counts, wanted = {}, []
     for line in trace.read_text().splitlines():
         if found := re.match(r"\d+ +(\w+)\(", line):
@@ -293,7 +289,7 @@ def steps(trace):
 @pytest.mark.parametrize("hook", ["native", "clsact"])
 @pytest.mark.parametrize("command", ["attach", "adopt", "detach"])
 def test_killed_at_each_step(command, hook, wire, persistent, tmp_path):
-    """The next agent and detach find each packet, and leave nothing. Some of the steps, and the next time others."""
+    """The next agent and detach find every packet and leave nothing. Each run picks some of the steps at random."""
     hooks = ("--mode", "native") if hook == "native" else ("--mode", "tc", "--tc-hook", "clsact")
     common = ("--bpffs", persistent.bpffs, "--output", persistent.file, "--quiet")
     attach = (BINARY, "attach", wire.RIGHT, "--persistent", "--duration", "1ms", *hooks, *LONG, *common)
@@ -322,6 +318,6 @@ def test_killed_at_each_step(command, hook, wire, persistent, tmp_path):
         run(*wire.right.inside(BINARY, "detach", *common))
         sent = {"attach": (2, 3), "adopt": (5, 5), "detach": (2, 5)}[command]
         flows = {(record["flow_id"], record["start_ns"] // 10**9): record for record in persistent.records()}.values()
-        packets = sum(side["packets"] for record in flows for side in (record["a"], record["b"]) if side)
+        packets = sum(side["packets"] for side in sides(flows))
         assert sent[0] <= packets <= sent[1], (call, count, persistent.records())
         assert attached_programs(wire.right, wire.RIGHT) == [] and persistent.pinned() == [], (call, count)

@@ -1,58 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent may still do once it watches: nothing but watch, write and detach."""
+"""The privileges of an attached agent: it can only watch, write and detach."""
 import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
-import types
 
 import pytest
 
-from agent import BINARY, run_agent
-from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
+from agent import BINARY, CAPABILITIES, NOBODY, USER, become, status_of, wait_confined
+from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, send_from, tcp_frame
 from lines import parse_lines
-from network import run, wait_until
+from network import TIMEOUT, run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("setpriv", "setcap", "tc", "clang")]
 
 LONG = ("--timeout-est", "60s")
-NOBODY, USER = 65534, 1000
 NONE = "0" * 16
 NET_ADMIN = f"{1 << 12:016x}"
-THREE = "bpf,+net_admin,+perfmon"
-AS_USER = (f"setpriv --reuid {USER} --regid {USER} --clear-groups "
-           f"--bounding-set=-all,+{THREE} --inh-caps=-all,+{THREE} --ambient-caps=-all,+{THREE}")
-
-
-def status_of(pid):
-    """/proc/PID/status as {name: value}."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
-        return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
-
-
-def wait_confined(agent):
-    """Waits until the last privilege is gone, which is after the interface was attached."""
-    assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2"), "no seccomp filter"
-    return agent
 
 
 @pytest.fixture(params=["root", "user", "setcap"])
 def who(request):
-    """root, a user with the three capabilities, or a user who starts a file that has them."""
+    """root, a user with the three capabilities, or a user who runs a file that has them"""
     return request.param
 
 
 @pytest.fixture
 def start_as(who, start_agent, public_directory):
-    """start_as(namespace, words...): an Agent, not yet attached."""
+    """start_as(namespace, words...): an Agent, which may not be attached yet"""
     prefix = ()
     if who != "root":
         binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
-        become = AS_USER if who == "user" else f"setpriv --reuid {USER} --regid {USER} --clear-groups"
-        prefix = ["sh", "-c", f'shift; exec {become} "$0" "$@"', binary]  # in the place of BINARY
+        words = " ".join(become(USER, CAPABILITIES if who == "user" else None))
+        prefix = ["sh", "-c", f'shift; exec {words} "$0" "$@"', binary]  # instead of BINARY
     if who == "setcap":
         run("setcap", "cap_bpf,cap_net_admin,cap_perfmon=ep", binary)
     return lambda namespace, *words, **more: start_agent(namespace, *words, prefix=prefix, **more)
@@ -60,14 +42,14 @@ def start_as(who, start_agent, public_directory):
 
 @pytest.fixture
 def start(wire, start_as):
-    """start(options...): an Agent attached to the wire's watched end, and confined."""
+    """start(options...): an Agent attached to the watched end of the wire, and confined"""
     def start(*options, **more):
         return wait_confined(start_as(wire.right, wire.RIGHT, *options, **more).wait_attached(wire.RIGHT))
 
     return start
 
 
-def test_nothing_is_left(who, start):
+def test_no_privilege_is_left(who, start):
     agent = start()
     status = status_of(agent.process.pid)
     user = str(NOBODY if who == "root" else USER)
@@ -75,14 +57,14 @@ def test_nothing_is_left(who, start):
     assert status["Uid"].split() == status["Gid"].split() == [user] * 4
     assert status["Groups"] == ""
     assert [status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [NONE] * 4
-    # Only root may empty it; without new privileges nothing comes of it.
+    # Only root can empty the bounding set; with no_new_privs it does no harm.
     assert who == "setcap" or status["CapBnd"] == (NONE if who == "root" else "000000c000001000")
     assert (status["NoNewPrivs"], status["Threads"]) == ("1", "1")
     assert agent.stop().exit_code == 0
 
 
 @pytest.mark.parametrize("mode", ["native", "generic"])
-def test_every_flow_is_written_and_the_program_detached(mode, wire, start):
+def test_a_confined_agent_writes_every_flow_and_detaches(mode, wire, start):
     agent = start("--mode", mode, *LONG)
     send(wire, from_client(), from_server())
     outcome = agent.stop()
@@ -94,7 +76,7 @@ def test_every_flow_is_written_and_the_program_detached(mode, wire, start):
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
 
-def test_idle_flow_is_written_while_watching(wire, start):
+def test_an_idle_flow_is_written_while_watching(wire, start):
     agent = start("--timeout-est", "50ms", "--poll-interval", "10ms")
     send(wire, from_client())
     assert wait_until(lambda: "idle_timeout" in agent.out.read_text()), "no record of an idle flow"
@@ -102,8 +84,8 @@ def test_idle_flow_is_written_while_watching(wire, start):
 
 
 @pytest.mark.parametrize("form", ["json", "t2"])
-def test_files_that_only_root_may_open(form, wire, start_agent, tmp_path):
-    """They were opened before."""
+def test_files_that_only_root_can_open_are_written(form, wire, start_agent, tmp_path):
+    """They are opened before the privileges are dropped."""
     tmp_path.chmod(0o700)
     flows, packets = tmp_path / "flows", tmp_path / "packets"
     agent = start_agent(wire.right, wire.RIGHT, "--format", form, "--output", flows, "--packets", packets, *LONG)
@@ -115,7 +97,7 @@ def test_files_that_only_root_may_open(form, wire, start_agent, tmp_path):
     assert len(packets.read_text().splitlines()) == header + 2
 
 
-def test_full_disk(wire, start):
+def test_a_full_disk_is_an_error(wire, start):
     agent = start("--output", "/dev/full", *LONG)
     send(wire, from_client())
     outcome = agent.stop()
@@ -126,7 +108,7 @@ def test_full_disk(wire, start):
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
 
-def test_reader_of_the_pipe_goes_away(wire, start):
+def test_a_closed_output_pipe_ends_the_agent(wire, start):
     reader, writer = os.pipe()
     try:
         agent = start(*LONG, stdout=writer)
@@ -138,12 +120,12 @@ def test_reader_of_the_pipe_goes_away(wire, start):
     sentence, = outcome.errors
     assert outcome.exit_code == 1
     assert "standard output" in sentence and "reader" in sentence
-    assert outcome.report["packets seen"] == 1, "the end report is still there"
+    assert outcome.report["packets seen"] == 1, "the end report is still printed"
     assert wire.right.xdp_programs(wire.RIGHT) == []
 
 
-def test_stopped_and_continued_while_its_reader_sleeps(wire, start):
-    """As by Ctrl-Z and fg: the kernel then restarts the wait by a system call of its own."""
+def test_an_agent_blocked_on_its_output_can_be_stopped_and_continued(wire, start):
+    """As Ctrl-Z and fg do. The kernel then resumes the wait by a system call that seccomp must allow."""
     reader, writer = os.pipe()
     try:
         os.set_blocking(writer, False)
@@ -166,7 +148,7 @@ def test_stopped_and_continued_while_its_reader_sleeps(wire, start):
         os.close(reader)
 
 
-def test_records_on_a_terminal(wire, start):
+def test_records_are_written_to_a_terminal(wire, start):
     master, terminal = os.openpty()
     try:
         agent = start(*LONG, stdout=terminal)
@@ -178,24 +160,19 @@ def test_records_on_a_terminal(wire, start):
         os.close(master)
 
 
-# --- What is kept, when -------------------------------------------------------
+# --- Which privileges are kept, and when --------------------------------------
 
 HOOKS = pytest.mark.parametrize("hook", ["tcx", "clsact"])
-FOREIGN = """
-__attribute__((section("xdp"), used)) int foreign_xdp(void *ctx) { return 2; }
-__attribute__((section("tc"), used)) int foreign_tc(void *ctx) { return -1; }
-char terms[] __attribute__((section("license"), used)) = "GPL";
-"""
 OUR_PLACE = ("prio", 0xc0de, "handle", "0x7463")
 HOLD_A_NAME = """
-import socket, sys, time
+import signal, socket, sys
 holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 holder.bind("\\0tcpwin-agent/" + sys.argv[1])
 holder.listen()
 print("listening", flush=True)
-time.sleep(60)
+signal.pause()
 """
-# As container runtimes do that allow no seccomp filter within theirs.
+# As in container runtimes that allow no seccomp filter inside their own.
 WITHOUT_SECCOMP = """
 import ctypes, os, sys
 library = ctypes.CDLL("libseccomp.so.2")
@@ -212,20 +189,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def ip(namespace, *words):
-    run("ip", "-n", namespace.name, *words)
-
-
-def add_pair(namespace, near, far, up=True):
-    ip(namespace, "link", "add", "name", near, "type", "veth", "peer", "name", far)
-    for device in near, far:
-        ip(namespace, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", *(["up"] if up else []))
-
-
-def send_from(namespace, device, *steps):
-    send(types.SimpleNamespace(left=namespace, LEFT=device), *steps)
-
-
 def has_clsact(wire, device):
     return "clsact" in run("tc", "-n", wire.right.name, "qdisc", "show", "dev", device).stdout
 
@@ -240,19 +203,10 @@ def debug_lines(agent):
     return [line for line in agent.stderr().splitlines() if "capabilities kept" in line]
 
 
-@pytest.fixture
-def foreign(tmp_path):
-    """An object file with an XDP and a tc program of somebody else."""
-    source, compiled = tmp_path / "foreign.c", tmp_path / "foreign.o"
-    source.write_text(FOREIGN)
-    run("clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o", compiled)
-    return compiled
-
-
 @HOOKS
 @pytest.mark.parametrize("mode", ["native", "tc"])
-def test_only_filters_take_a_capability(hook, mode, wire, start):
-    """Both directions; a filter has to be removed by netlink, a link goes with its descriptor."""
+def test_only_clsact_filters_keep_a_capability(hook, mode, wire, start):
+    """A filter has to be removed by netlink; a link is released with its descriptor."""
     agent = start("--mode", mode, "--tc-hook", hook, "--verbose", *LONG)
     assert effective(agent) == (NET_ADMIN if hook == "clsact" else NONE)
     line, = debug_lines(agent)
@@ -269,13 +223,13 @@ def test_only_filters_take_a_capability(hook, mode, wire, start):
 
 @pytest.mark.parametrize("options", [(), ("--mode", "tc"), ("--tc-hook", "clsact"), ("--mode", "tc", "--tc-hook", "clsact")],
                          ids=lambda options: " ".join(options) or "auto")
-def test_any_attaches_to_what_comes_later(options, wire, start_as):
+def test_any_attaches_to_new_interfaces(options, wire, start_as):
     agent = wait_confined(start_as(wire.right, "any", *options, *LONG).wait_attached(wire.RIGHT))
     assert effective(agent) == NET_ADMIN
-    add_pair(wire.right, "new0", "new1", up=False)
-    ip(wire.right, "link", "set", "dev", "new0", "name", "renamed0", "up")
+    wire.right.add_pair("new0", "new1", up=False)
+    wire.right.ip("link", "set", "dev", "new0", "name", "renamed0", "up")
     agent.wait_attached("renamed0")
-    ip(wire.right, "link", "set", "dev", "new1", "up")
+    wire.right.ip("link", "set", "dev", "new1", "up")
     agent.wait_attached("new1")
     send_from(wire.right, "new1", from_client(), from_server())
     outcome = agent.stop()
@@ -286,18 +240,18 @@ def test_any_attaches_to_what_comes_later(options, wire, start_as):
         assert wire.right.xdp_programs(device) == [] and not has_clsact(wire, device)
 
 
-def test_any_says_what_it_cannot_attach_to_later(foreign, wire, start_as):
-    """By number: to ask for the name of a program takes more than it has."""
+def test_any_names_new_interfaces_that_it_cannot_attach_to(foreign, wire, start_as):
+    """The other program is given by ID: the agent lacks the privilege to read its name."""
     agent = wait_confined(start_as(wire.right, "any", "--tc-hook", "clsact", *LONG).wait_attached(wire.RIGHT))
-    add_pair(wire.right, "xdp0", "xdp1", up=False)
-    add_pair(wire.right, "tc0", "tc1", up=False)
-    ip(wire.right, "link", "set", "dev", "xdp0", "xdpdrv", "obj", foreign, "sec", "xdp")
+    wire.right.add_pair("xdp0", "xdp1", up=False)
+    wire.right.add_pair("tc0", "tc1", up=False)
+    wire.right.ip("link", "set", "dev", "xdp0", "xdpdrv", "obj", foreign, "sec", "xdp")
     program, = wire.right.xdp_programs("xdp0")
     run("tc", "-n", wire.right.name, "qdisc", "add", "dev", "tc0", "clsact")
     run("tc", "-n", wire.right.name, "filter", "add", "dev", "tc0", "ingress", *OUR_PLACE, "bpf", "direct-action",
         "obj", foreign, "sec", "tc")
     for device in "xdp0", "tc0", "tc1", "xdp1":
-        ip(wire.right, "link", "set", "dev", device, "up")
+        wire.right.ip("link", "set", "dev", device, "up")
     agent.wait_attached("tc1", "xdp1")
     warnings = [line for line in agent.stderr().splitlines() if "warning" in line]
     assert any(f"cannot attach to xdp0: it already has the XDP program with id {program} (native)" in line for line in warnings)
@@ -306,17 +260,17 @@ def test_any_says_what_it_cannot_attach_to_later(foreign, wire, start_as):
 
 
 @pytest.mark.parametrize("later", [False, True])
-def test_filter_of_a_killed_agent_is_replaced(later, wire, start, start_as):
-    """Its program's name may not be asked for; the filter's may."""
+def test_the_filter_of_a_killed_agent_is_replaced(later, wire, start, start_as):
+    """The name of its program cannot be read, the name of the filter can."""
     options = ("--mode", "tc", "--tc-hook", "clsact", *LONG)
     start(*options).kill()
     assert has_clsact(wire, wire.RIGHT)
     if later:
-        ip(wire.right, "link", "set", "dev", wire.RIGHT, "down")
+        wire.right.ip("link", "set", "dev", wire.RIGHT, "down")
         agent = start_as(wire.right, "any", *options)
-        assert wait_until(lambda: "no interface is up" in agent.stderr(), 30), agent.stderr()
+        assert wait_until(lambda: "no interface is up" in agent.stderr()), agent.stderr()
         wait_confined(agent)
-        ip(wire.right, "link", "set", "dev", wire.RIGHT, "up")
+        wire.right.ip("link", "set", "dev", wire.RIGHT, "up")
         agent.wait_attached(wire.RIGHT)
     else:
         agent = start(*options)
@@ -326,26 +280,26 @@ def test_filter_of_a_killed_agent_is_replaced(later, wire, start, start_as):
     assert not has_clsact(wire, wire.RIGHT)
 
 
-def test_interface_with_filters_is_deleted(wire, start_as):
-    add_pair(wire.right, "gone0", "gone1")
+def test_an_interface_with_filters_can_be_deleted(wire, start_as):
+    wire.right.add_pair("gone0", "gone1")
     agent = start_as(wire.right, "gone0", wire.RIGHT, "--mode", "tc", "--tc-hook", "clsact", *LONG)
     wait_confined(agent.wait_attached("gone0", wire.RIGHT))
     send_from(wire.right, "gone1", from_client())
-    ip(wire.right, "link", "delete", "dev", "gone0")
+    wire.right.ip("link", "delete", "dev", "gone0")
     assert wait_until(lambda: "interface_gone" in agent.out.read_text())
     outcome = agent.stop()
     assert (outcome.exit_code, outcome.errors) == (0, [])
     assert not has_clsact(wire, wire.RIGHT)
 
 
-def test_duration(wire, start):
-    agent = start("--duration", "1s", "--poll-interval", "1h", *LONG)
+def test_duration_ends_the_agent(wire, start):
+    agent = start("--duration", "5s", "--poll-interval", "1h", *LONG)
     send(wire, from_client())
     outcome = agent.wait()
     assert (outcome.exit_code, len(outcome.records), outcome.report["packets seen"]) == (0, 1, 1)
 
 
-def test_second_signal_ends_it_though_nobody_reads(wire, start):
+def test_a_second_signal_exits_even_if_the_reader_of_the_output_is_blocked(wire, start):
     reader, writer = os.pipe()
     try:
         os.set_blocking(writer, False)
@@ -364,9 +318,9 @@ def test_second_signal_ends_it_though_nobody_reads(wire, start):
     assert not has_clsact(wire, wire.RIGHT)
 
 
-def test_many_records(wire, start):
-    """Memory grows, large writes."""
-    flows = [tcp_frame(types.SimpleNamespace(ip=CLIENT.ip, port=1024 + i), SERVER) for i in range(20000)]
+def test_many_records_are_written(wire, start):
+    """Allocation and large writes still work."""
+    flows = [tcp_frame(Endpoint(CLIENT.ip, 1024 + i), SERVER) for i in range(20000)]
     agent = start(*LONG)
     send(wire, *flows)
     outcome = agent.stop()
@@ -377,36 +331,31 @@ def test_many_records(wire, start):
 # --- Other agents -------------------------------------------------------------
 
 
-def test_second_agent_is_refused_at_what_came_later(who, wire, start_as):
-    """Though the first is nobody's by then; in tc mode the kernel would take both."""
+def test_a_second_agent_on_a_new_interface_is_refused(who, wire, start_as):
+    """Even though the first has dropped to nobody; in tc mode the kernel would allow both."""
     agent = wait_confined(start_as(wire.right, "any", "--mode", "tc", *LONG).wait_attached(wire.RIGHT))
-    add_pair(wire.right, "new0", "new1")
+    wire.right.add_pair("new0", "new1")
     agent.wait_attached("new0", "new1")
     second = start_as(wire.right, "new0", "--mode", "tc")
-    assert second.process.wait(30) == 1
+    assert second.process.wait(TIMEOUT) == 1
     assert f"another tcpwin-agent watches it (process {agent.process.pid})" in second.stderr()
     send_from(wire.right, "new1", from_client())
     assert agent.stop().packets_in_records() == 1
 
 
-def index_of(namespace, device):
-    return namespace.link(device)["ifindex"]
-
-
 @pytest.mark.parametrize("later", [False, True])
-def test_nobody_cannot_keep_an_agent_away(later, wire, start_agent):
-    """Of nobody's processes, only those count that were root's."""
-    nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
-    index = index_of(wire.right, wire.RIGHT)
-    holder = subprocess.Popen(wire.right.inside(*nobody, "/usr/bin/python3", "-c", HOLD_A_NAME, index), text=True,
+def test_user_nobody_cannot_block_an_agent(later, wire, start_agent):
+    """A process of user nobody counts as an agent only if it was started by root."""
+    index = wire.right.index(wire.RIGHT)
+    holder = subprocess.Popen(wire.right.inside(*become(NOBODY), "/usr/bin/python3", "-c", HOLD_A_NAME, index), text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == "listening\n"
         if later:
-            ip(wire.right, "link", "set", "dev", wire.RIGHT, "down")
+            wire.right.ip("link", "set", "dev", wire.RIGHT, "down")
         agent = start_agent(wire.right, "any" if later else wire.RIGHT, *LONG)
-        wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2")
-        ip(wire.right, "link", "set", "dev", wire.RIGHT, "up")
+        wait_confined(agent)
+        wire.right.ip("link", "set", "dev", wire.RIGHT, "up")
         agent.wait_attached(wire.RIGHT)
         assert f"process {holder.pid} of user {NOBODY} claims to watch {wire.RIGHT}; ignored" in agent.stderr()
         assert agent.stop().exit_code == 0
@@ -415,10 +364,10 @@ def test_nobody_cannot_keep_an_agent_away(later, wire, start_agent):
         holder.communicate()
 
 
-# --- Where it cannot be had ---------------------------------------------------
+# --- Systems that do not allow it ---------------------------------------------
 
 
-def test_no_seccomp_is_one_sentence_and_no_obstacle(wire, start_agent):
+def test_missing_seccomp_is_only_a_warning(wire, start_agent):
     agent = start_agent(wire.right, wire.RIGHT, *LONG, prefix=["/usr/bin/python3", "-c", WITHOUT_SECCOMP])
     agent.wait_attached(wire.RIGHT)
     assert wait_until(lambda: "warning" in agent.stderr())
@@ -430,9 +379,10 @@ def test_no_seccomp_is_one_sentence_and_no_obstacle(wire, start_agent):
     assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
 
 
-def test_root_that_may_not_change_its_user(wire, start_agent):
-    """As a unit's CapabilityBoundingSet leaves it: user 0, of no capability then."""
-    agent = start_agent(wire.right, wire.RIGHT, *LONG, prefix=["setpriv", f"--bounding-set=-all,+{THREE}"])
+def test_root_that_cannot_change_its_user_drops_its_capabilities(wire, start_agent):
+    """As under a systemd unit with CapabilityBoundingSet: the agent stays user 0, without capabilities."""
+    bounding_set = ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])
+    agent = start_agent(wire.right, wire.RIGHT, *LONG, prefix=["setpriv", f"--bounding-set={bounding_set}"])
     wait_confined(agent.wait_attached(wire.RIGHT))
     status = status_of(agent.process.pid)
     assert (status["CapEff"], status["CapPrm"], status["Uid"].split()[0]) == (NONE, NONE, "0")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures of real traffic through a veth: every packet is accounted for, every zero window counted."""
+"""Captures of real traffic through a veth: every packet is accounted for and every zero window is counted."""
 import pytest
 
-from captures import count_frames, facts_of, facts_of_records, replay, DIRECTORY
 from agent import sides
+from captures import DIRECTORY, count_frames, facts_of, facts_of_records, replay
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tcpreplay", "tshark", "capinfos")]
 
@@ -17,7 +17,7 @@ def mode(request):
 
 @pytest.fixture(params=CAPTURES)
 def replayed(request, wire, watch, mode):
-    """(name of the capture, packets sent, what the agent wrote)"""
+    """(name of the capture, packets sent, outcome of the agent)"""
     agent = watch(wire, "--mode", mode)
     assert f"attached to {wire.RIGHT} in {mode} mode" in agent.stderr()
     sent = replay(wire, request.param)
@@ -25,7 +25,7 @@ def replayed(request, wire, watch, mode):
 
 
 def with_peers(senders, packets):
-    """Fills in the peer of directions whose peer sent nothing: only the capture knows it."""
+    """Adds the peer where the peer sent nothing: only the capture has it."""
     whole = {(ip, port, vlan): peer for ip, port, *peer, vlan in senders}
     filled = packets.__class__()
     for (ip, port, peer, peer_port, vlan), count in packets.items():
@@ -43,7 +43,7 @@ def test_replay_accounts_for_every_packet(replayed):
 
     report = outcome.report
     assert outcome.packets_in_records() + sum(outcome.packets_elsewhere().values()) == sent
-    assert outcome.packets_elsewhere() == {}, "these captures hold nothing but well-formed TCP"
+    assert outcome.packets_elsewhere() == {}, "these captures contain only well-formed TCP"
     assert report["packets seen"] == sent
     assert report["tcp packets"] == facts.packets.total()
 

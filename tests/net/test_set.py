@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: of a file, read again at SIGHUP, and of agents that run, by `set`."""
+"""Settings from a file, reread on SIGHUP, and `set`, which changes the settings of running agents."""
 import os
 import signal
 import time
@@ -16,7 +16,6 @@ root = pytest.mark.needs_root
 pytestmark = pytest.mark.needs("setpriv")
 
 OTHER_LAYOUT = os.environ.get("TCPWIN_OTHER_AGENT", "")
-PATIENCE = 30
 LONG = ("--timeout-est", "1h")
 TUTORIAL = DIRECTORY / "tutorial" / "tutorial.pcap"
 
@@ -26,7 +25,7 @@ def set_agent(wire, *words, bpffs=None, prefix=()):
 
 
 def settings(wire, *words, **more):
-    """What holds, as `set` prints it."""
+    """The current settings, as `set` prints them"""
     outcome = set_agent(wire, *words, **more)
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     return dict(line.split("=") for line in outcome.stdout.splitlines())
@@ -43,7 +42,7 @@ def zero_windows(count):
 
 
 @root
-def test_what_holds(wire, watch):
+def test_set_prints_the_current_settings(wire, watch):
     watch(wire, "--profile", "monitor", "--timeout-est", "90s", "--abort-count", "3")
     assert settings(wire) == {
         "win-threshold": "1", "abort-count": "3", "on-threshold": "count", "abort-alarm": "yes", "timeout-new": "1min",
@@ -52,8 +51,8 @@ def test_what_holds(wire, watch):
 
 
 @root
-def test_what_holds_can_be_set(wire, watch):
-    """Each line is an argument."""
+def test_printed_settings_can_be_set_again(wire, watch):
+    """Each printed line is a valid argument."""
     watch(wire, "--profile", "monitor")
     lines = set_agent(wire).stdout.splitlines()
     change(wire, "profile=tutorial")
@@ -63,7 +62,7 @@ def test_what_holds_can_be_set(wire, watch):
 
 
 @root
-def test_a_longer_timeout_holds_a_flow_that_is_alive(wire, watch):
+def test_a_longer_timeout_keeps_an_existing_flow_alive(wire, watch):
     agent = watch(wire, "--timeout-est", "10s")
     send(wire, from_client())
     said = change(wire, "timeout-est=2h")
@@ -76,18 +75,18 @@ def test_a_longer_timeout_holds_a_flow_that_is_alive(wire, watch):
 
 
 @root
-def test_a_shorter_timeout_ends_a_flow_that_is_alive(wire, watch):
-    """Though nothing was due for an hour, and no packet comes."""
+def test_a_shorter_timeout_ends_an_existing_flow(wire, watch):
+    """Even if no packet comes and no flow was due for an hour."""
     agent = watch(wire, *LONG, "--poll-interval", "50ms")
     send(wire, from_client())
     change(wire, "timeout-est=20ms")
-    assert wait_until(lambda: agent.out.read_text().endswith("\n"), PATIENCE)
+    assert wait_until(lambda: agent.out.read_text().endswith("\n"))
     record, = agent.stop().records
     assert (record["end_reason"], record["a"]["timeout"]) == ("idle_timeout", 0.02)
 
 
 @root
-def test_abort_count_and_threshold(wire, watch):
+def test_abort_count_and_threshold_apply_to_existing_flows(wire, watch):
     agent = watch(wire, *LONG, "--timeout-abrt", "1h", "--abort-count", "1000")
     send(wire, *zero_windows(3))
     change(wire, "abort-count=4")
@@ -97,7 +96,7 @@ def test_abort_count_and_threshold(wire, watch):
     outcome = agent.stop()
     record, = outcome.records
     assert (record["a"]["state"], record["a"]["zero_window_count"], record["b"]["zero_window_count"]) == ("ABRT", 4, 1)
-    assert outcome.report["threshold"] == 2000, "the report tells what holds at the end"
+    assert outcome.report["threshold"] == 2000, "the report gives the threshold at the end"
 
 
 @root
@@ -111,8 +110,7 @@ def test_no_packet_is_lost_while_settings_change(wire, watch):
 
 
 @root
-def test_several_agents(ends, wire, start_agent):
-    """All of them, or those of some interfaces; what shares its flows shares its settings."""
+def test_set_addresses_all_agents_or_those_of_some_interfaces(ends, wire, start_agent):
     first, second = ends
     start_agent(wire.right, first).wait_attached(first)
     start_agent(wire.right, second, "--abort-count", "7").wait_attached(second)
@@ -125,7 +123,7 @@ def test_several_agents(ends, wire, start_agent):
 
 
 @root
-def test_one_agent_of_several_interfaces(ends, wire, start_agent):
+def test_interfaces_of_one_agent_share_their_settings(ends, wire, start_agent):
     first, second = ends
     start_agent(wire.right, first, second).wait_attached(first, second)
     said = change(wire, "--iface", second, "abort-count=5")
@@ -134,7 +132,7 @@ def test_one_agent_of_several_interfaces(ends, wire, start_agent):
 
 
 @root
-def test_it_outlives_a_persistent_agent_and_ends_with_the_next(wire, persistent):
+def test_a_change_outlives_a_persistent_agent_until_the_next_one_starts(wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     send(wire, from_client())
     agent.kill()
@@ -151,14 +149,14 @@ def test_it_outlives_a_persistent_agent_and_ends_with_the_next(wire, persistent)
     ((), "cannot tell the settings: nothing is attached"),
     (("abort-count=1",), "cannot change the settings: nothing is attached"),
     (("--iface", "sender0", "abort-count=1"), "cannot change the settings of sender0: nothing is attached there")])
-def test_nobody_is_there(words, why, wire):
+def test_set_without_an_agent_is_an_error(words, why, wire):
     outcome = set_agent(wire, *words)
     sentence, = outcome.errors
     assert outcome.exit_code == 1 and why in sentence
 
 
 @root
-def test_who_may_not(wire, watch):
+def test_set_needs_root(wire, watch):
     watch(wire)
     outcome = set_agent(wire, "abort-count=1", prefix=["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"])
     sentence, = outcome.errors
@@ -167,7 +165,7 @@ def test_who_may_not(wire, watch):
 
 
 @root
-def test_an_agent_of_another_layout(wire, start_agent):
+def test_an_agent_with_another_layout_is_refused(wire, start_agent):
     assert os.access(OTHER_LAYOUT, os.X_OK), "other_agent is not built, or not named in TCPWIN_OTHER_AGENT"
     agent = start_agent(wire.right, wire.RIGHT, *LONG, binary=OTHER_LAYOUT).wait_attached(wire.RIGHT)
     send(wire, from_client())
@@ -182,7 +180,7 @@ def test_an_agent_of_another_layout(wire, start_agent):
 
 @pytest.fixture
 def file(tmp_path):
-    """file(text): a path to a file of settings, written anew."""
+    """file(text): writes the settings file and returns its path"""
     def write(text):
         (tmp_path / "agent.toml").write_text(text)
         return tmp_path / "agent.toml"
@@ -190,21 +188,23 @@ def file(tmp_path):
     return write
 
 
-def test_a_file_of_a_replay(file):
-    """The tutorial's exercise."""
+def test_replay_takes_settings_from_a_file(file):
+    """The exercise of the tutorial."""
     path = file('timeout-new = "182s"\ntimeout-est = "4s"\nabort-count = 3\n')
     in_file = run_agent("replay", "-q", "--config", path, TUTORIAL).records
-    as_options = run_agent("replay", "-q", "--timeout-new", "182s", "--timeout-est", "4s", "--abort-count", "3", TUTORIAL).records
+    options = ("--timeout-new", "182s", "--timeout-est", "4s", "--abort-count", "3")
+    as_options = run_agent("replay", "-q", *options, TUTORIAL).records
     assert in_file == as_options != run_agent("replay", "-q", TUTORIAL).records
 
 
-def test_the_command_line_is_stronger_than_the_file(file):
+def test_the_command_line_takes_precedence_over_the_file(file):
     path = file('profile = "monitor"\ntimeout-est = "1ns"\nabort-count = 1\non-threshold = "abort"\n')
     options = ("--abort-count", "2", "--timeout-est", "1s", "--profile", "tutorial")
-    assert run_agent("replay", "-q", "--config", path, *options, TUTORIAL).records == run_agent("replay", "-q", TUTORIAL).records
+    with_file = run_agent("replay", "-q", "--config", path, *options, TUTORIAL).records
+    assert with_file == run_agent("replay", "-q", TUTORIAL).records
 
 
-def test_a_wrong_file_leaves_the_output_alone(file, tmp_path):
+def test_an_invalid_file_leaves_the_output_alone(file, tmp_path):
     output = tmp_path / "flows.json"
     output.write_text("")
     before = output.stat().st_mtime_ns
@@ -228,12 +228,12 @@ def test_set_takes_a_file(wire, watch, file):
 
 def hang_up(agent, holds):
     agent.process.send_signal(signal.SIGHUP)
-    assert wait_until(holds, PATIENCE), agent.stderr()
+    assert wait_until(holds), agent.stderr()
 
 
 @root
-def test_hangup_reads_the_file_again(wire, watch, file):
-    """Also for flows that are alive, and though the agent itself may open nothing any more."""
+def test_sighup_rereads_the_file(wire, watch, file):
+    """The new settings apply to existing flows. The agent itself can no longer open files."""
     path = file('timeout-est = "1h"\nabort-count = 5\n')
     path.chmod(0o600)
     agent = watch(wire, "--config", path, "--win-threshold", "3")
@@ -246,8 +246,8 @@ def test_hangup_reads_the_file_again(wire, watch, file):
     hang_up(agent, lambda: settings(wire)["abort-count"] == "7")
     after = settings(wire)
     assert after == before | {"abort-count": "7", "timeout-est": "30ms", "timeout-abrt": "1ms"}, \
-        "the command line stays stronger, and what was set by hand is as at the start again"
-    assert wait_until(lambda: "idle_timeout" in agent.out.read_text(), PATIENCE)
+        "the command line still takes precedence, and changes made by `set` are reverted"
+    assert wait_until(lambda: "idle_timeout" in agent.out.read_text())
     outcome = agent.stop()
     assert (outcome.exit_code, outcome.errors) == (0, []) and "warning" not in outcome.stderr
 
@@ -255,7 +255,7 @@ def test_hangup_reads_the_file_again(wire, watch, file):
 @root
 @pytest.mark.parametrize("text, why", [("abort-count = 0\n", "line 1: abort-count is '0'"), ("[", "line 1: it is no TOML"),
                                        ("\n\nx = 1\n", "line 3: there is no setting 'x'"), (None, "No such file or directory")])
-def test_a_wrong_file_changes_nothing(text, why, wire, watch, file):
+def test_an_invalid_file_changes_nothing(text, why, wire, watch, file):
     path = file("abort-count = 5\n")
     agent = watch(wire, "--config", path, *LONG)
     if text is None:
@@ -273,7 +273,7 @@ def test_a_wrong_file_changes_nothing(text, why, wire, watch, file):
 
 
 @root
-def test_without_a_file_hangup_changes_nothing(wire, watch, tmp_path):
+def test_sighup_without_a_file_changes_nothing(wire, watch, tmp_path):
     agent = watch(wire, *LONG, "--output", tmp_path / "flows.json")
     change(wire, "abort-count=6")
     (tmp_path / "flows.json").unlink()

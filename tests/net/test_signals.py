@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGHUP opens the outputs again, SIGUSR1 reports at once, and --stats-interval tells how it goes on."""
+"""SIGHUP reopens the outputs, SIGUSR1 prints a report at once, and --stats-interval writes statistics."""
 import os
 import pathlib
 import pty
@@ -12,11 +12,10 @@ import threading
 
 import pytest
 
-from agent import BINARY, parse_report, sides
+from agent import BINARY, CAPABILITIES, USER, become, parse_report, sides, status_of, wait_confined
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from lines import parse_lines
-from network import wait_until
-from test_privileges import AS_USER, USER
+from network import TIMEOUT, wait_until
 
 root = pytest.mark.needs_root
 
@@ -24,16 +23,6 @@ LONG = ("--timeout-est", "60s")
 SHORT = ("--timeout-est", "20ms", "--poll-interval", "10ms")
 NONE = "0" * 16
 DAC_OVERRIDE = f"{1 << 1:016x}"
-PATIENCE = 30
-
-
-def status_of(pid):
-    """/proc/PID/status as {name: value}; empty if there is no such process."""
-    try:
-        text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return {name: value.strip() for name, value in (line.split(":", 1) for line in text.splitlines())}
 
 
 def is_gone(pid):
@@ -41,7 +30,7 @@ def is_gone(pid):
 
 
 def helpers(agent):
-    """Process ids of the agent's children."""
+    """Process IDs of the agent's children"""
     pids = [entry.name for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()]
     return [int(pid) for pid in pids if status_of(pid).get("PPid") == str(agent.process.pid)]
 
@@ -59,15 +48,15 @@ def packets_of(flows):
 
 
 def hang_up(agent, *paths):
-    """As logrotate does: renames, then signals. Returns the old files, once the new ones are there."""
+    """Renames and signals as logrotate does, waits for the new files, and returns the old ones."""
     moved = [path.rename(path.with_name(f"{path.name}.{len(list(path.parent.iterdir()))}")) for path in paths]
     agent.process.send_signal(signal.SIGHUP)
-    assert wait_until(lambda: all(path.exists() for path in paths), PATIENCE), agent.stderr()
+    assert wait_until(lambda: all(path.exists() for path in paths)), agent.stderr()
     return moved
 
 
 class Traffic:
-    """Short flows without end, in the background."""
+    """Endless short flows, sent in the background"""
 
     def __init__(self, wire):
         self.wire, self.sent, self.ending = wire, 0, threading.Event()
@@ -89,7 +78,7 @@ class Traffic:
 
     def more(self, flows):
         goal = self.sent + flows
-        assert wait_until(lambda: self.sent >= goal, PATIENCE)
+        assert wait_until(lambda: self.sent >= goal)
 
 
 # --- SIGHUP ---------------------------------------------------------------------------------------------------------------
@@ -97,8 +86,8 @@ class Traffic:
 
 @root
 @pytest.mark.parametrize("way", ["alone", "persistent"])
-def test_logs_are_rotated_under_traffic(way, wire, watch, persistent, tmp_path):
-    """Every flow is in one of the files, once; so is every packet."""
+def test_no_record_is_lost_by_log_rotation_under_traffic(way, wire, watch, persistent, tmp_path):
+    """Every flow and every packet is in exactly one of the files."""
     flows, packets = tmp_path / "flows.json", tmp_path / "packets.json"
     flows.write_text("")
     if way == "persistent":
@@ -123,12 +112,12 @@ def test_logs_are_rotated_under_traffic(way, wire, watch, persistent, tmp_path):
     assert len(set(numbers)) == len(numbers)
     assert packets_of(written) == outcome.report["packets seen"] == traffic.sent
     lines = [line["packet"] for path in old_packets for line in parse_lines(path.read_text())]
-    assert sorted(lines) == list(range(1, traffic.sent + 1)), "none twice, none missing"
+    assert sorted(lines) == list(range(1, traffic.sent + 1)), "a packet is missing or there twice"
     assert sum(1 for path in old_flows if path.stat().st_size) >= 3, "several files were written"
 
 
 @root
-def test_a_new_file_of_columns_has_its_header(wire, watch, tmp_path):
+def test_a_new_t2_file_has_the_header(wire, watch, tmp_path):
     flows, packets = tmp_path / "flows.txt", tmp_path / "packets.txt"
     agent = watch(wire, "--format", "t2", "--output", flows, "--packets", packets, *LONG)
     hang_up(agent, flows, packets)
@@ -139,12 +128,12 @@ def test_a_new_file_of_columns_has_its_header(wire, watch, tmp_path):
 
 
 @root
-def test_a_file_that_is_there_already_is_gone_on_with(wire, watch, tmp_path):
-    """Without --persistent, too."""
+def test_sighup_appends_to_an_existing_file(wire, watch, tmp_path):
+    """Even without --persistent."""
     flows = tmp_path / "flows.json"
     agent = watch(wire, "--output", flows, *SHORT)
     send(wire, from_client())
-    assert wait_until(lambda: flows.read_text(), PATIENCE)
+    assert wait_until(lambda: flows.read_text())
     before = flows.read_text()
     agent.process.send_signal(signal.SIGHUP)
     send(wire, from_client())
@@ -165,7 +154,7 @@ def replace_by_fifo(path):
 @root
 @pytest.mark.parametrize("replace, why", [(replace_by_nothing, "No such file or directory"),
                                           (replace_by_fifo, "no regular file|No such device or address")])
-def test_what_cannot_be_opened_is_a_warning(replace, why, wire, start_agent, tmp_path):
+def test_a_file_that_cannot_be_reopened_is_a_warning(replace, why, wire, start_agent, tmp_path):
     directory = tmp_path / "logs"
     directory.mkdir()
     flows = directory / "flows.json"
@@ -173,7 +162,7 @@ def test_what_cannot_be_opened_is_a_warning(replace, why, wire, start_agent, tmp
     with open(flows, encoding="utf-8") as old:
         replace(flows)
         agent.process.send_signal(signal.SIGHUP)
-        assert wait_until(lambda: "warning" in agent.stderr(), PATIENCE)
+        assert wait_until(lambda: "warning" in agent.stderr())
         send(wire, from_client())
         outcome = agent.stop()
         record, = parse_lines(old.read())
@@ -184,9 +173,9 @@ def test_what_cannot_be_opened_is_a_warning(replace, why, wire, start_agent, tmp
 
 @root
 @pytest.mark.parametrize("output", ["-", "/dev/null"])
-def test_what_is_no_file_is_not_reopened(output, wire, watch):
+def test_only_regular_files_are_reopened(output, wire, watch):
     agent = watch(wire, "--output", output, *LONG)
-    assert helpers(agent) == [], "nobody is needed for it"
+    assert helpers(agent) == [], "no helper is needed"
     agent.process.send_signal(signal.SIGHUP)
     send(wire, from_client())
     outcome = agent.stop()
@@ -195,35 +184,35 @@ def test_what_is_no_file_is_not_reopened(output, wire, watch):
 
 
 @root
-def test_the_terminal_goes_away(wire, start_agent, tmp_path):
-    """Then it ends as at any other signal to end: every flow is written."""
+def test_a_hangup_of_the_terminal_ends_the_agent_with_all_records(wire, start_agent, tmp_path):
     master, terminal = pty.openpty()
     flows = tmp_path / "flows.json"
     on_terminal = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0); " \
                   "os.execv(sys.argv[2], sys.argv[2:])"
     os.set_inheritable(terminal, True)
+    agent = (BINARY, "attach", wire.RIGHT, "--output", flows, *LONG)
     process = subprocess.Popen(
-        wire.right.inside("/usr/bin/python3", "-c", on_terminal, terminal, BINARY, "attach", wire.RIGHT, "--output", flows, *LONG),
+        wire.right.inside("/usr/bin/python3", "-c", on_terminal, terminal, *agent),
         stdin=subprocess.DEVNULL, stderr=open(tmp_path / "stderr", "wb"), pass_fds=[terminal])
     try:
         os.close(terminal)
-        assert wait_until(lambda: "attached" in (tmp_path / "stderr").read_text(), PATIENCE)
+        assert wait_until(lambda: "attached" in (tmp_path / "stderr").read_text())
         send(wire, from_client())
         os.close(master)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     finally:
         process.kill()
         process.wait()
     assert len(flows_of(flows)) == 1
 
 
-# --- The process that opens them --------------------------------------------------------------------------------------------
+# --- The helper process that opens files -----------------------------------------------------------------------------------
 
 
 @root
-def test_the_helper_has_what_opening_takes_and_no_more(wire, watch, tmp_path):
+def test_the_helper_has_only_the_privilege_to_open_files(wire, watch, tmp_path):
     agent = watch(wire, "--output", tmp_path / "flows.json", *LONG)
-    assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2")
+    wait_confined(agent)
     helper, = helpers(agent)
     assert wait_until(lambda: status_of(helper)["Seccomp"] == "2")
     status = status_of(helper)
@@ -241,14 +230,14 @@ def test_the_helper_has_what_opening_takes_and_no_more(wire, watch, tmp_path):
 
 @root
 @pytest.mark.needs("setpriv")
-def test_the_helper_of_a_user_may_what_the_user_may(wire, start_agent, public_directory):
+def test_the_helper_of_a_user_has_the_rights_of_the_user(wire, start_agent, public_directory):
     binary = shutil.copy(BINARY, public_directory / "tcpwin-agent")
     logs = public_directory / "logs"
     logs.mkdir()
     os.chown(logs, USER, USER)
     flows = logs / "flows.json"
     agent = start_agent(wire.right, wire.RIGHT, "--output", flows, *LONG, prefix=[
-        "sh", "-c", f'shift; exec {AS_USER} "$0" "$@"', binary]).wait_attached(wire.RIGHT)
+        "sh", "-c", f'shift; exec {" ".join(become(USER, CAPABILITIES))} "$0" "$@"', binary]).wait_attached(wire.RIGHT)
     helper, = helpers(agent)
     assert wait_until(lambda: status_of(helper)["Seccomp"] == "2")
     status = status_of(helper)
@@ -269,28 +258,27 @@ def test_the_helper_ends_with_the_agent(number, wire, watch, tmp_path):
         os.kill(helper, ignored)
     hang_up(agent, tmp_path / "flows.json")
     agent.process.send_signal(number)
-    agent.process.wait(PATIENCE)
-    assert wait_until(lambda: is_gone(helper), PATIENCE)
+    agent.process.wait(TIMEOUT)
+    assert wait_until(lambda: is_gone(helper))
 
 
 @root
-def test_an_agent_without_its_helper_goes_on(wire, watch, tmp_path):
+def test_an_agent_keeps_watching_if_its_helper_dies(wire, watch, tmp_path):
     flows = tmp_path / "flows.json"
     agent = watch(wire, "--output", flows, *LONG)
     helper, = helpers(agent)
     os.kill(helper, signal.SIGKILL)
-    assert wait_until(lambda: is_gone(helper), PATIENCE)
+    assert wait_until(lambda: is_gone(helper))
     for times in (1, 2):
         agent.process.send_signal(signal.SIGHUP)
-        assert wait_until(lambda: agent.stderr().count("the process that opens files has gone") == times, PATIENCE)
+        assert wait_until(lambda: agent.stderr().count("the process that opens files has gone") == times)
     send(wire, from_client())
     assert agent.stop().exit_code == 0
     assert len(flows_of(flows)) == 1
 
 
 @root
-def test_status_names_the_agent(wire, persistent):
-    """Not the process beside it."""
+def test_status_names_the_agent_not_its_helper(wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     assert len(helpers(agent)) == 1
     status, = persistent.status(wire.right)
@@ -303,21 +291,21 @@ def test_status_names_the_agent(wire, persistent):
 
 
 def reports(stderr):
-    """Those that were asked for, as text."""
+    """The reports that SIGUSR1 printed, as text"""
     return re.findall(r"^Report at [^\n]*\n(.*?^Flows still in the table: [^\n]*\n)", stderr, re.MULTILINE | re.DOTALL)
 
 
 @root
 @pytest.mark.parametrize("options", [(), ("--quiet",)], ids=" ".join)
-def test_report_now(options, wire, start_agent):
+def test_sigusr1_prints_a_report(options, wire, start_agent):
     agent = start_agent(wire.right, wire.RIGHT, *options, *LONG)
-    assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT), PATIENCE)
-    assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2", PATIENCE)
+    assert wait_until(lambda: wire.right.xdp_programs(wire.RIGHT))
+    wait_confined(agent)
     for packets in (1, 2):
         send(wire, from_client())
-        assert wait_until(lambda: wire.received()[0] == packets, PATIENCE)
+        assert wait_until(lambda: wire.received()[0] == packets)
         agent.process.send_signal(signal.SIGUSR1)
-        assert wait_until(lambda: agent.stderr().count("Flows still in the table: 1\n") == packets, PATIENCE)
+        assert wait_until(lambda: agent.stderr().count("Flows still in the table: 1\n") == packets)
     outcome = agent.stop()
     assert outcome.exit_code == 0
     assert [parse_report(text)["packets seen"] for text in reports(outcome.stderr)] == [1, 2]
@@ -326,8 +314,8 @@ def test_report_now(options, wire, start_agent):
     assert record["a"]["packets"] == 2
 
 
-def test_report_of_a_replay_that_goes_on(tmp_path):
-    """While it waits for a pipe, too; the decompressor may have some frames that it did not hand on."""
+def test_sigusr1_reports_the_progress_of_a_replay(tmp_path):
+    """Even while it waits for input from a pipe. The decompressor may hold back some frames."""
     frame = from_client()
     header = struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1)
     half = b"".join(struct.pack("=IIII", 1, i, len(frame), len(frame)) + frame for i in range(5_000))
@@ -336,17 +324,18 @@ def test_report_of_a_replay_that_goes_on(tmp_path):
             [BINARY, "replay", "-", "--quiet", "--output", tmp_path / "flows"], stdin=subprocess.PIPE, stderr=stderr) as process:
         process.stdin.write(header + half)
         process.stdin.flush()
-        assert wait_until(lambda: int(status_of(process.pid)["SigBlk"], 16) & 1 << (signal.SIGUSR1 - 1), PATIENCE)
+        assert wait_until(lambda: int(status_of(process.pid)["SigBlk"], 16) & 1 << (signal.SIGUSR1 - 1))
 
         def asked():
             process.send_signal(signal.SIGUSR1)
-            return [n for n in map(int, re.findall(r"^Report after (\d+) frames$", err.read_text(), re.MULTILINE)) if n]
-        assert wait_until(asked, PATIENCE, interval=0.2), err.read_text()
+            frames = map(int, re.findall(r"^Report after (\d+) frames$", err.read_text(), re.MULTILINE))
+            return [count for count in frames if count > 4_000]
+        assert wait_until(asked, interval=0.2), err.read_text()
         asked_frames = asked()[-1]
-        assert 4_000 < asked_frames <= 5_000
+        assert asked_frames <= 5_000
         process.stdin.write(half)
         process.stdin.close()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     last = err.read_text().split("Report after ")[-1]
     assert parse_report(last)["packets seen"] == int(last.split()[0]) >= asked_frames
     record, = parse_lines((tmp_path / "flows").read_text())
@@ -357,7 +346,7 @@ def test_report_of_a_replay_that_goes_on(tmp_path):
 
 
 def expected_totals(stats):
-    """The deltas of all lines, added."""
+    """The sums of the deltas of all lines"""
     sums = {}
     for line in stats:
         for name, value in line["delta"].items():
@@ -367,7 +356,7 @@ def expected_totals(stats):
 
 @root
 @pytest.mark.parametrize("where", ["stdout", "file"])
-def test_stats_add_up(where, wire, watch, tmp_path):
+def test_the_deltas_of_stats_add_up_to_the_totals(where, wire, watch, tmp_path):
     flows = tmp_path / "flows.json"
     output = ("--output", flows) if where == "file" else ()
     agent = watch(wire, *output, "--stats-interval", "100ms", "--timeout-est", "50ms", "--poll-interval", "20ms")
@@ -375,14 +364,14 @@ def test_stats_add_up(where, wire, watch, tmp_path):
     live = from_server(window=0)
     for _ in range(5):
         send(wire, from_client(), live, bytes(12) + b"\x08\x06" + bytes(46), 0.1)
-    assert wait_until(lambda: len(events(parse_lines(written.read_text(), whole=False), "stats")) >= 3, PATIENCE)
+    assert wait_until(lambda: len(events(parse_lines(written.read_text(), whole=False), "stats")) >= 3)
     outcome = agent.stop()
     lines = parse_lines(written.read_text())
     stats, records = events(lines, "stats"), events(lines, "flow")
     last, report = stats[-1], outcome.report
 
     assert [line["last"] for line in stats] == [False] * (len(stats) - 1) + [True] and lines[-1] == last
-    assert expected_totals(stats) == last["totals"], "nothing was counted before the first"
+    assert expected_totals(stats) == last["totals"], "packets were counted before the first line"
     for before, after in zip(stats, stats[1:]):
         assert all(after["totals"][name] - value == after["delta"][name] for name, value in before["totals"].items())
         assert after["uptime"] == pytest.approx(before["uptime"] + after["interval"])
@@ -396,21 +385,21 @@ def test_stats_add_up(where, wire, watch, tmp_path):
 
 
 @root
-def test_stats_count_flows_that_are_alive(wire, watch):
+def test_stats_count_live_flows(wire, watch):
     agent = watch(wire, "--stats-interval", "100ms", *LONG)
     send(wire, from_client(), from_client(), from_server())
 
     def counted():
         return [line for line in parse_lines(agent.out.read_text(), whole=False) if line["totals"]["tracked"] == 3]
-    assert wait_until(counted, PATIENCE)
+    assert wait_until(counted)
     line = counted()[0]
     assert (line["flows"], line["totals"]["flows_created"], line["totals"]["flow_records"]) == (1, 1, 0)
     assert agent.stop().exit_code == 0
 
 
 @root
-def test_stats_of_a_second_persistent_agent(wire, persistent):
-    """Its totals go on with those of the first, as status; its first interval does not have them."""
+def test_the_totals_of_a_second_persistent_agent_include_the_first(wire, persistent):
+    """As those of status do. The deltas of its first interval do not."""
     first = persistent.attach(wire.right, wire.RIGHT)
     send(wire, from_client(), from_client())
     assert first.stop().exit_code == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent itself under stress: a full table, and an agent that stands still."""
+"""The agent under stress: a full table, a stopped agent, killed agents."""
 import concurrent.futures
 import json
 import re
@@ -12,7 +12,7 @@ from live import send_live, wait_arrived
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 
-# A flow's eight packets come at once, and again when all others had theirs.
+# The eight packets of a flow come in a burst, and once more after all other flows had theirs.
 MANY_FLOWS = ("--flows", "100000", "--burst", "8")
 ROUND = 800_000
 KILLED = 3_000_000
@@ -20,13 +20,13 @@ SHORT = ("--timeout-new", "100ms", "--timeout-bgn", "100ms", "--timeout-est", "1
 
 
 def packets_in_records(outcome):
-    """Line by line: there are hundreds of thousands."""
+    """Reads line by line: there are hundreds of thousands of records."""
     return sum(side["packets"] for line in outcome.stdout.splitlines()
                for record in [json.loads(line)] for side in (record["a"], record["b"]) if side)
 
 
 def check_accounts(outcome, entered):
-    """Every packet that entered the program is in a record or among the lost ones; returns how many were lost."""
+    """Every packet that entered the program is in a record or counted as lost. Returns the counters of lost packets."""
     assert (outcome.exit_code, outcome.errors) == (0, [])
     assert outcome.report["packets seen"] == outcome.report["tcp packets"] == entered
     lost = outcome.packets_elsewhere()
@@ -43,20 +43,20 @@ def watch_many_flows(wire, watch, *options):
     return outcome, check_accounts(outcome, entered), time.monotonic() - start
 
 
-def size_that_would_have_done(outcome):
+def sufficient_size(outcome):
     return int(re.search(r"--max-flows (\d+) would have been enough", outcome.stderr)[1])
 
 
-def test_full_table(make_wire, watch):
-    """100,000 flows for a table of 1,000, and once more for one of the size that the report names."""
+def test_a_full_table_counts_every_packet_and_recommends_a_sufficient_size(make_wire, watch):
+    """100,000 flows with a table of 1,000, then with a table of the recommended size."""
     outcome, lost, seconds = watch_many_flows(make_wire(), watch, "--max-flows", "1000", "--poll-interval", "1h")
     warnings = outcome.stderr.count("the flow table is full (1000 entries)")
     reasons = [json.loads(line)["end_reason"] for line in outcome.stdout.splitlines()]
-    size = size_that_would_have_done(outcome)
+    size = sufficient_size(outcome)
 
     assert set(lost) == {"lost untracked_full"}
-    assert 1 <= warnings <= 1 + seconds, "once a second at most"
-    assert len(reasons) > 1000, "an early sweep made room, long before the interval was over"
+    assert 1 <= warnings <= 1 + seconds, "at most one per second"
+    assert len(reasons) > 1000, "no early sweep made room: the regular one is an hour away"
     assert reasons.count("shutdown") <= 1000
     assert outcome.report["largest number of flows in the table"] <= 1001
     assert size == 131072, "for 100,000 flows, not for 1.6 million packets"
@@ -67,8 +67,8 @@ def test_full_table(make_wire, watch):
     assert "would have been enough" not in outcome.stderr
 
 
-def test_agent_that_stands_still(wire, watch):
-    """Stopped for a second, while flows expire for which the ring buffer of 16 MiB has no room: 70,000 records."""
+def test_a_stopped_agent_loses_no_flow(wire, watch):
+    """While it is stopped, more flows expire than the ring buffer of 16 MiB can hold (70,000 records)."""
     agent = watch(wire, "--mode", "native", "--direction", "ingress", "--timeout-new", "1ms", "--timeout-bgn", "1ms",
                   "--timeout-est", "1ms")
     sent = send_live(wire, "--flows", "20000", "--packets", 100_000)
@@ -83,11 +83,11 @@ def test_agent_that_stands_still(wire, watch):
 
     assert check_accounts(outcome, entered) == {}
     assert outcome.report["deferred cuts"] > 0
-    assert outcome.report["flows"] > 70_000 + 20_000, "what was deferred is made up for"
+    assert outcome.report["flows"] > 70_000 + 20_000, "the deferred cuts were not made up for"
 
 
-def test_agent_killed_and_adopted(wire, persistent):
-    """Flows end all the time while agents are killed: each packet is in one record, whichever agent wrote it."""
+def test_no_packet_is_lost_if_agents_are_killed_under_load(wire, persistent):
+    """Flows end all the time. Each packet is in one record, whichever agent wrote it."""
     options = ("--mode", "native", "--direction", "ingress", *SHORT, "--timeout-abrt", "1ms", "--poll-interval", "5ms")
     agent = persistent.attach(wire.right, wire.RIGHT, options=options)
     with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tc programs, by TCX or in a clsact qdisc: what they leave behind, what they stand beside, and that they change nothing."""
+"""tc programs, by TCX or in a clsact qdisc: they coexist with others, change no packet, and leave nothing attached."""
 import json
 import pathlib
 import re
 import subprocess
 import sys
-import types
 
 import pytest
 
 from agent import run_agent
-from frames import CLIENT, SERVER, from_client, from_server, send, tcp_frame
-from network import run, wait_until
+from frames import CLIENT, SERVER, from_client, from_server, send, send_from, tcp_frame
+from network import TIMEOUT, run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tc", "bpftool", "clang")]
 
@@ -19,22 +18,15 @@ HOOKS = pytest.mark.parametrize("hook", ["tcx", "clsact"])
 LONG = ("--timeout-est", "60s")
 END_MARKER = bytes.fromhex("020000000002" "020000000001" "88b5") + bytes(46)
 OUR_PRIORITY, OUR_HANDLE = 0xc0de, "0x7463"
-FOREIGN = """
-__attribute__((section("xdp"), used)) int foreign_xdp(void *ctx) { return 2; }
-__attribute__((section("tc"), used)) int foreign_tc(void *ctx) { return -1; }
-char terms[] __attribute__((section("license"), used)) = "GPL";
-"""
 
-BRIDGE_ONLY = "for f in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 > $f; done 2>/dev/null || true"
-
-# Prints in hex the frames that come in at a device, with the VLAN tag that Linux took off, to the end marker.
+# Prints the incoming frames of a device in hex, with the VLAN tag that Linux stripped, until the end marker.
 CAPTURE = """
 import socket, struct, sys
 SOL_PACKET, PACKET_AUXDATA, VLAN_VALID = 263, 8, 0x10
 packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 packets.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 packets.bind((sys.argv[1], 3))
-packets.settimeout(20)
+packets.settimeout(60)
 print("ready", flush=True)
 frame = b""
 while frame[12:14] != b"\\x88\\xb5":
@@ -49,10 +41,6 @@ while frame[12:14] != b"\\x88\\xb5":
 """
 
 
-def ip(namespace, *words):
-    run("ip", "-n", namespace.name, *words)
-
-
 def tc(namespace, *words):
     return run("tc", "-n", namespace.name, *words)
 
@@ -62,10 +50,10 @@ def has_clsact(wire):
 
 
 def filters(wire):
-    """[(direction, program's name, its id)] of the watched end's clsact qdisc."""
+    """[(direction, name of the program, its ID)] of the clsact qdisc at the watched end"""
     found = []
     for direction in "egress", "ingress":
-        shown = json.loads(run("tc", "-n", wire.right.name, "-json", "filter", "show", "dev", wire.RIGHT, direction).stdout or "[]")
+        shown = json.loads(tc(wire.right, "-json", "filter", "show", "dev", wire.RIGHT, direction).stdout or "[]")
         programs = [one["options"]["prog"] for one in shown if "options" in one]
         found += [(direction, program["name"], program["id"]) for program in programs]
     return found
@@ -76,7 +64,7 @@ def filter_names(wire):
 
 
 def tcx_links(agent):
-    """Ids of the TCX links that the agent holds."""
+    """IDs of the TCX links that the agent holds"""
     ids = set()
     for path in pathlib.Path(f"/proc/{agent.process.pid}/fdinfo").iterdir():
         text = path.read_text()
@@ -93,10 +81,6 @@ def packets(outcome):
     return [tuple(side["packets"] if side else 0 for side in (record["a"], record["b"])) for record in outcome.records]
 
 
-def send_from(namespace, device, *steps):
-    send(types.SimpleNamespace(left=namespace, LEFT=device), *steps)
-
-
 def send_out(wire, *steps):
     send_from(wire.right, wire.RIGHT, *steps)
 
@@ -106,23 +90,14 @@ def watch_tc(watch):
     return lambda wire, hook: watch(wire, "--mode", "tc", "--tc-hook", hook, *LONG)
 
 
-@pytest.fixture
-def foreign(tmp_path):
-    """An object file with an XDP and a tc program of somebody else."""
-    source, compiled = tmp_path / "foreign.c", tmp_path / "foreign.o"
-    source.write_text(FOREIGN)
-    run("clang", "-target", "bpf", "-O2", "-g", "-c", source, "-o", compiled)
-    return compiled
-
-
-def test_filter_of_a_killed_agent_is_replaced(wire, watch_tc):
+def test_the_filter_of_a_killed_agent_is_replaced(wire, watch_tc):
     ours = [("egress", "tcpwin_egress"), ("ingress", "tcpwin_ingress")]
     watch_tc(wire, "clsact").kill()
     left_behind = filters(wire)
     assert filter_names(wire) == ours
     agent = watch_tc(wire, "clsact")
     assert filter_names(wire) == ours
-    assert not set(left_behind) & set(filters(wire)), "the new agent's programs"
+    assert not set(left_behind) & set(filters(wire)), "old programs are still attached"
     send(wire, from_client())
     send_out(wire, from_server())
     assert packets(agent.stop()) == [(1, 1)]
@@ -133,7 +108,7 @@ def add_foreign_filter(wire, foreign, direction, *where):
     tc(wire.right, "filter", "add", "dev", wire.RIGHT, direction, *where, "bpf", "direct-action", "obj", foreign, "sec", "tc")
 
 
-def test_filter_of_somebody_else_stays(wire, foreign, watch_tc):
+def test_a_foreign_filter_stays(wire, foreign, watch_tc):
     tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "clsact")
     add_foreign_filter(wire, foreign, "egress", "prio", 7)
     before = filters(wire)
@@ -146,19 +121,19 @@ def test_filter_of_somebody_else_stays(wire, foreign, watch_tc):
     assert filters(wire) == before and has_clsact(wire)
 
 
-def test_filter_of_somebody_else_in_our_place(wire, foreign):
+def test_a_foreign_filter_with_our_priority_and_handle_is_named(wire, foreign):
     tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "clsact")
     add_foreign_filter(wire, foreign, "egress", "prio", OUR_PRIORITY, "handle", OUR_HANDLE)
     before = filters(wire)
     (_, _, program), = before
-    outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", "clsact", prefix=wire.right.inside(), timeout=60)
+    outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", "clsact", prefix=wire.right.inside())
     sentence, = outcome.errors
     assert outcome.exit_code == 1
     assert f"'foreign_tc' (id {program}, tc)" in sentence
-    assert filters(wire) == before, "the ingress filter, attached first, is gone"
+    assert filters(wire) == before, "the ingress filter, which was attached first, was not removed"
 
 
-def test_killed_agent_leaves_no_tcx_link(wire, watch_tc):
+def test_a_killed_agent_leaves_no_tcx_link(wire, watch_tc):
     agent = watch_tc(wire, "tcx")
     links = tcx_links(agent)
     assert len(links) == 2 and links <= all_links()
@@ -168,10 +143,10 @@ def test_killed_agent_leaves_no_tcx_link(wire, watch_tc):
 
 
 @pytest.mark.parametrize("first, second", [("tcx", "clsact"), ("clsact", "clsact")])
-def test_two_agents_in_tc_mode(first, second, wire, watch_tc):
+def test_a_second_agent_in_tc_mode_is_refused(first, second, wire, watch_tc):
     agent = watch_tc(wire, first)
     before = tcx_links(agent), filters(wire)
-    outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", second, prefix=wire.right.inside(), timeout=60)
+    outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", second, prefix=wire.right.inside())
     sentence, = outcome.errors
     assert outcome.exit_code == 1
     assert f"cannot attach to {wire.RIGHT}: another tcpwin-agent watches it (process {agent.process.pid})" in sentence
@@ -180,10 +155,10 @@ def test_two_agents_in_tc_mode(first, second, wire, watch_tc):
     assert packets(agent.stop()) == [(1, 0)]
 
 
-def test_beside_the_xdp_program_of_somebody_else(wire, foreign, watch_tc):
-    ip(wire.right, "link", "set", "dev", wire.RIGHT, "xdpdrv", "obj", foreign, "sec", "xdp")
+def test_tc_mode_works_beside_a_foreign_xdp_program(wire, foreign, watch_tc):
+    wire.right.ip("link", "set", "dev", wire.RIGHT, "xdpdrv", "obj", foreign, "sec", "xdp")
     before, = wire.right.xdp_programs(wire.RIGHT)
-    refused = run_agent("attach", wire.RIGHT, prefix=wire.right.inside(), timeout=60)
+    refused = run_agent("attach", wire.RIGHT, prefix=wire.right.inside())
     sentence, = refused.errors
     assert refused.exit_code == 1
     assert f"'foreign_xdp' (id {before}, native)" in sentence and "--mode tc watches beside it" in sentence
@@ -196,7 +171,7 @@ def test_beside_the_xdp_program_of_somebody_else(wire, foreign, watch_tc):
 
 
 class Capture:
-    """The frames that come in at a device, from now to the end marker."""
+    """Captures the incoming frames of a device, from now until the end marker."""
 
     def __init__(self, namespace, device):
         command = namespace.inside(sys.executable, "-c", CAPTURE, device)
@@ -204,7 +179,7 @@ class Capture:
         assert self.process.stdout.readline() == "ready\n"
 
     def frames(self):
-        return [bytes.fromhex(line) for line in self.process.communicate(timeout=30)[0].splitlines()]
+        return [bytes.fromhex(line) for line in self.process.communicate(timeout=TIMEOUT + 30)[0].splitlines()]
 
 
 @pytest.fixture
@@ -222,30 +197,18 @@ def capture():
             one.process.communicate()
 
 
-@pytest.fixture
-def behind(wire):
-    """The far end of a veth pair whose near end is bridged with the wire's watched end."""
-    ip(wire.right, "link", "add", "name", "port0", "type", "veth", "peer", "name", "behind0")
-    ip(wire.right, "link", "add", "name", "bridge0", "type", "bridge", "mcast_snooping", "0")
-    for device in "port0", wire.RIGHT:
-        ip(wire.right, "link", "set", "dev", device, "master", "bridge0")
-    for device in "port0", "behind0", "bridge0":
-        ip(wire.right, "link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
-    run(*wire.right.inside("sh", "-c", BRIDGE_ONLY))
-    return "behind0"
-
-
 def odd_frames():
-    """TCP with and without tags, cut short, and what is no TCP."""
+    """TCP with and without VLAN tags, truncated frames, and other protocols"""
     whole = tcp_frame(CLIENT, SERVER, payload=bytes(range(256)) * 5)
     tag, outer = bytes.fromhex("8100a007"), bytes.fromhex("88a80064")
     return [from_client(), from_server(), whole, whole[:12] + tag + whole[12:], whole[:12] + outer + tag + whole[12:],
-            whole[:40], whole[:30], whole[:14], whole[:12] + bytes.fromhex("86dd") + bytes(60), whole[:12] + bytes.fromhex("9999") + bytes(46)]
+            whole[:40], whole[:30], whole[:14], whole[:12] + bytes.fromhex("86dd") + bytes(60),
+            whole[:12] + bytes.fromhex("9999") + bytes(46)]
 
 
 @HOOKS
 def test_frames_are_passed_on_unchanged(hook, wire, behind, watch_tc, capture):
-    """Through a bridge: in at the watched end and out behind it, and the other way."""
+    """Through a bridge, in both directions between the watched end and the device behind it."""
     came_in, went_out = capture(wire.right, behind), capture(wire.left, wire.LEFT)
     agent = watch_tc(wire, hook)
     frames = [*odd_frames(), END_MARKER]
@@ -257,9 +220,9 @@ def test_frames_are_passed_on_unchanged(hook, wire, behind, watch_tc, capture):
     assert (report["packets seen"], report["tcp packets"]) == (2 * len(frames), 2 * 5)
 
 
-@pytest.mark.parametrize("words", [("any", "lo"), ("lo", "--tc-hook", "tc"), ("lo", "--direction", "out"), ("lo", "--mode", "tcx")],
-                         ids=" ".join)
-def test_wrong_usage(words):
+@pytest.mark.parametrize("words", [
+    ("any", "lo"), ("lo", "--tc-hook", "tc"), ("lo", "--direction", "out"), ("lo", "--mode", "tcx")], ids=" ".join)
+def test_wrong_usage_names_the_option(words):
     outcome = run_agent("attach", *words)
     sentence, = outcome.errors
     assert outcome.exit_code == 2

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows against tcptrace, direction by direction.
+"""Windows compared with tcptrace, direction by direction.
 
-It leaves out those of RST, as we do, and those of SYN in some connections and not in others; its minimum is never 0.
+tcptrace ignores the windows of RST segments, as we do, and those of SYN segments in some connections only. Its minimum
+is never 0.
 """
 import csv
 
@@ -13,14 +14,14 @@ from test_analysis import CAPTURES, is_one_connection, packets_of, sides_of
 
 pytestmark = [pytest.mark.needs("tcptrace", "tshark")]
 
-# Not: ftp_ipv6.pcap, of which tcptrace reads nothing; retransmissions.pcapng has one direction only.
+# Left out: ftp_ipv6.pcap, which tcptrace cannot read; retransmissions.pcapng, which has only one direction.
 TRACED = [name for name in CAPTURES if name not in ("ftp_ipv6.pcap", "retransmissions.pcapng")]
 FIN, SYN, ACK = 1, 2, 16
 ENDS = {"a2b": ("a", "b"), "b2a": ("b", "a")}
 
 
 def traced(name):
-    """{(ip, port, peer ip, peer port): (zero windows, smallest but 0, largest)} of each direction."""
+    """{(ip, port, peer ip, peer port): (zero windows, smallest above 0, largest)} of each direction"""
     text = run("tcptrace", "-l", "-n", "--csv", DIRECTORY / name).stdout
     rows = csv.DictReader((line for line in text.splitlines() if line and not line.startswith("#")), skipinitialspace=True)
     found = {}
@@ -32,13 +33,13 @@ def traced(name):
 
 
 def ends_of(side):
-    """In bytes; raw, as tcptrace has them, where the scale is not known."""
+    """Smallest and largest window in bytes; raw where the scale is unknown, as in tcptrace"""
     window = side["window"]
     return [window["min"], window["max"]] if window["max"] else [side["window_min"], side["window_max"]]
 
 
 def windows(side, packets, syn):
-    """Ours, with what tcptrace counts besides: windows of 0 beside a FIN, and those of a SYN."""
+    """Ours plus what only tcptrace counts: zero windows of a FIN, and the windows of a SYN (if `syn`)"""
     of_fin = [packet.raw for packet in packets if packet.flags & FIN and packet.flags & ACK]
     of_syn = [packet.raw for packet in packets if packet.flags & SYN] if syn else []
     known = [window for window in ends_of(side) + of_syn if window]
@@ -46,18 +47,18 @@ def windows(side, packets, syn):
 
 
 @pytest.mark.parametrize("name", TRACED)
-def test_windows_are_those_of_tcptrace(name):
+def test_windows_match_tcptrace(name):
     theirs, directions, compared = traced(name), packets_of(name), 0
     for key, side in sides_of(name).items():
         if key[:4] not in theirs or key not in directions or not is_one_connection(directions, key):
             continue
         zero, *ends = theirs[key[:4]]
         if ends == [0, 0] and not side["window"]["max"]:
-            continue  # nothing but SYN and RST
+            continue  # only SYN and RST
         possible = []
         for syn in (False, True):
             zeros, known = windows(side, directions[key], syn)
-            # A minimum of 0 of ours says nothing of the next one.
+            # Where our minimum is 0, the next larger one is unknown.
             smallest = min(known, default=0) if ends_of(side)[0] else ends[0]
             possible.append((zeros, [smallest, max(known, default=0)]))
         assert (zero, ends) in possible, key

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs neither root nor a network: --help, --version, and options that are wrong."""
+"""--help, --version and wrong options: no root and no network needed."""
 import re
 
 import pytest
 
 from agent import run_agent
 
-# (arguments, words that the one sentence must hold)
+# (arguments, words that the error sentence must contain)
 WRONG = [
     ([], ["command", "--help"]),
     (["watch", "lo"], ["'watch'"]),
@@ -43,7 +43,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("arguments, words", WRONG, ids=[" ".join(arguments) or "nothing" for arguments, _ in WRONG])
-def test_wrong_usage_is_one_sentence_that_names_what_is_wrong(arguments, words):
+def test_wrong_usage_is_one_sentence_that_names_the_mistake(arguments, words):
     outcome = run_agent(*arguments)
     assert outcome.exit_code == 2
     assert outcome.stdout == ""
@@ -60,7 +60,7 @@ def test_help_has_examples(arguments):
     assert "tcpwin-agent attach eth0" in outcome.stdout
 
 
-def test_help_tells_every_option_and_its_default():
+def test_help_lists_every_option_with_its_default():
     text = run_agent("attach", "--help").stdout
     for option, default in {"--mode": "auto", "--output": "-", "--format": "json", "--poll-interval": "100ms",
                             "--max-flows": "262144", "--win-threshold": "1", "--abort-count": "2", "--timeout-new": "10s",
@@ -71,7 +71,7 @@ def test_help_tells_every_option_and_its_default():
     assert all(option in text for option in ("--duration", "--quiet", "--verbose", "--help"))
 
 
-def test_version():
+def test_version_is_printed():
     outcome = run_agent("--version")
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     assert re.fullmatch(r"tcpwin-agent \d+\.\d+\.\d+\n", outcome.stdout)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts, a router, a bridge, and TCP connections between them whose counters the kernel keeps.
 
-The sockets belong to this process, each to the network namespace in which it
-was made, so both ends of a connection can be asked at any time, and closed
-after the agent has ended: then the agent counted what the sockets counted.
+All sockets belong to this process, each in the network namespace where it was created. So both ends of a connection can
+be queried at any time and stay open until the agent has ended: agent and sockets count the same packets.
 """
 import ctypes
 import os
@@ -11,20 +10,18 @@ import socket
 import struct
 import threading
 
-from network import Namespace, run, wait_until
+from network import TIMEOUT, Namespace, run, wait_until
 
 CLONE_NEWNET = 0x40000000
-PORT = 9000
-TIMEOUT = 30
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 PREFIX_LENGTH = {4: 24, 6: 64}
 OFFLOADS = ("tso", "gso", "gro")
-TIMESTAMPS_HEADER = 32  # TCP header with the timestamps option, which every segment but the SYN has
+TIMESTAMPS_HEADER = 32  # TCP header with the timestamps option, of every segment but the SYN
 SYN_HEADER = 40         # MSS, timestamps, window scale
 IP_HEADER = {4: 20, 6: 40}
 ETHERNET_HEADER = 14
 
-# No SACK blocks: every segment's header has the same length. No tail loss probes: nothing is sent twice for a busy machine.
+# No SACK blocks: all segment headers have the same length. No tail loss probes: a loaded machine retransmits nothing.
 PLAIN_TCP = "cd /proc/sys/net/ipv4; echo 0 > tcp_sack; echo 0 > tcp_dsack; echo 0 > tcp_early_retrans; echo 1 > tcp_timestamps"
 FORWARD = "cd /proc/sys/net; echo 1 > ipv4/ip_forward; echo 1 > ipv6/conf/all/forwarding"
 
@@ -41,7 +38,7 @@ def _mac(number):
 
 
 class Host(Namespace):
-    """A namespace with a TCP that sends nothing but what its connections need."""
+    """A namespace whose TCP sends only what its connections need."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +46,7 @@ class Host(Namespace):
         run(*self.inside("sh", "-c", PLAIN_TCP))
 
     def socket(self, *kind):
-        """A socket of this process, in this namespace."""
+        """A socket of this process in this namespace."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
         try:
@@ -62,9 +59,6 @@ class Host(Namespace):
             os.close(there)
             os.close(home)
         return made
-
-    def ip(self, *words):
-        return run("ip", "-n", self.name, *words)
 
     def forward(self):
         run(*self.inside("sh", "-c", FORWARD))
@@ -82,23 +76,23 @@ class Host(Namespace):
         run(*self.inside("ethtool", "-K", device, *(word for name in OFFLOADS for word in (name, "on" if on else "off"))))
 
     def counters(self, device):
-        """((packets, bytes) received, (packets, bytes) sent), as the device counts."""
+        """((packets, bytes) received, (packets, bytes) sent), by the counters of the device"""
         stats = self.link(device)["stats64"]
         return tuple((stats[way]["packets"], stats[way]["bytes"]) for way in ("rx", "tx"))
 
 
 def connect_devices(left, left_device, right, right_device, number, offload):
-    """A veth pair without ARP, so that nobody asks for neighbours: they are entered by hand."""
+    """A veth pair without ARP: neighbours are entered by hand."""
     left.ip("link", "add", "name", left_device, "address", _mac(number), "type", "veth",
             "peer", "name", right_device, "address", _mac(number + 1), "netns", right.name)
     for host, device in ((left, left_device), (right, right_device)):
-        host.ip("link", "set", "dev", device, "addrgenmode", "none", "arp", "off", "up")
+        host.set_up(device)
         host.offload(device, offload)
     return _mac(number), _mac(number + 1)
 
 
 class Topology:
-    """Two hosts, `client` and `server`; the address of the server is `address[version]`."""
+    """Two hosts, `client` and `server`. The server has `address[version]`."""
 
     def __init__(self):
         self.hosts, self.sockets = [], []
@@ -138,10 +132,10 @@ class Topology:
         return self
 
     def bridged(self, offload=True):
-        """client c0 -- p0 [bridge br0] p1 -- s0 server; the bridge has an address of its own"""
+        """client c0 -- p0 [bridge br0] p1 -- s0 server; the bridge has an address, too"""
         self.client, self.bridge, self.server = self._host(), self._host(), self._host()
         self.bridge.ip("link", "add", "name", "br0", "address", _mac(9), "type", "bridge", "mcast_snooping", "0")
-        self.bridge.ip("link", "set", "dev", "br0", "addrgenmode", "none", "arp", "off", "up")
+        self.bridge.set_up("br0")
         self.address = {4: "10.3.0.2", 6: "fd03::2"}
         client_mac, _ = connect_devices(self.client, "c0", self.bridge, "p0", 1, offload)
         server_mac, _ = connect_devices(self.server, "s0", self.bridge, "p1", 3, offload)
@@ -155,7 +149,7 @@ class Topology:
         return self
 
     def alone(self):
-        """A host that talks to itself over its loopback."""
+        """One host, which talks to itself over its loopback."""
         self.client = self.server = self._host()
         self.client.ip("link", "set", "dev", "lo", "up")
         self.address = {4: "127.0.0.1"}
@@ -183,7 +177,7 @@ class Topology:
         return made
 
     def packet_socket(self, host, device):
-        """What goes through the device, both ways, as the kernel shows it to captures."""
+        """A packet socket that sees both directions of the device."""
         made = host.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
         made.bind((device, 0x0003))
         made.setblocking(False)
@@ -198,7 +192,7 @@ class Topology:
 
 
 class Counted:
-    """struct tcp_info (linux/tcp.h), as far as it is needed."""
+    """The fields of struct tcp_info (linux/tcp.h) that the tests use."""
 
     FIELDS = {"unacked": ("I", 24), "segs_out": ("I", 136), "segs_in": ("I", 140), "notsent": ("I", 144),
               "bytes_received": ("Q", 128), "bytes_sent": ("Q", 200), "bytes_retrans": ("Q", 208), "snd_wnd": ("I", 228)}
@@ -217,7 +211,7 @@ class Connection:
         return getattr(self, side).getsockname()[:2]
 
     def transfer(self, upstream, downstream):
-        """So many bytes each way, at the same time; all of them read."""
+        """Sends these numbers of bytes in both directions at the same time, and reads all of them."""
         work = [threading.Thread(target=move) for move in (
             lambda: self.client.sendall(bytes(upstream)), lambda: self.server.sendall(bytes(downstream)),
             lambda: _read(self.server, upstream), lambda: _read(self.client, downstream))]
@@ -225,13 +219,13 @@ class Connection:
             thread.start()
         for thread in work:
             thread.join(2 * TIMEOUT)
-        assert self.is_quiet_within(TIMEOUT), "packets are still under way"
+        assert self.is_quiet_within(TIMEOUT), "packets are still in flight"
 
     def counted(self):
         return Counted(self.client), Counted(self.server)
 
     def is_quiet(self):
-        """Nothing is in flight. The SYN+ACK is in no segs_out: it is sent before there is a socket of its own."""
+        """Whether nothing is in flight. No segs_out counts the SYN+ACK: it is sent before its socket exists."""
         client, server = self.counted()
         return (client.unacked + client.notsent + server.unacked + server.notsent == 0 and
                 client.segs_out == server.segs_in and server.segs_out + 1 == client.segs_in)
@@ -240,12 +234,12 @@ class Connection:
         return wait_until(self.is_quiet, seconds)
 
     def sent(self, side):
-        """(packets, payload) that the side sent, by its own counters."""
+        """(packets, payload bytes) that the side sent, by the counters of its socket"""
         counted = Counted(getattr(self, side))
         return counted.segs_out + (side == "server"), counted.bytes_sent
 
     def on_the_wire(self, side):
-        """(packets, bytes) with IP and TCP headers."""
+        """(packets, bytes), IP and TCP headers included"""
         packets, payload = self.sent(side)
         return packets, payload + headers(self.version, packets)
 
@@ -253,10 +247,10 @@ class Connection:
 def _read(connected, amount):
     while amount > 0:
         data = connected.recv(65536)
-        assert data, "the connection ended early"
+        assert data, "the connection was closed early"
         amount -= len(data)
 
 
 def headers(version, packets):
-    """Bytes of IP and TCP headers of so many packets, the first of which is a SYN or SYN+ACK."""
+    """Bytes of the IP and TCP headers of `packets` packets, the first of which is a SYN or SYN+ACK."""
     return packets * (IP_HEADER[version] + TIMESTAMPS_HEADER) + SYN_HEADER - TIMESTAMPS_HEADER

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The captures of tests/captures, their frames, and files made by tests.
+// The captures in tests/captures, their frames, and capture files that tests create.
 #pragma once
 
 #include <algorithm>
@@ -20,11 +20,11 @@
 
 namespace tcpwin::test {
 
-// A frame with a time: what a capture consists of.
+// One frame of a capture, with its time.
 struct TimedFrame {
 	Bytes bytes;
 	std::uint64_t time_ns = 0;
-	std::uint32_t wire = 0; // 0: as long as what was captured
+	std::uint32_t wire = 0; // length on the wire; 0: the captured length
 
 	std::uint32_t wire_length() const { return std::max(wire, static_cast<std::uint32_t>(bytes.size())); }
 	bool operator==(const TimedFrame &) const = default;
@@ -53,7 +53,7 @@ inline std::vector<std::string> all_captures()
 	return names;
 }
 
-// What a reader gives until the end or an error, which is empty at the end.
+// What a reader returns up to the end of the file or an error. `error` is empty at the end of the file.
 struct ReadOut {
 	Frames frames = {};
 	std::vector<std::uint64_t> numbers = {};
@@ -88,7 +88,7 @@ inline Frames frames_of(const std::string &path)
 	return out.frames;
 }
 
-// A directory that goes with the test.
+// A directory that is removed after the test.
 class TemporaryDirectory {
 public:
 	TemporaryDirectory()
@@ -107,7 +107,7 @@ public:
 
 	std::string write(const std::string &name, const Bytes &bytes) const
 	{
-		std::filesystem::remove(path_ / name); // some file systems wait for the disk when a file is overwritten
+		std::filesystem::remove(path_ / name); // overwriting a file waits for the disk on some file systems
 		std::ofstream file(path_ / name, std::ios::binary);
 		file.write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 		return path_ / name;
@@ -209,7 +209,7 @@ inline Bytes pcapng_packet(std::endian order, std::uint64_t ticks, const TimedFr
 	return pcapng_block(order, 6, body.raw(frame.bytes).bytes);
 }
 
-// How many ticks of 10^-tsresol or 2^-(tsresol & 0x7f) seconds.
+// The time in ticks of 10^-tsresol s, or of 2^-(tsresol & 0x7f) s if bit 7 is set.
 inline std::uint64_t pcapng_ticks(std::uint64_t time_ns, std::uint8_t tsresol)
 {
 	if (tsresol & 0x80)

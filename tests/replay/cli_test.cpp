@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// tcpwin-agent replay as its users run it: exit codes, outputs, sentences.
+// `tcpwin-agent replay` on the command line: exit codes, outputs, messages.
 #include <csignal>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -45,7 +46,7 @@ struct Ran {
 
 class Cli : public ::testing::Test {
 protected:
-	// By the shell: $AGENT is the program, $OUT a directory of the test's.
+	// Runs the command in a shell: $AGENT is the program, $OUT a private directory.
 	Ran run(const std::string &command)
 	{
 		const std::string out = directory / "stdout", error = directory / "stderr";
@@ -72,7 +73,7 @@ std::string expected_flows(const std::string &path)
 	return flow_text(run_portable(frames_of(path)).flows, TCPWIN_DEFAULT_CONFIG);
 }
 
-TEST_F(Cli, T2FormatOnStandardOutputReportOnStandardError)
+TEST_F(Cli, T2RecordsGoToStandardOutputAndTheReportToStandardError)
 {
 	const Ran ran = replay("--format t2 " + tutorial);
 	EXPECT_EQ(ran.exit, 0);
@@ -86,7 +87,7 @@ TEST_F(Cli, T2FormatOnStandardOutputReportOnStandardError)
 				     HasSubstr("Flows: 3\nA flows: 3\nB flows: 2\n")));
 }
 
-TEST_F(Cli, QuietIsSilent)
+TEST_F(Cli, QuietPrintsNothingToStandardError)
 {
 	EXPECT_EQ(replay("-q " + tutorial).error, "");
 }
@@ -108,7 +109,7 @@ TEST_F(Cli, JsonIsTheDefault)
 	EXPECT_EQ(flows[2]["b"], nullptr);
 }
 
-TEST_F(Cli, TheSameOutputAtEveryRun)
+TEST_F(Cli, EveryRunGivesTheSameOutput)
 {
 	const std::string scan = capture("gnutella_scan.pcap");
 	const Ran first = replay("--format t2 -q --packets $OUT/packets1 " + scan);
@@ -118,7 +119,7 @@ TEST_F(Cli, TheSameOutputAtEveryRun)
 	EXPECT_EQ(text_of(directory / "packets1"), text_of(directory / "packets2"));
 }
 
-TEST_F(Cli, PacketsGoToAFileOfTheirOwn)
+TEST_F(Cli, PacketRecordsGoToASeparateFile)
 {
 	const Ran ran = replay("-q --format t2 --output $OUT/flows --packets $OUT/packets " + tutorial);
 	EXPECT_EQ(ran.exit, 0);
@@ -128,7 +129,7 @@ TEST_F(Cli, PacketsGoToAFileOfTheirOwn)
 		  packet_text(run_portable(frames_of(tutorial)).packets, TCPWIN_DEFAULT_CONFIG));
 }
 
-TEST_F(Cli, PacketsAndFlowsInOneFileAreWrongUsage)
+TEST_F(Cli, PacketsAndFlowsToTheSameFileAreRefused)
 {
 	const Ran ran = replay("--packets - " + tutorial);
 	EXPECT_EQ(ran.exit, 2);
@@ -136,7 +137,7 @@ TEST_F(Cli, PacketsAndFlowsInOneFileAreWrongUsage)
 	EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("--packets and --output are the same (-)")));
 }
 
-TEST_F(Cli, OptionsOfTheStateMachine)
+TEST_F(Cli, TimeoutAndAbortCountOptionsTakeEffect)
 {
 	const Ran ran = replay("-q --format t2 --timeout-est 4s --abort-count 3 " + tutorial);
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -148,7 +149,7 @@ TEST_F(Cli, OptionsOfTheStateMachine)
 
 // ---- several files, standard input ----
 
-TEST_F(Cli, FrameNumbersGoOnFromFileToFile)
+TEST_F(Cli, FrameNumbersContinueAcrossFiles)
 {
 	const Ran ran = replay("-q --format t2 --packets $OUT/packets " + dead + " " + tutorial);
 	EXPECT_EQ(ran.exit, 0);
@@ -160,7 +161,7 @@ TEST_F(Cli, FrameNumbersGoOnFromFileToFile)
 		EXPECT_EQ(numbers[i], std::to_string(i + 1));
 }
 
-TEST_F(Cli, FilteredFramesOfAFileCountForTheNumbersOfTheNext)
+TEST_F(Cli, FramesThatTheFilterDropsStillCountInFrameNumbers)
 {
 	replay("-q --format t2 --packets $OUT/packets --filter 'host 143.166.11.10' " + dead + " " + tutorial);
 	const std::vector<Row> packets = parse_table(text_of(directory / "packets"));
@@ -168,8 +169,7 @@ TEST_F(Cli, FilteredFramesOfAFileCountForTheNumbersOfTheNext)
 	EXPECT_EQ(packets[0].at("pktNo"), "9");
 }
 
-// A capture in two files is the capture: flows go on from one to the other.
-TEST_F(Cli, FlowsGoOnFromFileToFile)
+TEST_F(Cli, FlowsContinueAcrossFiles)
 {
 	const Frames frames = frames_of(capture("http_206.pcap"));
 	const auto middle = frames.begin() + 700;
@@ -181,7 +181,7 @@ TEST_F(Cli, FlowsGoOnFromFileToFile)
 	EXPECT_EQ(text_of(directory / "packets"), packet_text(run_portable(frames).packets, TCPWIN_DEFAULT_CONFIG));
 }
 
-TEST_F(Cli, StandardInput)
+TEST_F(Cli, PlainAndCompressedCapturesAreReadFromStandardInput)
 {
 	for (const char *pipe : {"cat ", "gzip -c ", "xz -c ", "zstd -qc "}) {
 		if (std::system(
@@ -195,9 +195,9 @@ TEST_F(Cli, StandardInput)
 	EXPECT_EQ(replay("-q --format t2 - <" + tutorial).out, expected_flows(tutorial));
 }
 
-// ---- what goes wrong ----
+// ---- errors ----
 
-TEST_F(Cli, WrongUsageIsExit2AndOneSentence)
+TEST_F(Cli, WrongUsageExitsWith2AndOneSentence)
 {
 	for (const char *arguments : {"", "--engine other FILE", "--format xml FILE", "--timeout-est 4 FILE",
 				      "--abort-count 0 FILE", "--no-such-option FILE"}) {
@@ -209,7 +209,7 @@ TEST_F(Cli, WrongUsageIsExit2AndOneSentence)
 	}
 }
 
-TEST_F(Cli, ABadFilterIsExit2)
+TEST_F(Cli, AnInvalidFilterExitsWith2)
 {
 	const Ran ran = replay("-q --filter 'port and' " + tutorial);
 	EXPECT_EQ(ran.exit, 2);
@@ -218,7 +218,7 @@ TEST_F(Cli, ABadFilterIsExit2)
 				      EndsWith("pcap-filter(7) tells the syntax"))));
 }
 
-TEST_F(Cli, AFileThatIsNotThereIsExit1BeforeAnyIsRead)
+TEST_F(Cli, AMissingFileExitsWith1BeforeAnyFileIsRead)
 {
 	directory.write("flows", {'o', 'l', 'd'});
 	const Ran ran = replay("--output $OUT/flows " + tutorial + " $OUT/missing.pcap");
@@ -228,7 +228,7 @@ TEST_F(Cli, AFileThatIsNotThereIsExit1BeforeAnyIsRead)
 	EXPECT_EQ(text_of(directory / "flows"), "old");
 }
 
-TEST_F(Cli, AMistakeDoesNotEmptyTheOutput)
+TEST_F(Cli, AFailureDoesNotTruncateTheOutput)
 {
 	for (const std::string &mistake : {"--filter 'port and' " + tutorial, std::string("$OUT")}) {
 		directory.write("flows", {'o', 'l', 'd'});
@@ -238,8 +238,7 @@ TEST_F(Cli, AMistakeDoesNotEmptyTheOutput)
 	}
 }
 
-// What was read before is written.
-TEST_F(Cli, ATruncatedFileIsExit1WithItsRecords)
+TEST_F(Cli, ATruncatedFileExitsWith1AfterWritingItsRecords)
 {
 	Bytes file = content_of(tutorial);
 	file.resize(1000); // five frames
@@ -254,7 +253,7 @@ TEST_F(Cli, ATruncatedFileIsExit1WithItsRecords)
 						    EndsWith("; all before is in the records")));
 }
 
-TEST_F(Cli, AFileAmongOthersThatIsNoCaptureIsExit1)
+TEST_F(Cli, AFileThatIsNotACaptureExitsWith1AfterTheRecordsOfTheFilesBefore)
 {
 	directory.write("text", Bytes(100, 'x'));
 	const Ran ran = replay("-q --format t2 " + tutorial + " $OUT/text " + dead);
@@ -266,7 +265,7 @@ TEST_F(Cli, AFileAmongOthersThatIsNoCaptureIsExit1)
 					       "also compressed"))));
 }
 
-TEST_F(Cli, AFullDiskIsExit1)
+TEST_F(Cli, AFullDiskExitsWith1)
 {
 	for (const char *outputs : {"--output /dev/full", "--output $OUT/flows --packets /dev/full", ">/dev/full"}) {
 		const Ran ran = replay(tutorial + " -q " + outputs);
@@ -278,7 +277,7 @@ TEST_F(Cli, AFullDiskIsExit1)
 	}
 }
 
-TEST_F(Cli, AnOutputThatCannotBeOpenedIsExit1)
+TEST_F(Cli, AnOutputThatCannotBeOpenedExitsWith1)
 {
 	const Ran ran = replay("--output $OUT/no/such/directory/flows " + tutorial);
 	EXPECT_EQ(ran.exit, 1);
@@ -286,7 +285,7 @@ TEST_F(Cli, AnOutputThatCannotBeOpenedIsExit1)
 		    ElementsAre(HasSubstr("/no/such/directory/flows for writing: No such file or directory")));
 }
 
-TEST_F(Cli, AReaderOfTheOutputThatGoesAwayIsExit1)
+TEST_F(Cli, AClosedOutputPipeExitsWith1)
 {
 	const Ran ran =
 		run("($AGENT replay -q " + capture("gnutella_scan.pcap").string() + "; echo exit $? >&2) | true");
@@ -312,7 +311,7 @@ TEST_F(Cli, ReplayHelpHasExamples)
 
 // ---- the kernel engine ----
 
-TEST_F(Cli, TheKernelEngineWritesTheSame)
+TEST_F(Cli, TheKernelEngineWritesTheSameRecords)
 {
 	const std::string files =
 		tutorial + " " + capture("ftp_ipv6.pcap").string() + " " + capture("vlan_bot.pcap").string();
@@ -328,7 +327,9 @@ TEST_F(Cli, TheKernelEngineWritesTheSame)
 
 // ---- signals ----
 
-// A replay of standard input, whose other end the test holds.
+constexpr std::chrono::seconds patience{60}; // for a loaded machine
+
+// A replay of standard input; the test holds the writing end.
 class Running {
 public:
 	explicit Running(const std::string &output)
@@ -359,7 +360,7 @@ public:
 	Running(const Running &) = delete;
 	Running &operator=(const Running &) = delete;
 
-	// Waits until the reader has taken all but what a pipe holds; false: it has gone.
+	// Blocks until all bytes are read or in the pipe. Returns false if the reader has exited.
 	bool send(const Bytes &bytes) const
 	{
 		for (std::size_t done = 0; done < bytes.size();) {
@@ -370,6 +371,16 @@ public:
 		}
 		return true;
 	}
+	// Whether all input has been read and the process sleeps, which it does only to wait for more.
+	bool waits_for_input() const
+	{
+		int unread = 0;
+		if (ioctl(input_, FIONREAD, &unread) != 0 || unread != 0)
+			return false;
+		std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+		const std::string text(std::istreambuf_iterator<char>(stat), {});
+		return text.find(") S ") != std::string::npos;
+	}
 	void signal(int number) const { kill(pid_, number); }
 	void close_input()
 	{
@@ -378,10 +389,10 @@ public:
 		input_ = -1;
 	}
 
-	// The exit code, or -1 if it has not ended in time.
-	int wait(std::chrono::milliseconds time)
+	// The exit code, or -1 if it does not exit in time.
+	int wait()
 	{
-		const auto until = std::chrono::steady_clock::now() + time;
+		const auto until = std::chrono::steady_clock::now() + patience;
 		for (int status = 0; std::chrono::steady_clock::now() < until;
 		     std::this_thread::sleep_for(std::chrono::milliseconds(5)))
 			if (waitpid(pid_, &status, WNOHANG) == pid_) {
@@ -396,7 +407,7 @@ private:
 	int input_ = -1;
 };
 
-// Ctrl-C in the middle: what was read is written, exit 0, and the rest is not waited for.
+// As by Ctrl-C: the records of what was read are written, the rest of the input is not awaited, and the exit code is 0.
 TEST_F(Cli, ASignalEndsAReplay)
 {
 	const Bytes scan = pcap_file(frames_of(capture("gnutella_scan.pcap")));
@@ -406,11 +417,11 @@ TEST_F(Cli, ASignalEndsAReplay)
 	ASSERT_TRUE(running.send(scan));
 	running.signal(SIGINT);
 	int repeats = 0;
-	while (running.send(frames) && repeats < 1'000) // it may be in the midst of a block
+	while (running.send(frames) && repeats < 1'000) // it may be in the middle of a block
 		repeats++;
 	std::signal(SIGPIPE, before);
 	EXPECT_LT(repeats, 1'000);
-	EXPECT_EQ(running.wait(std::chrono::seconds(10)), 0);
+	EXPECT_EQ(running.wait(), 0);
 	EXPECT_THAT(parse_table(text_of(directory / "flows")), SizeIs(::testing::Ge(1U)));
 }
 
@@ -418,9 +429,11 @@ TEST_F(Cli, ASignalEndsAReplayThatWaitsForInput)
 {
 	Running running(directory / "flows");
 	running.send(content_of(tutorial));
-	std::this_thread::sleep_for(std::chrono::milliseconds(200));
+	const auto until = std::chrono::steady_clock::now() + patience;
+	while (!running.waits_for_input() && std::chrono::steady_clock::now() < until)
+		std::this_thread::sleep_for(std::chrono::milliseconds(5));
 	running.signal(SIGINT);
-	EXPECT_EQ(running.wait(std::chrono::seconds(2)), 0);
+	EXPECT_EQ(running.wait(), 0);
 	EXPECT_EQ(text_of(directory / "flows"), expected_flows(tutorial));
 }
 

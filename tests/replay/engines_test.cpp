@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The portable engine and the real XDP program give the same: records, packet
-// records, counters, and all in the same order. Root.
+// The portable engine and the XDP program give the same flow records, packet
+// records and counters, in the same order. Needs root.
 #include <cstdio>
 #include <cstring>
 
@@ -15,7 +15,7 @@
 namespace tcpwin::test {
 namespace {
 
-// What only one of the engines has: who owns the flow, where it came in, when the record was made.
+// Clears what only one engine sets: the owner of the flow, the interface, the time of the record.
 tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
 {
 	record.flow.word = 0;
@@ -31,7 +31,7 @@ SeenPacket comparable(SeenPacket packet, std::uint64_t flows_before)
 	return packet;
 }
 
-// The kernel's table holds ended flows until the next sweep, and cuts them at their own packets.
+// In the kernel, flows that have expired stay in the table until a sweep or a packet of theirs ends them.
 bool is_comparable(std::uint32_t counter)
 {
 	return counter != TCPWIN_COUNTER_FLOWS_CUT;
@@ -95,7 +95,7 @@ bool same(const SeenPacket &l, const SeenPacket &r)
 	return l.number == r.number && std::memcmp(&l.event, &r.event, sizeof(l.event)) == 0;
 }
 
-// Empty, or the first entry that differs.
+// Describes the first entry that differs; empty if there is none.
 template <typename T> std::string difference(const std::vector<T> &portable, const std::vector<T> &kernel)
 {
 	for (std::size_t i = 0; i < std::max(portable.size(), kernel.size()); i++) {
@@ -124,7 +124,7 @@ std::string difference(const Outcome &portable, const Outcome &kernel)
 	       difference(portable.packets, kernel.packets) + difference(portable.counters, kernel.counters);
 }
 
-// An engine that takes one capture after the other, each as if it were new.
+// Runs captures through one engine, each as if the engine were new.
 class Rig {
 public:
 	template <typename Make> Result<void> open(const EngineOptions &options, Make make)
@@ -154,7 +154,7 @@ public:
 			outcome.packets.push_back(comparable(packet, flows_before));
 		for (tcpwin_alarm alarm : collector_.alarms) {
 			alarm.flow_id -= flows_before;
-			alarm.ifindex = 0; // where it came in
+			alarm.ifindex = 0; // only in the kernel
 			outcome.alarms.push_back(alarm);
 		}
 		collector_.flows.clear();
@@ -168,7 +168,7 @@ private:
 	std::unique_ptr<Engine> engine_;
 };
 
-// Loading the programs takes half a second, so that one pair serves many captures.
+// Loading the programs takes half a second, so one pair serves many captures.
 class Pair {
 public:
 	static Result<std::unique_ptr<Pair>> make(const tcpwin_config &config, std::uint32_t max_flows = 4096)
@@ -186,7 +186,7 @@ public:
 		return pair;
 	}
 
-	// Empty if both give the same.
+	// Describes the differences; empty if both agree.
 	std::string compare(const Frames &frames, LinkType link = LinkType::ethernet)
 	{
 		Outcome portable = portable_.run(frames, link), kernel = kernel_.run(frames, link);
@@ -203,10 +203,10 @@ public:
 		return difference(portable, kernel);
 	}
 
-	// Flows that are terminated at the same time: which comes first is not told.
+	// Sorts the records by flow ID: the order of flows that end at the same time is unspecified.
 	void compare_by_number() { by_number_ = true; }
 
-	// Of all captures so far.
+	// Totals of all captures so far.
 	std::uint64_t flows = 0;
 	std::uint64_t alarms = 0;
 	std::uint64_t interim = 0;
@@ -247,7 +247,7 @@ TEST_F(Engines, AgreeOnAllCaptures)
 	EXPECT_GT(pair->flows, 1'000U);
 }
 
-// Beyond some 3500 bytes the program has the rest of a frame in pages of its own.
+// Beyond about 3500 bytes, the rest of a frame is in further pages (XDP frags).
 TEST_F(Engines, AgreeOnLargeFrames)
 {
 	ASSERT_NO_FATAL_FAILURE(open());
@@ -267,7 +267,7 @@ TEST_F(Engines, AgreeOnLargeFrames)
 	EXPECT_EQ(pair->counters.value[TCPWIN_COUNTER_TRACKED], frames.size());
 }
 
-// The shortest beginning of the capture on which a new pair of engines differs, as a file.
+// Finds the shortest prefix of the capture on which a new pair of engines differs, and saves it to a file.
 std::string save_shortest(const Frames &frames, const tcpwin_config &config, const LinkFormat *format)
 {
 	auto pair = Pair::make(config);
@@ -292,7 +292,7 @@ std::uint64_t seed_of_run()
 	return given ? std::strtoull(given, nullptr, 0) : std::random_device()();
 }
 
-// One capture in four as another link type has it.
+// One capture in four gets another link type.
 const LinkFormat *format_of_capture(std::uint64_t i)
 {
 	const std::vector<LinkFormat> &formats = link_formats();
@@ -315,7 +315,7 @@ void expect_agreement(Pair &pair, std::uint64_t captures, const tcpwin_config &c
 	}
 }
 
-// A property says nothing if the captures hold nothing of what it is about.
+// The comparison proves nothing unless the captures contain every kind of packet.
 void expect_all_kinds(const Pair &pair, std::uint64_t captures)
 {
 	EXPECT_GT(pair.flows, captures * 5);
@@ -333,8 +333,8 @@ TEST_F(Engines, AgreeOnRandomCaptures)
 	expect_all_kinds(*pair, 3'000);
 }
 
-// An abort timeout longer than others, equal ones, one of a nanosecond.
-TEST_F(Engines, AgreeWithAnotherConfiguration)
+// An abort timeout longer than the others, two equal timeouts, and one of 1 ns.
+TEST_F(Engines, AgreeWithUnusualTimeouts)
 {
 	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;
 	config.timeout_ns[TCPWIN_TIMEOUT_NEW] = 500'000'000;
@@ -349,7 +349,7 @@ TEST_F(Engines, AgreeWithAnotherConfiguration)
 	expect_agreement(*pair, 1'000, config);
 }
 
-// Timeouts short enough for the captures, so that each rule has something to do.
+// Timeouts short enough for the captures, so that every rule is exercised.
 TEST_F(Engines, AgreeWithTheRulesOfTheMonitorProfile)
 {
 	tcpwin_config config = TCPWIN_MONITOR_CONFIG;
@@ -384,7 +384,7 @@ TEST_F(Engines, AgreeWhenFlowsAreTerminated)
 	EXPECT_GT(pair->alarms, 1'000U);
 }
 
-// A thousand flows are alive at a time; those that have ended must make room.
+// A thousand flows are alive at a time; flows that have ended must make room.
 TEST_F(Engines, AgreeWhenTheTableIsSmall)
 {
 	ASSERT_NO_FATAL_FAILURE(open(TCPWIN_DEFAULT_CONFIG, 2'048));
@@ -399,7 +399,7 @@ TEST_F(Engines, AgreeWhenTheTableIsSmall)
 	EXPECT_EQ(pair->flows, 20'000U);
 }
 
-// More flows at a time than fit into one read of the ring buffer, more frames than lie between two sweeps.
+// More flows than one read of the ring buffer returns, and more frames than between two sweeps.
 TEST_F(Engines, AgreeOnALongCapture)
 {
 	ASSERT_NO_FATAL_FAILURE(open(TCPWIN_DEFAULT_CONFIG, 65'536));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// When the portable engine ends flows, in which order, and what it costs.
+// When and in which order the portable engine ends flows, and how much memory it uses.
 #include <chrono>
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ constexpr std::uint8_t syn = TCPWIN_FLAG_SYN, ack = TCPWIN_FLAG_ACK, rst = TCPWI
 
 enum class From { client, server };
 
-// Connections of one client to one server, told apart by the client's port.
+// Connections from one client to one server, identified by the client's port.
 class Timeline {
 public:
 	explicit Timeline(const tcpwin_config &config = TCPWIN_DEFAULT_CONFIG)
@@ -54,12 +54,12 @@ public:
 	}
 	void finish() { EXPECT_TRUE(engine_->finish()); }
 
-	// "number reason" of the flows that have ended since the last call.
+	// "ID reason" of the flows that ended since the last call.
 	std::vector<std::string> ended()
 	{
 		std::vector<std::string> texts;
-		for (; told_ < collector_.flows.size(); told_++) {
-			const tcpwin_record &record = collector_.flows[told_];
+		for (; reported_ < collector_.flows.size(); reported_++) {
+			const tcpwin_record &record = collector_.flows[reported_];
 			texts.push_back(fmt::format("{} {}", record.flow.id,
 						    name_of(static_cast<tcpwin_end_reason>(record.reason))));
 		}
@@ -76,7 +76,7 @@ private:
 	Collector collector_;
 	std::unique_ptr<Engine> engine_;
 	std::uint64_t frames_ = 0;
-	std::size_t told_ = 0;
+	std::size_t reported_ = 0;
 };
 
 struct Edge {
@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
 			  Edge{"ABRT", 1ms, [](Timeline &t) { t.abort(0s, 1); }, "1 abort_timeout"}),
 	[](const ::testing::TestParamInfo<Edge> &info) { return info.param.name; });
 
-TEST_P(Timeouts, OneNanosecondLessIsTheSameFlow)
+TEST_P(Timeouts, OneNanosecondBeforeTheTimeoutIsStillTheSameFlow)
 {
 	Timeline timeline;
 	GetParam().begin(timeline);
@@ -104,7 +104,7 @@ TEST_P(Timeouts, OneNanosecondLessIsTheSameFlow)
 	EXPECT_EQ(timeline.flow_of_last_packet(), 1U);
 }
 
-TEST_P(Timeouts, ExactlyTheTimeoutIsTheNextFlow)
+TEST_P(Timeouts, APacketExactlyAtTheTimeoutStartsANewFlow)
 {
 	Timeline timeline;
 	GetParam().begin(timeline);
@@ -113,7 +113,7 @@ TEST_P(Timeouts, ExactlyTheTimeoutIsTheNextFlow)
 	EXPECT_EQ(timeline.flow_of_last_packet(), 2U);
 }
 
-TEST_P(Timeouts, AnotherFlowsPacketEndsIt)
+TEST_P(Timeouts, APacketOfAnotherFlowEndsAnExpiredFlow)
 {
 	Timeline timeline;
 	GetParam().begin(timeline);
@@ -123,7 +123,7 @@ TEST_P(Timeouts, AnotherFlowsPacketEndsIt)
 	EXPECT_THAT(timeline.ended(), ElementsAre(GetParam().ends));
 }
 
-TEST_P(Timeouts, AFrameThatIsNoIpEndsIt)
+TEST_P(Timeouts, ANonIpFrameEndsAnExpiredFlow)
 {
 	Timeline timeline;
 	GetParam().begin(timeline);
@@ -133,7 +133,7 @@ TEST_P(Timeouts, AFrameThatIsNoIpEndsIt)
 	EXPECT_THAT(timeline.ended(), ElementsAre(GetParam().ends));
 }
 
-TEST_P(Timeouts, TheEndOfTheCaptureIsNoTimeout)
+TEST_P(Timeouts, TheEndOfTheCaptureIsNotATimeout)
 {
 	Timeline timeline;
 	GetParam().begin(timeline);
@@ -147,14 +147,14 @@ TEST(Expiry, BothDirectionsMustBeIdle)
 	Timeline timeline;
 	timeline.packet(0s, 1);
 	timeline.reply(600ms, 1);
-	timeline.packet(1599ms, 1); // 1.599 s after its own direction's last
+	timeline.packet(1599ms, 1); // 1.599 s after the last one of its direction
 	timeline.reply(2598ms, 1);
 	EXPECT_THAT(timeline.ended(), IsEmpty());
 	timeline.arp(3598ms);
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 idle_timeout"));
 }
 
-TEST(Expiry, RecordsComeInOrderOfExpiryThenOfNumber)
+TEST(Expiry, RecordsAreOrderedByExpiryThenByFlowId)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1, rst); // 1: until 10 s
@@ -170,7 +170,7 @@ TEST(Expiry, RecordsComeInOrderOfExpiryThenOfNumber)
 		    ElementsAre("3 idle_timeout", "2 idle_timeout", "6 idle_timeout", "1 idle_timeout"));
 }
 
-TEST(Expiry, RecordsComeBeforeThePacketAtTheirExpiry)
+TEST(Expiry, ARecordPrecedesThePacketThatArrivesAtItsExpiry)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1);
@@ -181,20 +181,20 @@ TEST(Expiry, RecordsComeBeforeThePacketAtTheirExpiry)
 	EXPECT_THAT(timeline.collector().ended_before, ElementsAre(2, 3)) << "packets reported before";
 }
 
-// The flow's first expiry lies behind the one that the abort sets.
-TEST(Expiry, AnAbortEndsAFlowBeforeOlderOnes)
+// The abort moves the expiry of the flow to an earlier time.
+TEST(Expiry, AnAbortedFlowEndsBeforeOlderFlows)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1, syn); // until 2.2 s
 	timeline.packet(0s, 2);      // until 1 s
-	timeline.reply(100ms, 1);    // of the flow that is aborted: would be until 1.1 s
+	timeline.reply(100ms, 1);    // would keep the flow that is aborted until 1.1 s
 	timeline.abort(200ms, 1);    // both directions: until 201 ms
 	timeline.arp(201ms - 1ns);
 	EXPECT_THAT(timeline.ended(), IsEmpty());
 	timeline.arp(201ms);
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 abort_timeout"));
 	timeline.arp(5s);
-	EXPECT_THAT(timeline.ended(), ElementsAre("2 idle_timeout")) << "flow 1 once only";
+	EXPECT_THAT(timeline.ended(), ElementsAre("2 idle_timeout")) << "flow 1 must end only once";
 }
 
 TEST(Expiry, PacketsKeepAnAbortedFlowAlive)
@@ -210,7 +210,7 @@ TEST(Expiry, PacketsKeepAnAbortedFlowAlive)
 	EXPECT_EQ(first.flow.direction[0].zero_window_count + first.flow.direction[1].zero_window_count, 52U);
 }
 
-TEST(Expiry, AtTheEndTheRestComesInTheSameOrder)
+TEST(Expiry, RemainingFlowsEndInOrderOfExpiry)
 {
 	Timeline timeline;
 	timeline.packet(0s, 1, rst); // until 10 s
@@ -226,7 +226,7 @@ TEST(Expiry, AtTheEndTheRestComesInTheSameOrder)
 		    ElementsAre("5 shutdown", "2 shutdown", "4 shutdown", "6 shutdown", "3 shutdown", "1 shutdown"));
 }
 
-TEST(Expiry, WhatHadExpiredBeforeTheEndKeepsItsReason)
+TEST(Expiry, FlowsThatExpiredBeforeTheEndKeepTheirReason)
 {
 	Timeline timeline;
 	timeline.abort(0s, 1);
@@ -236,8 +236,8 @@ TEST(Expiry, WhatHadExpiredBeforeTheEndKeepsItsReason)
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 abort_timeout", "2 idle_timeout", "3 shutdown"));
 }
 
-// T2's whole list of flows stalls here.
-TEST(Expiry, TimeThatGoesBackIsNoIdleTimeOfTheFlowAndNobodyElsesBusiness)
+// Here T2 would stop ending flows altogether.
+TEST(Expiry, BackwardTimesAreNotIdleTimeAndDoNotAffectOtherFlows)
 {
 	Timeline timeline;
 	timeline.packet(10s, 1);
@@ -254,7 +254,7 @@ TEST(Expiry, TimeThatGoesBackIsNoIdleTimeOfTheFlowAndNobodyElsesBusiness)
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 idle_timeout"));
 }
 
-TEST(Expiry, APacketOfThePastCountsButDoesNotMoveLastSeen)
+TEST(Expiry, AnEarlierPacketIsCountedButDoesNotMoveTheLastTime)
 {
 	Timeline timeline;
 	timeline.packet(10s, 1);
@@ -269,8 +269,8 @@ TEST(Expiry, APacketOfThePastCountsButDoesNotMoveLastSeen)
 	EXPECT_EQ(second.event.now_ns, static_cast<__u64>(start.count()));
 }
 
-// Each step back is larger than any timeout: a clock that is wrong by turns.
-TEST(Expiry, TwoClocksByTurnsDoNotCutAFlowOfEither)
+// Two clocks in turn: each step back is larger than any timeout.
+TEST(Expiry, AlternatingClocksCutOnlyTheFlowOfTheLateClock)
 {
 	Timeline timeline;
 	for (int i = 0; i < 100; i++) {
@@ -279,13 +279,13 @@ TEST(Expiry, TwoClocksByTurnsDoNotCutAFlowOfEither)
 	}
 	timeline.finish();
 	EXPECT_EQ(timeline.counters().value[TCPWIN_COUNTER_FLOWS_CREATED], 1U + 100U)
-		<< "1 is never idle; 2 is an hour late at every packet of 1, so it ends there";
+		<< "flow 1 is never idle; at every packet of flow 1, flow 2 is an hour late and ends";
 }
 
-TEST(Expiry, FirstAndLastNanosecondOfTime)
+TEST(Expiry, TimesAtBothEndsOfTheRangeAreHandled)
 {
 	Timeline timeline;
-	const nanoseconds latest = 9'000'000'000s + 999'999'999ns - start; // what the reader lets through
+	const nanoseconds latest = 9'000'000'000s + 999'999'999ns - start; // the latest time that the reader accepts
 	timeline.packet(-start, 1);
 	timeline.packet(1s - start, 1);
 	timeline.packet(latest, 2);
@@ -318,7 +318,7 @@ TEST(Expiry, LaterFragmentsKeepTheirFlowAlive)
 	EXPECT_EQ(timeline.counters().value[TCPWIN_COUNTER_LATER_FRAGMENT], 1U);
 }
 
-TEST(Expiry, AFragmentOfAnEndedFlowIsHeadlessEvenIfTheConnectionHasANewFlow)
+TEST(Expiry, AFragmentOfAnEndedFlowIsNotCountedInANewFlowOfTheConnection)
 {
 	const auto fragment = [](std::uint16_t offset) {
 		return Frame().ethernet().ipv4(
@@ -334,7 +334,7 @@ TEST(Expiry, AFragmentOfAnEndedFlowIsHeadlessEvenIfTheConnectionHasANewFlow)
 	EXPECT_THAT(timeline.ended(), ElementsAre("1 idle_timeout", "2 idle_timeout"));
 }
 
-// A million connections of one packet, ten milliseconds apart: a hundred live at a time.
+// A million connections of one packet each, ten milliseconds apart: a hundred are alive at a time.
 class Churn {
 public:
 	explicit Churn(FlowObserver &observer) : engine_(make_portable_engine({}, observer)) {}
@@ -390,7 +390,7 @@ TEST(Memory, GrowsWithLiveFlowsNotWithPackets)
 	EXPECT_LT(after, before + 64 * 1024);
 }
 
-// Long-lived connections leave nothing behind either, aborted or not.
+// Nor do long-lived connections use more and more memory, aborted or not.
 TEST(Memory, DoesNotGrowWithThePacketsOfAFlow)
 {
 	Counter counter;
@@ -415,7 +415,7 @@ TEST(Memory, DoesNotGrowWithThePacketsOfAFlow)
 	EXPECT_EQ(counter.flows, 0U);
 }
 
-// First fragments are remembered, a bounded number of them.
+// Only a bounded number of first fragments is remembered.
 TEST(Memory, DoesNotGrowWithFragmentedPackets)
 {
 	Counter counter;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures at random, of what the engines tell apart: times around every
-// timeout, backward and equal ones, windows, flags, VLAN tags, both IP versions,
-// extension headers, fragments in any order, damaged and cut frames.
+// Random captures that cover what the engines distinguish: times around every
+// timeout, equal and backward times, windows, flags, VLAN tags, both IP versions,
+// extension headers, fragments in any order, damaged and truncated frames.
 #pragma once
 
 #include <random>
@@ -59,7 +59,7 @@ private:
 			.server_port = any_of<std::uint16_t>({80, 1023, 5000, 8080, 8089, 50000})};
 	}
 
-	// About a timeout after the flow's last packet or the last frame, or some other step.
+	// Often close to a timeout after the last packet of the flow or the last frame.
 	std::uint64_t next_time(const Flow &flow)
 	{
 		const std::uint64_t from = flow.last && one_in(2) ? flow.last : now_;
@@ -133,7 +133,7 @@ private:
 			.payload(one_in(4) ? 1 : below(3) * 30);
 	}
 
-	// Few, so that they often follow, meet or repeat one another; one endpoint's pass 2^32.
+	// Few different numbers, so that segments often follow, overlap or repeat; those of one endpoint wrap at 2^32.
 	std::uint32_t number(std::uint32_t first)
 	{
 		if (one_in(30))
@@ -197,11 +197,11 @@ private:
 			frame.authentication({.length = 12 + 4 * below(2)});
 			break;
 		default:
-			frame.fragment({.id = static_cast<std::uint32_t>(below(3))}); // RFC 6946: the only one
+			frame.fragment({.id = static_cast<std::uint32_t>(below(3))}); // RFC 6946: an atomic fragment
 		}
 	}
 
-	// First or later, whether or not the other has come: few ids, so that they often belong together.
+	// A first or a later fragment, in any order. Few IDs, so that fragments often belong together.
 	Frame fragment4(const Flow &flow)
 	{
 		const bool from_server = one_in(2), first = one_in(2);
@@ -240,7 +240,7 @@ private:
 					Frame().ethernet({.type = flow.six ? 0x86dd : 0x0800}).raw(bytes);
 	}
 
-	// Sometimes less is captured than was on the wire.
+	// Sometimes truncates the frame below its length on the wire.
 	TimedFrame cut(Bytes bytes)
 	{
 		const auto wire = static_cast<std::uint32_t>(bytes.size());

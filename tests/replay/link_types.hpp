@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ethernet frames as other link types have them: https://www.tcpdump.org/linktypes.html
+// Converts Ethernet frames to other link types: https://www.tcpdump.org/linktypes.html
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@ namespace tcpwin::test {
 
 struct LinkFormat {
 	std::string name;
-	std::uint16_t dlt; // as files have it
+	std::uint16_t dlt; // the number in capture files
 	LinkType link;
-	// What stands before the network layer of an Ethernet type; nothing where it has no place for that type.
+	// The link header for an EtherType; nullopt if the link type cannot carry it.
 	std::optional<Bytes> (*header)(std::uint16_t ethertype);
 };
 
@@ -52,7 +52,7 @@ inline const std::vector<LinkFormat> &link_formats()
 	return formats;
 }
 
-// Without those that the link type cannot carry.
+// Leaves out frames that the link type cannot carry.
 inline Frames as_link(const LinkFormat &format, const Frames &ethernet)
 {
 	Frames converted;

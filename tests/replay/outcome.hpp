@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an engine makes of frames, as values and as Tranalyzer2's text.
+// The output of an engine for given frames, as values and as Tranalyzer2's text.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct SeenPacket {
 	tcpwin_packet_event event;
 };
 
-// Keeps what it is told. ended_before[i]: how many packets had been reported when flow i ended.
+// Keeps all records. ended_before[i]: the number of packets reported before flow i ended.
 struct Collector final : FlowObserver {
 	std::vector<tcpwin_record> flows;
 	std::vector<tcpwin_alarm> alarms;
@@ -53,7 +53,7 @@ struct Outcome {
 inline void feed(Engine &engine, const TimedFrame &frame, std::uint64_t number, LinkType link = LinkType::ethernet)
 {
 	const auto captured = static_cast<std::uint32_t>(frame.bytes.size());
-	// An exact copy on the heap, so that a sanitizer sees a read beyond the frame.
+	// An exact copy on the heap, so that a sanitizer detects reads beyond the frame.
 	const auto exact = std::make_unique<std::uint8_t[]>(captured);
 	std::copy(frame.bytes.begin(), frame.bytes.end(), exact.get());
 	auto done = engine.packet({exact.get(), captured, frame.wire_length(), link, frame.time_ns, number});
@@ -72,7 +72,7 @@ inline Outcome run_portable(const Frames &frames, const tcpwin_config &config = 
 		*engine->counters()};
 }
 
-// The constants of the tutorial with the NEW timeout that T2 has.
+// The constants of the tutorial, with T2's NEW timeout.
 inline tcpwin_config t2_config()
 {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -101,7 +101,7 @@ inline std::string packet_text(const std::vector<SeenPacket> &packets, const tcp
 	return fmt::to_string(text);
 }
 
-// A table of white-space-separated columns under a line of names.
+// A table of columns separated by white space, below a line of column names.
 using Row = std::map<std::string, std::string>;
 
 inline std::vector<Row> parse_table(std::istream &text)
@@ -131,7 +131,7 @@ inline std::vector<Row> parse_table(const std::string &text)
 	return parse_table(stream);
 }
 
-// One space between columns, none around a line, no empty lines: tables are compared, not their layout.
+// Normalizes the layout: one space between columns, none at the ends of a line, no empty lines.
 inline std::string squeeze(const std::string &text)
 {
 	std::istringstream lines(text);

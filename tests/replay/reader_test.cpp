@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading captures: every format and link type gives the same frames or flows,
-// and whatever is wrong with a file, the frames before are read and one sentence
-// says where it is and what.
+// Reading captures: every format and link type gives the same frames or flows. If a
+// file is damaged, the frames before the damage are read and one sentence says where
+// and what it is.
 #include <fcntl.h>
 #include <random>
 #include <sys/wait.h>
@@ -46,7 +46,7 @@ Frames rounded(Frames frames, std::uint64_t nanoseconds)
 	return frames;
 }
 
-// As read: wire is always set.
+// As a reader returns them: wire is always set.
 Frames with_wire(Frames frames)
 {
 	for (TimedFrame &frame : frames)
@@ -90,8 +90,8 @@ TEST_F(Reader, PcapngInBothByteOrdersAndAnyResolution)
 	}
 }
 
-// Parts of 2^-30 s: each time is at most one part early.
-TEST_F(Reader, PcapngWithBinaryResolution)
+// In units of 2^-30 s: each time is early by at most one unit.
+TEST_F(Reader, PcapngWithABinaryResolution)
 {
 	const Frames frames = odd_frames();
 	const ReadOut binary = read(pcapng_file(frames, {.tsresol = 0x80 | 30}));
@@ -102,7 +102,7 @@ TEST_F(Reader, PcapngWithBinaryResolution)
 	}
 }
 
-TEST_F(Reader, NumbersCountFrames)
+TEST_F(Reader, FramesAreNumberedFromOne)
 {
 	const ReadOut out = read(pcap_file(Frames(3, odd_frames()[0])));
 	EXPECT_THAT(out.numbers, ElementsAre(1, 2, 3));
@@ -158,7 +158,7 @@ TEST_P(Compressed, GivesTheSameFrames)
 	}
 }
 
-TEST_P(Compressed, InPartsOneAfterTheOther)
+TEST_P(Compressed, ConcatenatedPartsAreReadAsOneFile)
 {
 	const Frames frames = with_wire(odd_frames());
 	const Bytes file = pcap_file(frames);
@@ -171,7 +171,7 @@ TEST_P(Compressed, InPartsOneAfterTheOther)
 	EXPECT_TRUE(out.frames == frames);
 }
 
-TEST_P(Compressed, CutAnywhereGivesABeginningAndAnError)
+TEST_P(Compressed, ATruncatedFileGivesTheFramesBeforeTheCutAndAnError)
 {
 	const Frames frames = with_wire(odd_frames());
 	const Bytes whole = compress(GetParam(), pcap_file(frames));
@@ -183,8 +183,8 @@ TEST_P(Compressed, CutAnywhereGivesABeginningAndAnError)
 	}
 }
 
-// libarchive hands on whole blocks: 64 KiB, with bzip2 900 KB.
-TEST_P(Compressed, CutInTheMiddleOfALargeFileGivesWhatIsBefore)
+// libarchive returns whole blocks: 64 KiB, with bzip2 900 KB.
+TEST_P(Compressed, ALargeTruncatedFileGivesTheFramesBeforeTheCut)
 {
 	if (GetParam().name == "lz4")
 		return; // one block of 4 MB
@@ -199,7 +199,7 @@ TEST_P(Compressed, CutInTheMiddleOfALargeFileGivesWhatIsBefore)
 				     HasSubstr(fmt::format("beyond frame {}: ", out.frames.size()))));
 }
 
-TEST_P(Compressed, DamageDoesNotCrash)
+TEST_P(Compressed, ADamagedFileDoesNotCrash)
 {
 	std::mt19937 random(1);
 	const Bytes whole = compress(GetParam(), pcap_file(odd_frames()));
@@ -213,7 +213,7 @@ TEST_P(Compressed, DamageDoesNotCrash)
 
 // ---- standard input ----
 
-// Standard input is a pipe with this content.
+// Makes standard input a pipe with this content.
 class PipedInput {
 public:
 	explicit PipedInput(const Bytes &content) : saved_(dup(STDIN_FILENO))
@@ -237,7 +237,7 @@ private:
 	int saved_;
 };
 
-TEST_F(Reader, StandardInput)
+TEST_F(Reader, CapturesAreReadFromStandardInput)
 {
 	const Frames frames = with_wire(odd_frames());
 	for (const Bytes &file :
@@ -249,14 +249,13 @@ TEST_F(Reader, StandardInput)
 	}
 }
 
-TEST_F(Reader, NothingOnStandardInput)
+TEST_F(Reader, EmptyStandardInputIsAnError)
 {
 	const PipedInput input({});
 	EXPECT_THAT(read_out("-").error, StartsWith("cannot read standard input: "));
 }
 
-// Neither has a content to speak of.
-TEST_F(Reader, NothingOnStandardInputIsEmpty)
+TEST_F(Reader, EmptyStandardInputIsCalledEmptyEvenIfCompressed)
 {
 	for (const Bytes &nothing : {Bytes{}, compress(compressions[0], {})}) {
 		const PipedInput input(nothing);
@@ -298,7 +297,7 @@ TEST_P(Links, GiveTheSameFlows)
 	}
 }
 
-TEST_P(Links, CutAtAnyByteAreCountedByName)
+TEST_P(Links, TruncatedFramesAreCountedByReason)
 {
 	const TimedFrame whole = as_link(GetParam(), frames_of(tutorial)).at(0);
 	for (std::size_t length = 0; length < whole.bytes.size(); length++) {
@@ -313,7 +312,7 @@ TEST_P(Links, CutAtAnyByteAreCountedByName)
 	}
 }
 
-// Ids of other networks (802.11, USB), and one that stands for nothing.
+// Link types of other networks (802.11, USB), and an unassigned number.
 TEST_F(Reader, UnsupportedLinkTypesAreNamed)
 {
 	EXPECT_EQ(
@@ -329,7 +328,7 @@ TEST_F(Reader, UnsupportedLinkTypesAreNamed)
 
 // ---- filter ----
 
-TEST_F(Reader, AFilterKeepsTheNumbersOfFrames)
+TEST_F(Reader, AFilterKeepsFrameNumbers)
 {
 	const ReadOut all = read_out(tutorial);
 	const ReadOut one_way = read_out(tutorial, "src host 143.166.11.10");
@@ -340,11 +339,11 @@ TEST_F(Reader, AFilterKeepsTheNumbersOfFrames)
 	EXPECT_EQ(read_out(tutorial, "tcp port 49330").numbers, all.numbers);
 }
 
-TEST_F(Reader, AFilterKnowsTheLinkType)
+TEST_F(Reader, AFilterWorksOnOtherLinkTypes)
 {
 	for (const LinkFormat &format : link_formats()) {
 		const std::string file = path(pcap_file(as_link(format, frames_of(tutorial)), {.dlt = format.dlt}));
-		// libpcap filters a null header in the byte order of the file only, and PPP only behind HDLC's bytes.
+		// libpcap filters a null header only in the byte order of the file, and PPP only behind the HDLC bytes.
 		if (format.name == "NullBigEndian" || format.name == "Ppp")
 			continue;
 		EXPECT_THAT(read_out(file, "src host 143.166.11.10").numbers, ElementsAre(2, 5, 6, 9, 11, 15, 16))
@@ -352,7 +351,7 @@ TEST_F(Reader, AFilterKnowsTheLinkType)
 	}
 }
 
-TEST_F(Reader, ABadFilterIsWrongUsage)
+TEST_F(Reader, AnInvalidFilterIsWrongUsage)
 {
 	auto opened = CaptureReader::open(tutorial, "port http or");
 	ASSERT_FALSE(opened);
@@ -360,9 +359,9 @@ TEST_F(Reader, ABadFilterIsWrongUsage)
 	EXPECT_THAT(opened.error().sentence(), StartsWith("cannot use --filter 'port http or': "));
 }
 
-// ---- files that are none, or not whole ----
+// ---- not a capture, or truncated ----
 
-TEST_F(Reader, NoCapture)
+TEST_F(Reader, FilesThatAreNotCapturesAreRefusedWithAReason)
 {
 	const std::string missing = directory / "missing",
 			  text = directory.write("text", {'h', 'e', 'l', 'l', 'o', '\n'});
@@ -377,7 +376,7 @@ TEST_F(Reader, NoCapture)
 	EXPECT_TRUE(CaptureReader::check("-"));
 }
 
-// Where frames end, with the number of frames before: a file cut there is whole.
+// {offset where a frame ends: number of frames up to there}: a file truncated at such an offset is valid.
 using Ends = std::map<std::size_t, std::size_t>;
 
 Ends ends_in_pcap(const Frames &frames)
@@ -401,8 +400,8 @@ Ends ends_in_pcapng(const Bytes &file)
 	return ends;
 }
 
-void expect_every_cut_is_told(const TemporaryDirectory &directory, const Bytes &file, const Frames &frames,
-			      const Ends &ends)
+void expect_every_cut_is_reported(const TemporaryDirectory &directory, const Bytes &file, const Frames &frames,
+				  const Ends &ends)
 {
 	const std::size_t header = ends.begin()->first;
 	for (std::size_t length = 1; length <= file.size(); length++) {
@@ -422,25 +421,25 @@ void expect_every_cut_is_told(const TemporaryDirectory &directory, const Bytes &
 	}
 }
 
-TEST_F(Reader, PcapCutAtEveryByte)
+TEST_F(Reader, PcapTruncatedAtAnyByteGivesTheFramesBefore)
 {
 	const Frames frames = with_wire(odd_frames());
 	const Bytes file = pcap_file(frames);
-	expect_every_cut_is_told(directory, file, frames, ends_in_pcap(frames));
+	expect_every_cut_is_reported(directory, file, frames, ends_in_pcap(frames));
 }
 
-TEST_F(Reader, PcapngCutAtEveryByte)
+TEST_F(Reader, PcapngTruncatedAtAnyByteGivesTheFramesBefore)
 {
 	const Frames frames = with_wire(odd_frames());
 	const Bytes file = pcapng_file(frames);
 	Ends ends = ends_in_pcapng(file);
 	ends.erase(ends.begin()); // the section header alone has no link type
-	expect_every_cut_is_told(directory, file, frames, ends);
+	expect_every_cut_is_reported(directory, file, frames, ends);
 }
 
 // ---- damage ----
 
-// Section, interface and one good frame; then what is wrong.
+// A section, an interface and one valid frame, followed by `bad`.
 Bytes good_then(const Bytes &bad)
 {
 	Bytes file = pcapng_file({odd_frames()[0]});
@@ -460,7 +459,7 @@ Bytes block_header(std::uint32_t type, std::uint32_t length)
 	return Packer(std::endian::little).u32(type).u32(length).raw(Bytes(64)).bytes;
 }
 
-TEST_F(Reader, CorruptPcapng)
+TEST_F(Reader, CorruptPcapngBlocksAreReported)
 {
 	Bytes other_end = packet_block(0, 60, 60);
 	other_end[other_end.size() - 4] ^= 4;
@@ -505,8 +504,7 @@ TEST_F(Reader, UnknownBlocksAreSkipped)
 	EXPECT_EQ(read(file).frames.size(), 2U);
 }
 
-// A second section begins anew, in the other byte order.
-TEST_F(Reader, SectionsOneAfterTheOther)
+TEST_F(Reader, SeveralSectionsAreReadInSequence)
 {
 	const Frames frames = with_wire(odd_frames());
 	Bytes file = pcapng_file(frames);
@@ -516,7 +514,7 @@ TEST_F(Reader, SectionsOneAfterTheOther)
 	EXPECT_EQ(read(file).frames.size(), 2 * frames.size());
 }
 
-TEST_F(Reader, ALengthThatCannotBeIsAnErrorNotAnAllocation)
+TEST_F(Reader, AnImpossibleLengthIsAnErrorNotAnAllocation)
 {
 	Bytes file = pcap_file({odd_frames()[0]});
 	const Bytes bad =
@@ -527,7 +525,7 @@ TEST_F(Reader, ALengthThatCannotBeIsAnErrorNotAnAllocation)
 	EXPECT_THAT(out.error, HasSubstr("beyond frame 1: "));
 }
 
-TEST_F(Reader, RandomDamageIsReadToAnEnd)
+TEST_F(Reader, RandomlyDamagedFilesAreReadToAnEnd)
 {
 	std::mt19937 random(2);
 	const Frames frames = odd_frames();
@@ -555,7 +553,7 @@ std::vector<std::uint64_t> times_of(const Frames &frames)
 	return times;
 }
 
-// The first record of a pcap file with these seconds and this fraction.
+// A pcap file of one record, with these seconds and this fraction.
 Bytes pcap_at(std::uint32_t seconds, std::uint32_t fraction, bool nanoseconds)
 {
 	Bytes file = pcap_file({}, {.nanoseconds = nanoseconds});
@@ -572,9 +570,9 @@ Bytes pcap_at(std::uint32_t seconds, std::uint32_t fraction, bool nanoseconds)
 }
 
 constexpr std::uint64_t second = 1'000'000'000;
-constexpr std::uint64_t latest = 9'000'000'000 * second + 999'999'999; // 2255, what the reader lets through
+constexpr std::uint64_t latest = 9'000'000'000 * second + 999'999'999; // in 2255; the reader accepts nothing later
 
-TEST_F(Reader, BrokenTimesOfPcapStayInRange)
+TEST_F(Reader, InvalidTimesOfPcapStayInRange)
 {
 	EXPECT_THAT(times_of(read(pcap_at(0, 0, true)).frames), ElementsAre(0));
 	for (const bool nanoseconds : {true, false})
@@ -587,14 +585,14 @@ TEST_F(Reader, BrokenTimesOfPcapStayInRange)
 		}
 }
 
-// Seconds are unsigned in the file.
-TEST_F(Reader, PcapTimesAfter2038)
+// The seconds are unsigned in the file.
+TEST_F(Reader, PcapTimesAfter2038AreRead)
 {
 	EXPECT_THAT(times_of(read(pcap_at(0x80000000, 7, true)).frames), ElementsAre(0x80000000 * second + 7));
 	EXPECT_THAT(times_of(read(pcap_at(0xffffffff, 7, true)).frames), ElementsAre(0xffffffff * second + 7));
 }
 
-TEST_F(Reader, StrangeResolutionsOfPcapng)
+TEST_F(Reader, AnyResolutionOfPcapngGivesTimesInRange)
 {
 	for (int tsresol = 0; tsresol < 256; tsresol++)
 		for (const std::uint64_t ticks : {0ULL, 1ULL, 1ULL << 31, 1ULL << 63, ~0ULL}) {
@@ -610,8 +608,8 @@ TEST_F(Reader, StrangeResolutionsOfPcapng)
 		}
 }
 
-// Times at both ends of the range by turns, through the engine: no overflow, nothing lost.
-TEST_F(Reader, BrokenTimesEndInRecords)
+// Times alternate between both ends of the range: nothing overflows in the engine.
+TEST_F(Reader, InvalidTimesLoseNoPackets)
 {
 	Frames frames;
 	for (std::uint64_t i = 0; i < 1'000; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every capture gives the flows and packets that Tranalyzer2 gave (tests/captures/README.md).
-// The exceptions below are all there are: what T2 has and we have not, what we
-// have instead, and what is counted by which name.
+// Every capture gives the same flows and packets as Tranalyzer2 (tests/captures/README.md).
+// `differences` lists all exceptions: rows that only T2 has, the rows that we
+// have instead, and the packets that we reject, by counter.
 #include <fstream>
 #include <set>
 
@@ -22,26 +22,26 @@ struct Difference {
 	std::string capture;
 	Rows t2_flows = {};      // dir first last srcIP srcPort dstIP dstPort vlan stat state count
 	Rows our_flows = {};     // the same
-	Numbers t2_packets = {}; // numbers of T2's packets that we have not, or have otherwise
+	Numbers t2_packets = {}; // numbers of T2's packets that we lack or that differ
 	Rows our_packets = {};   // pktNo dir time srcIP srcPort dstIP dstPort vlan stat state win count timeout
-	Rejects rejects = {};    // all of the capture's
+	Rejects rejects = {};    // all rejects of the capture
 };
 
 const std::vector<Difference> differences{
-	// T2 compares times in float32: these gaps of 0.99999998 s are 1 s there.
+	// T2 compares times in float32, where these gaps of 0.99999998 s become 1 s.
 	{.capture = "semantics/02_edge_ns_float.pcap",
 	 .t2_flows = {"A 1000000000.000000000 1000000001.999999900 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0",
 		      "A 1000000002.999999880 1000000002.999999880 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0",
 		      "A 1000000003.999999855 1000000003.999999855 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0"},
 	 .our_flows = {"A 1000000000.000000000 1000000003.999999855 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0"}},
 
-	// The same at 182 s: a gap of 181.999999 s ends T2's flow.
+	// The same at 182 s: a gap of 181.999999 s ends the flow in T2.
 	{.capture = "semantics/40_bounds.pcap",
 	 .t2_flows = {"A 1000000005.600000000 1000000005.600000000 10.0.0.1 2 10.0.0.2 443 0 0x04 0x00 0",
 		      "A 1000000187.599999000 1000000187.599999000 10.0.0.1 2 10.0.0.2 443 0 0x04 0x00 0"},
 	 .our_flows = {"A 1000000005.600000000 1000000187.599999000 10.0.0.1 2 10.0.0.2 443 0 0x04 0x00 0"}},
 
-	// Later IPv4 fragments without a known first one are flows with ports 0 in T2.
+	// T2 makes flows with port 0 of later IPv4 fragments whose first fragment is unknown.
 	{.capture = "semantics/17_v4frag.pcap",
 	 .t2_flows = {"A 1000000002.600000000 1000000002.600000000 10.0.0.1 0 10.0.0.2 0 0 0x00 0x00 0"},
 	 .t2_packets = {6},
@@ -55,7 +55,7 @@ const std::vector<Difference> differences{
 	 .t2_packets = {1, 4},
 	 .rejects = {{"later_fragment", 2}}},
 
-	// Every later IPv6 fragment is such a flow in T2; here it refreshes its flow, which goes on.
+	// T2 does so with every later IPv6 fragment. Here they are counted in their flow and keep it alive.
 	{.capture = "semantics/22_v6frag.pcap",
 	 .t2_flows = {"A 1000000000.000000000 1000000000.500000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 1",
 		      "A 1000000000.900000000 1000000000.900000000 2001:db8::1 0 2001:db8::2 0 0 0x00 0x00 0",
@@ -65,8 +65,8 @@ const std::vector<Difference> differences{
 	 .our_packets = {"4 A 1000000001.600000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 9 1 1.000000",
 			 "5 A 1000000001.700000000 2001:db8::1 40000 2001:db8::2 443 0 0xd8 0x04 0 2 0.001000"}},
 
-	// Later fragments refresh T2's flow without moving it in the list by which T2 ends flows:
-	// it stands before others, and these do not end while it lives.
+	// In T2, later fragments refresh the flow without moving it in the list by which T2 ends flows:
+	// flows behind it do not end while it lives.
 	{.capture = "semantics/21_frag_blocks_others.pcap",
 	 .t2_flows = {"A 1000000000.200000000 1000000002.000000000 10.0.0.1 50007 10.0.0.2 443 0 0x10 0x02 0"},
 	 .our_flows = {"A 1000000000.200000000 1000000000.200000000 10.0.0.1 50007 10.0.0.2 443 0 0x10 0x02 0",
@@ -80,7 +80,7 @@ const std::vector<Difference> differences{
 		       "B 1000000002.610000000 1000000002.610000000 10.0.0.2 443 10.0.0.1 40000 0 0x10 0x02 0"},
 	 .rejects = {{"not_ip", 3}}},
 
-	// Cut TCP headers, which T2 reads beyond what was captured.
+	// Truncated TCP headers; T2 reads beyond the captured bytes.
 	{.capture = "semantics/23_snap.pcap",
 	 .t2_packets = {2, 3, 4, 5, 6},
 	 .rejects = {{"ip_truncated", 2}, {"tcp_truncated", 4}}},
@@ -102,13 +102,13 @@ const std::vector<Difference> differences{
 			 "6 A 1000000000.500000000 10.0.0.1 40000 10.0.0.2 443 0 0x90 0x02 0 1 1.000000"},
 	 .rejects = {{"ip_header_length", 1}, {"ip_length", 1}, {"tcp_data_offset", 1}}},
 
-	// A first fragment of 8 bytes of TCP, and the one after it.
+	// A first fragment with 8 bytes of TCP, and the next fragment.
 	{.capture = "semantics/38_tiny_first_frag.pcap",
 	 .t2_flows = {"A 1000000000.100000000 1000000000.200000000 10.0.0.1 0 10.0.0.2 0 0 0x10 0x02 0"},
 	 .t2_packets = {2, 3},
 	 .rejects = {{"ip_length", 1}, {"later_fragment", 1}}},
 
-	// Tunnels and PPPoE: T2 opens most, here none is opened.
+	// Tunnels and PPPoE: T2 decapsulates most of them, we none.
 	{.capture = "semantics/28_tunnels.pcap",
 	 .t2_flows = {"A 1000000000.000000000 1000000000.220000000 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0",
 		      "A 1000000000.060000000 1000000000.060000000 10.0.0.1 40000 10.0.0.2 443 33 0x10 0x02 0",
@@ -130,7 +130,7 @@ const std::vector<Difference> differences{
 	 .rejects = {{"not_tcp", 2}}},
 };
 
-// UDP, ICMP and other flows take numbers in T2, and so do T2's flows above that are none here.
+// T2 also numbers flows of UDP, ICMP and other protocols, so the numbers differ in these captures.
 const std::set<std::string> numbered_otherwise{
 	"ethereum.pcap",
 	"http_espn.pcapng",
@@ -172,7 +172,7 @@ std::filesystem::path result_of(const std::string &name, const std::string &suff
 	return capture(name).replace_extension().string() + suffix;
 }
 
-// T2 prints the whole tag control information of every tag, we the innermost id.
+// T2 prints the whole tag control information of every tag; we print the innermost ID.
 std::string vlan_id(const std::string &stack)
 {
 	if (stack == "-")
@@ -221,7 +221,7 @@ std::vector<Row> read_table(const std::filesystem::path &path)
 	return parse_table(file);
 }
 
-// T2's rows, less those that we do not have, plus those that we have instead.
+// T2's rows without `theirs`, with `ours` instead.
 Rows replaced(Rows rows, const Rows &theirs, const Rows &ours)
 {
 	for (const std::string &row : theirs) {
@@ -241,7 +241,7 @@ Rows of_packets(const Rows &rows, const Numbers &numbers)
 		for (const std::string &row : rows)
 			if (row.starts_with(std::to_string(number) + " "))
 				found.push_back(row);
-	EXPECT_EQ(found.size(), numbers.size()) << "T2 has not all of these packets";
+	EXPECT_EQ(found.size(), numbers.size()) << "T2 lacks some of these packets";
 	return found;
 }
 
@@ -257,7 +257,7 @@ Rows without(Rows from, Rows rows)
 void expect_same(const Rows &ours, const Rows &expected)
 {
 	EXPECT_THAT(without(ours, expected), IsEmpty()) << "rows that only we have";
-	EXPECT_THAT(without(expected, ours), IsEmpty()) << "rows that we have not";
+	EXPECT_THAT(without(expected, ours), IsEmpty()) << "rows that only T2 has";
 }
 
 Rejects rejects_of(const tcpwin_counters &counters)
@@ -310,7 +310,7 @@ INSTANTIATE_TEST_SUITE_P(Captures, T2Flows, ::testing::ValuesIn(all_cases()), na
 INSTANTIATE_TEST_SUITE_P(Captures, T2Packets, ::testing::ValuesIn(all_default_cases()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Captures, T2Numbers, ::testing::ValuesIn(all_default_cases()), name_of_case);
 
-TEST(T2, AllCapturesAreThere)
+TEST(T2, AllCapturesArePresent)
 {
 	EXPECT_EQ(all_captures().size(), 41 + 16 + 1);
 	EXPECT_EQ(all_default_cases().size(), 41 + 16 + 1) << "each with T2's flows";
@@ -349,8 +349,8 @@ TEST_P(T2Packets, AreTheSame)
 				   [](const SeenPacket &l, const SeenPacket &r) { return l.number < r.number; }));
 }
 
-// Flows are numbered 1, 2, 3, ... as their first packets come, in records and packets alike.
-TEST_P(T2Numbers, CountFirstPacketsWithoutGaps)
+// Flow IDs are 1, 2, 3, ... in the order of the first packets, in flow and packet records.
+TEST_P(T2Numbers, FollowFirstPacketsWithoutGaps)
 {
 	const Outcome outcome = run_portable(frames_of(capture(GetParam().capture)), t2_config());
 	std::uint64_t flows = 0;
@@ -367,7 +367,7 @@ TEST_P(T2Numbers, CountFirstPacketsWithoutGaps)
 	EXPECT_EQ(ended.empty() ? 0 : *ended.rbegin(), flows);
 }
 
-TEST_P(T2Numbers, AreT2sWhereAllIsTcp)
+TEST_P(T2Numbers, EqualT2sInCapturesOfTcpOnly)
 {
 	const std::string &name = GetParam().capture;
 	if (difference_of(name) || numbered_otherwise.contains(name))
@@ -381,8 +381,7 @@ TEST_P(T2Numbers, AreT2sWhereAllIsTcp)
 	expect_same(packets, join(read_table(result_of(name, ".pkts.tsv")), with_number(packet_columns("dirbit"))));
 }
 
-// An exception must be of use: without it the capture would differ.
-TEST(T2, DifferencesNameCapturesThatAreThere)
+TEST(T2, EveryDifferenceNamesAnExistingCapture)
 {
 	const std::vector<std::string> names = all_captures();
 	std::set<std::string> named;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// To be read beside the tutorial "Flow timeout programming" of Tranalyzer2
-// (https://tranalyzer.com/tutorial/pluginflowtimeouts). tutorial.pcap holds the
-// tutorial's connection alone: its packets 6 to 14 are the tutorial's 1418 to
-// 1426 (same times, flags and windows), before them stands what opened the
-// connection, after them an end. Its flows 1, 2, 3 are the tutorial's 44, 45, 47.
+// Read this beside the tutorial "Flow timeout programming" of Tranalyzer2
+// (https://tranalyzer.com/tutorial/pluginflowtimeouts). tutorial.pcap contains
+// only the connection of the tutorial: its packets 6 to 14 are packets 1418 to
+// 1426 of the tutorial (same times, flags and windows), between a beginning and
+// an end of the connection. Its flows 1, 2, 3 are flows 44, 45, 47 of the tutorial.
 #include "replay/outcome.hpp"
 
 namespace tcpwin::test {
@@ -24,9 +24,9 @@ Outcome run_tutorial(const tcpwin_config &config)
 	return run_portable(frames_of(capture("tutorial/tutorial.pcap")), config);
 }
 
-// 1418 and 1419 end the handshake's flow with data, 1420 closes the window (count 1), 1422 answers the probe 1421
-// with a closed window again (count 2): state 0x04, timeout 1 ms. The next probe, 1423, comes 671 ms later and
-// begins flow 45, in which the server is A; in 1425 the window opens.
+// 1418 and 1419 carry the last data of flow 44. 1420 closes the window (count 1); 1422 answers the probe 1421, again
+// with a closed window (count 2): state 0x04, timeout 1 ms. The next probe, 1423, comes 671 ms later and starts flow
+// 45, in which the server is A. 1425 opens the window.
 TEST(Tutorial, Packets1418To1426)
 {
 	const tcpwin_config config = with(1s, 2);
@@ -53,7 +53,7 @@ pktNo flowInd dir time                 pktIAT      flowDuration srcIP         sr
 )"));
 }
 
-// Flow 44 aborted (0x40) in 1422, and with it its reverse flow; 45; and 47, the reset with window 0 that comes last.
+// Flow 44 is aborted (0x40) by 1422, together with its reverse flow. Flow 47 is the final reset, with window 0.
 TEST(Tutorial, Flows44And45And47)
 {
 	const tcpwin_config config = with(1s, 2);
@@ -67,16 +67,16 @@ A    3       1258594191.015208000 1258594191.015208000 0.000000000 -    192.168.
 )"));
 }
 
-// EST 4.0 s alone does not join the two: the abort comes first, and its timeout is 1 ms as before.
-TEST(Tutorial, LongerTimeoutAloneChangesNothing)
+// EST 4.0 s alone does not join flows 44 and 45: the abort comes first, and its timeout is still 1 ms.
+TEST(Tutorial, ALongerTimeoutAloneChangesNothing)
 {
 	const tcpwin_config tutorial = with(1s, 2), longer = with(4s, 2);
 	EXPECT_EQ(flow_text(run_tutorial(longer).flows, longer), flow_text(run_tutorial(tutorial).flows, tutorial));
 }
 
-// The tutorial's exercise, EST 4.0 s and abort count 3: 44 and 45 are one flow. It lives through two closed windows;
-// 1424 closes it for the third time and aborts it, but the next packet, 1425, is 529 ms away: flow 2 begins there.
-TEST(Tutorial, Exercise)
+// The exercise of the tutorial, EST 4.0 s and abort count 3, joins flows 44 and 45. The flow survives two zero windows;
+// the third, 1424, aborts it. The next packet, 1425, comes 529 ms later and starts flow 2.
+TEST(Tutorial, TheExerciseJoinsFlows44And45)
 {
 	const tcpwin_config config = with(4s, 3);
 	EXPECT_EQ(squeeze(flow_text(run_tutorial(config).flows, config)), squeeze(R"(

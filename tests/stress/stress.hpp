@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A veth pair whose one end tcpwin_xdp watches in native mode, senders of live
-// frames on CPUs of their own, and the books: every packet that entered the
-// program is in a record, in a flow that is still in the table, or in a counter
-// with a name.
+// A veth pair with tcpwin_xdp in native mode on one end, senders of live frames,
+// each on its own CPU, and the accounts: every packet that entered the program is
+// in a record, in a flow that is still in the table, or in a named counter.
 #pragma once
 
 #include <atomic>
@@ -26,7 +25,7 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
 inline constexpr uint64_t forever = 3600 * second;
-inline constexpr uint64_t packets_per_chunk = 100'000; // a sender looks up after so many
+inline constexpr uint64_t packets_per_chunk = 100'000; // between two checks of a sender
 
 inline tcpwin_address mapped(uint32_t address)
 {
@@ -37,7 +36,7 @@ inline tcpwin_address mapped(uint32_t address)
 	return v6;
 }
 
-// What the generator makes of a flow, as the program under test should see it.
+// A flow of the generator, as the program under test should see it.
 inline Stream live_stream_of(uint32_t flow, bool from_server, bool stalls)
 {
 	tcpwin_packet packet = {};
@@ -77,14 +76,14 @@ protected:
 			bpf_link__destroy(link_);
 	}
 
-	// One sender for each traffic; they differ in side, or in flows.
+	// One sender per traffic; they differ in side or in flows.
 	void watch(KernelSetup setup, std::vector<live_traffic> traffics, Threshold threshold = Threshold::one)
 	{
 		cpus_ = usable_cpus();
 		cpus_.resize(traffics.size());
 		setup.clock = Clock::live;
 		kernel_.emplace(setup);
-		pair_.emplace(static_cast<unsigned>(cpus_.back()) + 1); // a queue for each CPU
+		pair_.emplace(static_cast<unsigned>(cpus_.back()) + 1); // one queue per CPU
 		link_ = pair_->inside([&] {
 			return bpf_program__attach_xdp(kernel_->xdp_program(), static_cast<int>(pair_->watched()));
 		});
@@ -100,7 +99,7 @@ protected:
 		ledger_.emplace(streams_, threshold);
 	}
 
-	// Each sender sends that many packets, and goes on for as long as hold_ is set. meanwhile() runs over and over.
+	// Each sender sends at least this many packets, and continues while hold_ is set. meanwhile() runs in a loop.
 	template <typename Meanwhile> void send(uint64_t packets, Meanwhile meanwhile)
 	{
 		const auto start = Steady::now();
@@ -136,7 +135,7 @@ protected:
 		return drained;
 	}
 
-	// As the agent does it: at intervals, and at once when it is told that the table is full.
+	// As the agent does: at intervals, and at once if the table is reported full.
 	void sweep_as_the_agent()
 	{
 		const bool full = !drain().notices.empty();
@@ -174,13 +173,13 @@ protected:
 		return sent;
 	}
 
-	// The invariant. Not while packets come.
+	// The invariant, which holds when no packets arrive.
 	void expect_every_packet_once()
 	{
 		const VethStatistics veth = pair_->statistics();
 		const tcpwin_counters counters = kernel_->counters();
 		const PerStream sent = this->sent();
-		PerStream held = ledger_->packets(); // by records, and by flows of the table
+		PerStream held = ledger_->packets(); // by records and by flows in the table
 		uint64_t impossible = 0, rejected = 0;
 		for (const auto &[key, flow] : kernel_->flows())
 			if (mark_of(flow) == Mark::free)
@@ -191,12 +190,12 @@ protected:
 		EXPECT_EQ(veth.entered, sum(held) + untracked());
 		EXPECT_EQ(counters.value[TCPWIN_COUNTER_TRACKED], sum(held));
 		EXPECT_EQ(rejected, 0u) << "all frames are TCP packets";
-		EXPECT_EQ(impossible, 0u) << "flows of the table";
+		EXPECT_EQ(impossible, 0u) << "inconsistent flows in the table";
 		EXPECT_EQ(ledger_->inconsistent(), 0u) << ledger_->first_inconsistent();
 		expect_near(held, sent, untracked() + veth.lost);
 	}
 
-	// Each stream holds what was sent, but for what is in no flow.
+	// Each stream has the packets that were sent, except those in no flow.
 	static void expect_near(const PerStream &held, const PerStream &sent, uint64_t missing)
 	{
 		uint64_t more = 0, less = 0;
@@ -204,7 +203,7 @@ protected:
 			more += held[i] > sent[i];
 			less += held[i] + missing < sent[i];
 		}
-		EXPECT_EQ(more, 0u) << "streams that hold packets of others";
+		EXPECT_EQ(more, 0u) << "streams with packets of other streams";
 		EXPECT_EQ(less, 0u) << "streams that miss packets";
 	}
 
@@ -215,13 +214,13 @@ protected:
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CREATED]);
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CUT] + sweeps_.exported);
 		EXPECT_EQ(ledger_->records(), kernel_->flows_numbered());
-		EXPECT_TRUE(ledger_->is_gapless()) << "a number is missing, or there twice";
+		EXPECT_TRUE(ledger_->is_gapless()) << "a flow ID is missing or there twice";
 		EXPECT_EQ(ledger_->strangers(), 0u);
 		EXPECT_TRUE(kernel_->flows().empty());
 		EXPECT_EQ(kernel_->live_flows(), 0u);
 	}
 
-	// Before the end of all flows and after it.
+	// Checks the accounts before and after the end of all flows.
 	void settle()
 	{
 		drain();
@@ -269,13 +268,13 @@ private:
 			sender.send(packets_per_chunk);
 	}
 
-	// The last batch may still be in a queue, for ksoftirqd to take.
+	// The last batch may still be in a queue for ksoftirqd.
 	void wait_for_packets()
 	{
 		uint64_t sent = 0;
 		for (const auto &sender : senders_)
 			sent += sender->sent();
-		const auto end = Steady::now() + 20s;
+		const auto end = Steady::now() + 60s;
 		VethStatistics veth = pair_->statistics();
 		while (veth.entered + veth.lost < sent && Steady::now() < end) {
 			std::this_thread::sleep_for(1ms);

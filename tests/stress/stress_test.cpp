@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Accounting under stress: millions of live frames, and not one in no book.
+// Accounting under stress: millions of live frames, and each one is accounted for.
 #include <gmock/gmock.h>
 
 #include "kernel/traffic.hpp"
@@ -21,7 +21,7 @@ live_traffic traffic_of(live_side side, uint32_t flows, live_order order, uint32
 	return traffic;
 }
 
-// Both directions of every flow, each from a CPU of its own. Some flows begin with a SYN, some end, some are aborted.
+// Both directions of every flow, each from a separate CPU. Some flows start with a SYN, some end, some are aborted.
 std::vector<live_traffic> both_directions(uint32_t flows, live_order order, uint32_t burst)
 {
 	std::vector<live_traffic> both;
@@ -41,10 +41,10 @@ void set_timeouts(tcpwin_config &config, uint64_t timeout_ns)
 		each = timeout_ns;
 }
 
-// A slice of 32 us for each flow, the same on both CPUs; the next one comes after 10 ms as a mean, often before 1 ms.
+// Each flow gets a slice of 32 us, the same on both CPUs. The next slice comes after 10 ms on average, often within 1 ms.
 TEST_F(StressTest, TwoCpusSendTheSameFlowsWhileSweepsRun)
 {
-	constexpr uint64_t packets = 10'500'000; // of each CPU
+	constexpr uint64_t packets = 10'500'000; // per CPU
 	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 32));
 	set_timeouts(kernel_->config(), millisecond);
 	send(packets, [&] {
@@ -61,14 +61,14 @@ TEST_F(StressTest, TwoCpusSendTheSameFlowsWhileSweepsRun)
 	EXPECT_GT(sweeps_.deleted, 300u) << "no entry was deleted while packets came";
 }
 
-// Closed windows hold flows, so that they are told of while they go on; of those that stall, many sources are counted on both
-// CPUs and by the sweep.
+// Stalled flows stay alive and so get interim records. The flows that a host stalls are counted on both CPUs and by the
+// sweep.
 TEST_F(StressTest, EveryRuleAndAlarmWhileTwoCpusSend)
 {
 	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 32));
 	tcpwin_config &config = kernel_->config();
 	config = TCPWIN_MONITOR_CONFIG;
-	config.rules &= ~TCPWIN_RULE_SKIP_SYN_RST_WINDOWS; // the books want each window of a stream counted
+	config.rules &= ~TCPWIN_RULE_SKIP_SYN_RST_WINDOWS; // the accounts need the windows of all segments
 	set_timeouts(config, millisecond);
 	config.stalled_ns = 2 * second;
 	config.stall_alarm_ns = 10 * millisecond;
@@ -89,10 +89,10 @@ TEST_F(StressTest, EveryRuleAndAlarmWhileTwoCpusSend)
 	EXPECT_EQ(counter(TCPWIN_COUNTER_ALARMS_UNREPORTED), 0u);
 	EXPECT_GE(stalled.size(), 100u);
 	EXPECT_EQ(std::ranges::count(stalled, 0), static_cast<std::ptrdiff_t>(stalled.size()))
-		<< "flows that have ended are stalled";
+		<< "flows that have ended still count as stalled";
 }
 
-TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
+TEST_F(StressTest, AHundredThousandFlowsInATableOfAThousand)
 {
 	watch({.flows = 1000}, both_directions(100'000, LIVE_IN_TURN, 8));
 	set_timeouts(kernel_->config(), 20 * millisecond);
@@ -104,11 +104,11 @@ TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
 	EXPECT_LE(counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 100'000u);
 	EXPECT_GT(early_sweeps_, 0u);
 	EXPECT_GT(counter(TCPWIN_COUNTER_FLOWS_CREATED), 1000u) << "the early sweep made no room";
-	EXPECT_LE(kernel_->counters().peak_flows, 1001u); // the sweep ends a flow before it counts that
+	EXPECT_LE(kernel_->counters().peak_flows, 1001u); // the sweep ends a flow before it updates the count
 }
 
-// The kernel's clock, not ours, says when the agent was told.
-TEST_F(StressTest, AFullTableIsToldAHundredTimesASecondAtMost)
+// By the timestamps of the kernel, not by our clock.
+TEST_F(StressTest, AFullTableIsReportedAtMostAHundredTimesPerSecond)
 {
 	watch({.flows = 1000}, both_directions(100'000, LIVE_IN_TURN, 8));
 	send(800'000, [&] { drain(); });
@@ -119,8 +119,8 @@ TEST_F(StressTest, AFullTableIsToldAHundredTimesASecondAtMost)
 		EXPECT_GE(notices_[i].now_ns, notices_[i - 1].now_ns + 10 * millisecond) << "notice " << i;
 }
 
-// Nobody reads for a second: what would have been cut goes on, and is ended later.
-TEST_F(StressTest, ASmallRingBufferWhoseReaderStops)
+// The reader stops for a second: flows that should be cut continue, and are ended later.
+TEST_F(StressTest, NoFlowIsLostWhenTheReaderOfASmallRingBufferStops)
 {
 	constexpr uint64_t ring_size = 64 * 1024, records = ring_size / (sizeof(tcpwin_record) + 8);
 	watch({.flows = 4096, .records = ring_size}, both_directions(300, LIVE_TOGETHER, 32));
@@ -155,11 +155,11 @@ TEST_F(StressTest, ASmallRingBufferWhoseReaderStops)
 	const uint64_t ended_since = ended() - ended_after;
 	settle();
 
-	std::cout << "deferred while the reader stood still " << deferred << ", ended before " << ended_before
+	std::cout << "deferred while the reader was stopped " << deferred << ", ended before " << ended_before
 		  << ", since " << ended_since << '\n';
 	EXPECT_TRUE(stopped);
 	EXPECT_GT(deferred, 0u);
-	EXPECT_GT(ended_since, 300u) << "what was deferred is not made up for";
+	EXPECT_GT(ended_since, 300u) << "deferred cuts were not made up for";
 	EXPECT_EQ(counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
 }
 
@@ -172,7 +172,7 @@ void change(tcpwin_config &config, Random &random)
 	config.abort_count = random.one_of(std::vector<uint32_t>{1, 2, 1000});
 }
 
-// There is no moment at which all of it changes: each field is read on its own.
+// The change is not atomic: each field is read separately.
 TEST_F(StressTest, ConfigurationChangesWhileTrafficFlows)
 {
 	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 16), Threshold::changes);
@@ -194,7 +194,7 @@ TEST_F(StressTest, ConfigurationChangesWhileTrafficFlows)
 
 constexpr uint32_t flood = 1'000'000;
 
-// Two CPUs, half a million sources each, which come twice.
+// Two CPUs with half a million sources each; every source sends two packets.
 std::vector<live_traffic> syn_flood()
 {
 	std::vector<live_traffic> halves;
@@ -207,7 +207,7 @@ std::vector<live_traffic> syn_flood()
 	return halves;
 }
 
-TEST_F(StressTest, SynFloodOfAMillionSources)
+TEST_F(StressTest, ASynFloodOfAMillionSourcesOverflowsTheTable)
 {
 	constexpr uint32_t table = 262'144;
 	watch({.flows = table}, syn_flood());
@@ -218,7 +218,7 @@ TEST_F(StressTest, SynFloodOfAMillionSources)
 	EXPECT_GT(counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
 }
 
-TEST_F(StressTest, SynFloodThatTheTableHolds)
+TEST_F(StressTest, ASynFloodThatFitsIntoTheTableLosesNothing)
 {
 	watch({.flows = 1 << 20, .records = 1 << 24}, syn_flood());
 	set_timeouts(kernel_->config(), forever);

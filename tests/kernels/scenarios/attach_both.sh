@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# Both directions of an end host: XDP or clsact for what comes in, clsact for what goes out, nothing left behind.
+# Both directions of an end host: XDP or clsact for incoming packets, clsact for outgoing ones; nothing is left attached.
 . /tests/library.sh
 
-WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
-
 both_directions() { # ARGUMENTS...
-	start_agent server $DEVICE "$@" $WAITING
-	expect_capabilities "$(tc -n server qdisc show dev $DEVICE | grep -q clsact && echo $NET_ADMIN || echo $NO_CAPABILITY)"
+	# shellcheck disable=SC2086 # several options
+	start_agent server "$DEVICE" "$@" $WAITING
+	expect_capabilities "$(tc -n server qdisc show dev "$DEVICE" | grep -q clsact && echo "$NET_ADMIN" || echo "$NO_CAPABILITY")"
 	transfer 100000
 	stop_agent INT
 	expect "records with $*" "$(in_records length)" 1
 	expect 'packets in records' "$(packets_in_records)" "$(reported 'Packets seen')"
 	expect 'both sides were seen' "$(in_records '.[0].b.packets > 2 and .[0].a.packets > 2')" true
-	expect_nothing_attached server $DEVICE
+	expect_nothing_attached server "$DEVICE"
 }
 
 make_network

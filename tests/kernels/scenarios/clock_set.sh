@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The system clock is set while a flow is alive: its record has the new clock's times and the true duration.
+# The system clock is set while a flow is alive: its record has times of the new clock and the true duration.
 . /tests/library.sh
 
 HOUR=3600
@@ -9,7 +9,8 @@ seconds_of() { # FIELD: of the only record
 }
 
 make_network
-start_agent server $DEVICE $LONG
+# shellcheck disable=SC2086 # several options
+start_agent server "$DEVICE" $LONG
 open_connection
 say before
 date -s "@$(($(date +%s) + HOUR))" >/dev/null

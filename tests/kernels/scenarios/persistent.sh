@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# An agent killed in the middle of a connection: its programs count on, the next agent goes on with them, and detach
-# writes what is left. Native XDP is a pinned link, clsact's filter stays by itself (this kernel has no TCX).
+# An agent is killed in the middle of a connection: its programs keep counting, the next agent takes them over, and detach
+# writes the rest. Native XDP is a pinned link; the clsact filter stays by itself (this kernel has no TCX).
 . /tests/library.sh
 
-WAITING='--timeout-new 60s --timeout-bgn 60s --timeout-est 60s --timeout-abrt 60s'
-
 start_persistent() {
-	# The file outlives the agent: both append to it.
-	start_agent server $DEVICE --persistent --mode native --output "$WORK/flows" $WAITING
+	# Both agents append to the same file.
+	# shellcheck disable=SC2086 # several options
+	start_agent server "$DEVICE" --persistent --mode native --output "$WORK/flows" $WAITING
 }
 
 kill_agent() {
@@ -15,12 +14,12 @@ kill_agent() {
 	wait "$AGENT" || true
 }
 
-# jq's EXPRESSION over the status of the only interface.
-status() { inside server tcpwin-agent status --json | jq -c "$1"; }
+status() { # EXPRESSION: jq expression over the status of the only interface
+	 inside server tcpwin-agent status --json | jq -c "$1"; }
 
 make_network
 start_persistent
-expect_capabilities $NO_CAPABILITY
+expect_capabilities "$NO_CAPABILITY"
 expect 'hooks' "$(status '[.hooks[].hook]')" '["native XDP","clsact egress"]'
 expect 'agent' "$(status .agent_pid)" "$AGENT"
 open_connection
@@ -33,7 +32,7 @@ say 'without one'
 expect_between 'packets counted without an agent' "$(status .counters.tracked)" $((before + 2)) $((before + 20))
 
 start_persistent
-grep -q 'taken over from an earlier agent' "$REPORT" || fail 'the second agent starts anew'
+grep -q 'taken over from an earlier agent' "$REPORT" || fail 'the second agent did not take over'
 expect 'agent' "$(status .agent_pid)" "$AGENT"
 say 'with the second'
 stop_agent TERM
@@ -48,5 +47,5 @@ expect_between 'packets seen' "$(reported 'Packets seen')" 14 200
 expect 'packets in records' "$(packets_in_records)" "$(reported 'Packets seen')"
 expect 'packets that came in' "$(in_records ".[0] | .a, .b | select(.ip == \"$CLIENT\") | .packets")" "$(received)"
 expect 'rejected, lost' "$(grep -E '^(Rejected|Lost) ' "$REPORT" || true)" ''
-expect_nothing_attached server $DEVICE
+expect_nothing_attached server "$DEVICE"
 pass

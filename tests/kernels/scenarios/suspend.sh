@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Time asleep counts: a flow whose timeout passed meanwhile ends right after the resume, and no time is wrong by it.
+# Time asleep counts: a flow that expires during the sleep ends right after the resume, and all times are right.
 . /tests/library.sh
 
 # Seconds. An agent that does not count the sleep ends the flow TIMEOUT after its last packet.
@@ -10,11 +10,11 @@ second_of() { # RECORD FIELD
 }
 
 make_network
-start_agent server $DEVICE --direction ingress --timeout-est ${TIMEOUT}s --timeout-abrt 60s
+start_agent server "$DEVICE" --direction ingress --timeout-est "${TIMEOUT}s" --timeout-abrt 60s
 open_connection
 say before
 asleep=$(date +%s)
-suspend $ASLEEP
+suspend_to_memory "$ASLEEP"
 awake=$(date +%s)
 wait_until $RIGHT_AFTER has_records 1 || fail 'the flow is still alive after the resume'
 say after

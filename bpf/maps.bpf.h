@@ -66,12 +66,12 @@ struct {
 /* Flows with a closed window, by whose it is; the least recently used go first. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, TCPWIN_MAX_STALLED_SOURCES);
-	__type(key, struct tcpwin_source);
+	__uint(max_entries, TCPWIN_MAX_STALLED_HOSTS);
+	__type(key, struct tcpwin_stalled_host);
 	__type(value, __s64);
-} sources SEC(".maps");
+} stalled_hosts SEC(".maps");
 
-/* Which flows found the table full, by the fold of the key. */
+/* Which flows found the table full, by the hash of the key. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TCPWIN_UNTRACKED_BITS / 64);
@@ -124,7 +124,7 @@ static __always_inline struct tcpwin_counters *this_cpu_counters(void)
 	return bpf_map_lookup_elem(&counters, &live);
 }
 
-static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)
+static __always_inline void add_counter(enum tcpwin_counter counter, __u32 n)
 {
 	struct tcpwin_counters *mine = this_cpu_counters();
 
@@ -134,7 +134,7 @@ static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)
 
 static __always_inline void count(enum tcpwin_counter counter)
 {
-	count_many(counter, 1);
+	add_counter(counter, 1);
 }
 
 #endif

@@ -31,8 +31,8 @@ struct arrival {
 	struct tcpwin_key key;
 	__u64 now;
 	__u64 flow_id; /* of the flow in which it was counted */
-	__u32 sender;
-	__u32 fold;
+	__u32 from;
+	__u32 key_hash;
 	__u32 ifindex;
 	__u16 stalled; /* which windows of its flow were closed before it */
 	__u16 alarmed; /* 1: scratch_alarm is to be reported */
@@ -43,25 +43,25 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 {
 	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 
-	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
+	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
 }
 
 static __always_inline void count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	arrival->stalled = flow->stalled;
-	tcpwin_count_any_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
+	tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 }
 
 static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 endpoint, __s64 change)
 {
-	struct tcpwin_source source = {key->address[endpoint & 1], key->vlan, key->scope, 0};
-	__s64 none = 0, *flows_of_source = bpf_map_lookup_elem(&sources, &source);
+	struct tcpwin_stalled_host host = {key->address[endpoint & 1], key->vlan, key->scope, 0};
+	__s64 none = 0, *flows_of_host = bpf_map_lookup_elem(&stalled_hosts, &host);
 
-	if (!flows_of_source && change > 0) {
-		bpf_map_update_elem(&sources, &source, &none, BPF_NOEXIST); /* or another CPU did */
-		flows_of_source = bpf_map_lookup_elem(&sources, &source);
+	if (!flows_of_host && change > 0) {
+		bpf_map_update_elem(&stalled_hosts, &host, &none, BPF_NOEXIST); /* or another CPU did */
+		flows_of_host = bpf_map_lookup_elem(&stalled_hosts, &host);
 	}
-	return flows_of_source ? __sync_fetch_and_add(flows_of_source, change) + change : 0;
+	return flows_of_host ? __sync_fetch_and_add(flows_of_host, change) + change : 0;
 }
 
 /* A flow with closed windows has ended. No static function, as the next: the verifier looks at them once. */
@@ -181,13 +181,13 @@ static __always_inline void tell_full(__u64 now)
 		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
 }
 
-static __always_inline void note_untracked_flow(__u32 fold)
+static __always_inline void note_untracked_flow(__u32 key_hash)
 {
-	__u32 bit = fold % TCPWIN_UNTRACKED_BITS, index = bit / 64;
+	__u32 bit = key_hash % TCPWIN_UNTRACKED_BITS, index = bit / 64;
 	__u64 mask = 1ULL << bit % 64;
-	__u64 *word = bpf_map_lookup_elem(&untracked, &index);
+	__u64 *bits = bpf_map_lookup_elem(&untracked, &index);
 
-	if (word && !(*word & mask) && !(__sync_fetch_and_or(word, mask) & mask))
+	if (bits && !(*bits & mask) && !(__sync_fetch_and_or(bits, mask) & mask))
 		count(TCPWIN_COUNTER_UNTRACKED_FLOWS);
 }
 
@@ -203,8 +203,8 @@ static __always_inline enum verdict create(struct arrival *arrival)
 
 	if (!fresh)
 		return UNTRACKED_CONTENDED;
-	fresh->word = busy_word(arrival->fold);
-	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->sender, arrival->now);
+	fresh->seq = busy_seq(arrival->key_hash);
+	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
 	count_packet(fresh, arrival);
 
 	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
@@ -212,7 +212,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return LOOK_UP_AGAIN;
 	if (error) {
 		tell_full(arrival->now);
-		note_untracked_flow(arrival->fold);
+		note_untracked_flow(arrival->key_hash);
 		return UNTRACKED_FULL;
 	}
 	struct tcpwin_packet_event *event = scratch_event();
@@ -221,7 +221,7 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 	if (event)
-		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now, 0,
+		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->from, arrival->now, 0,
 					 0);
 	note_any_alarms(arrival, flow);
 	__u64 alive = one_more_alive();
@@ -249,20 +249,20 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	bool cut = false, deferred = false;
 	__u64 alive = 0; /* other than 0: an ended entry was revived */
 	bool looks_expired =
-		(read_word(flow) & MARK_MASK) == MARK_FREE && tcpwin_is_expired(flow, &config, arrival->now);
+		(read_seq(flow) & MARK_MASK) == MARK_FREE && tcpwin_is_expired(flow, &config, arrival->now);
 
 	if (looks_expired)
 		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	struct tcpwin_packet_event *event = scratch_event();
 
-	enum ownership ownership = own(flow, arrival->fold);
-	if (ownership == GONE || ownership == CONTENDED) {
+	enum lock_result lock = lock_flow(flow, arrival->key_hash);
+	if (lock == LOCK_GONE || lock == LOCK_CONTENDED) {
 		if (record)
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		return ownership == GONE ? LOOK_UP_AGAIN : UNTRACKED_CONTENDED;
+		return lock == LOCK_GONE ? LOOK_UP_AGAIN : UNTRACKED_CONTENDED;
 	}
 
-	if (ownership == OWNED_ENDED) {
+	if (lock == LOCKED_ENDED) {
 		begin(flow, arrival);
 		alive = one_more_alive();
 	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
@@ -279,12 +279,12 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 			deferred = true;
 		}
 	}
-	__u64 previous = flow->direction[arrival->sender & 1].last_ns;
+	__u64 previous = flow->direction[arrival->from & 1].last_ns;
 	count_packet(flow, arrival);
 	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
 	if (event)
-		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender, arrival->now,
+		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->from, arrival->now,
 					 previous, 0);
 	note_due(flow);
 	release(flow);
@@ -322,20 +322,20 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 static __always_inline bool count_at_once(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	/* Read now, they come from memory together with what else is read before the flow is owned, and not after. */
-	(void)*(const volatile __u64 *)&flow->direction[arrival->sender & 1].packets;
+	(void)*(const volatile __u64 *)&flow->direction[arrival->from & 1].packets;
 	if (analyze_stalls)
-		(void)*(const volatile __u8 *)&flow->progress[1].known;
-	__u64 word = read_word_first(flow);
+		(void)*(const volatile __u8 *)&flow->progress[1].flags;
+	__u64 seq = read_seq_acquire(flow);
 
-	if (report_packets || !is_free(word, arrival->fold) || arrival->now >= tcpwin_expires_after(flow, &config) ||
-	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->sender))
+	if (report_packets || !is_free(seq, arrival->key_hash) || arrival->now >= tcpwin_expires_after(flow, &config) ||
+	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from))
 		return false;
-	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_BUSY) != word)
+	if (__sync_val_compare_and_swap(&flow->seq, seq, seq | MARK_BUSY) != seq)
 		return false;
-	__u8 timeout = flow->direction[arrival->sender & 1].timeout;
-	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->sender, arrival->now, analyze_stalls);
+	__u8 timeout = flow->direction[arrival->from & 1].timeout;
+	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
-	if (flow->direction[arrival->sender & 1].timeout != timeout) /* the other direction's never changes alone */
+	if (flow->direction[arrival->from & 1].timeout != timeout) /* the other direction's never changes alone */
 		note_due(flow);
 	release(flow);
 	return true;
@@ -365,7 +365,7 @@ static __always_inline enum verdict track(struct arrival *arrival)
 /* Out of line, for its stack. A map that cannot take it only makes the later fragments headless. */
 static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
 {
-	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->sender, 0};
+	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->from, 0};
 	struct tcpwin_fragment_key key;
 
 	tcpwin_make_fragment_key(&arrival->packet, &key);
@@ -376,23 +376,23 @@ static __attribute__((noinline)) int remember_fragment(const struct arrival *arr
 static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	struct tcpwin_packet_event *event = scratch_event();
-	enum ownership ownership = own(flow, arrival->fold);
+	enum lock_result lock = lock_flow(flow, arrival->key_hash);
 
-	if (ownership == CONTENDED)
+	if (lock == LOCK_CONTENDED)
 		return UNTRACKED_CONTENDED;
-	if (ownership == GONE)
+	if (lock == LOCK_GONE)
 		return HEADLESS_FRAGMENT;
 
-	bool known = ownership == OWNED_LIVE && flow->id == arrival->flow_id &&
-		     !tcpwin_is_expired(flow, &config, arrival->now);
+	bool known =
+		lock == LOCKED_LIVE && flow->id == arrival->flow_id && !tcpwin_is_expired(flow, &config, arrival->now);
 	if (known) {
-		__u64 previous = flow->direction[arrival->sender & 1].last_ns;
-		tcpwin_refresh_flow(flow, &arrival->packet, arrival->sender, arrival->now);
+		__u64 previous = flow->direction[arrival->from & 1].last_ns;
+		tcpwin_refresh_flow(flow, &arrival->packet, arrival->from, arrival->now);
 		if (event)
-			tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->sender,
+			tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->from,
 						 arrival->now, previous, 1);
 	}
-	if (ownership == OWNED_ENDED)
+	if (lock == LOCKED_ENDED)
 		release_ended(flow);
 	else
 		release(flow);
@@ -412,16 +412,16 @@ static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arr
 		return HEADLESS_FRAGMENT;
 	arrival->key = first->key;
 	arrival->flow_id = first->flow_id;
-	arrival->sender = first->sender & 1;
-	arrival->fold = tcpwin_fold_key(&arrival->key);
+	arrival->from = first->from & 1;
+	arrival->key_hash = tcpwin_hash_key(&arrival->key);
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	return flow ? count_fragment(flow, arrival) : HEADLESS_FRAGMENT;
 }
 
 static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 {
-	arrival->sender = tcpwin_make_key(&arrival->packet, &arrival->key);
-	arrival->fold = tcpwin_fold_key(&arrival->key);
+	arrival->from = tcpwin_make_key(&arrival->packet, &arrival->key);
+	arrival->key_hash = tcpwin_hash_key(&arrival->key);
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	enum verdict verdict = flow && count_at_once(flow, arrival) ? TRACKED : track(arrival);
 	if (arrival->packet.first_fragment && verdict == TRACKED)
@@ -437,8 +437,8 @@ static __always_inline void watch(struct arrival *arrival, enum tcpwin_reject re
 		return;
 	}
 	arrival->now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_boot_ns() : now;
-	count_many(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
-		   arrival->packet.segments);
+	add_counter(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
+		    arrival->packet.segments);
 }
 
 /* What was counted where it came in, and only passes through. Local packets have no ingress interface. */
@@ -521,7 +521,7 @@ int tcpwin_xdp_at(struct xdp_md *ctx)
 }
 
 /* The copy in the ring buffer is the flow's record if, after it was made, nobody had touched the flow. */
-static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
 				   enum tcpwin_end_reason reason, struct tcpwin_sweep *sweep)
 {
 	struct tcpwin_record *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -531,7 +531,7 @@ static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *f
 		return false;
 	}
 	fill_record(record, key, flow, sweep->now_ns, reason);
-	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_ENDED) != word) {
+	if (__sync_val_compare_and_swap(&flow->seq, seq, seq | MARK_ENDED) != seq) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return false;
 	}
@@ -548,7 +548,7 @@ static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *f
  * read the word before looks again. active_since_s is the sweep's; that of a flow which a packet begins just now in the
  * same entry becomes no later than now.
  */
-static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
 					   struct tcpwin_sweep *sweep)
 {
 	__u32 since = tcpwin_active_since(flow, &config, sweep->now_ns);
@@ -560,7 +560,7 @@ static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin
 			return false;
 		}
 		fill_record(record, key, flow, sweep->now_ns, TCPWIN_END_ACTIVE_TIMEOUT);
-		if (__sync_val_compare_and_swap(&flow->word, word, word_after(word)) != word) {
+		if (__sync_val_compare_and_swap(&flow->seq, seq, next_seq(seq)) != seq) {
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 			return false;
 		}
@@ -571,10 +571,10 @@ static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin
 	return true;
 }
 
-static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 word,
+static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
 				   struct tcpwin_sweep *sweep)
 {
-	if (__sync_val_compare_and_swap(&flow->word, word, word | MARK_DYING) != word)
+	if (__sync_val_compare_and_swap(&flow->seq, seq, seq | MARK_DYING) != seq)
 		return false;
 	if (bpf_map_delete_elem(&flows, key))
 		return false;
@@ -586,31 +586,31 @@ static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *f
 static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, struct tcpwin_flow *flow,
 						    struct tcpwin_sweep *sweep)
 {
-	__u64 word = read_word_first(flow);
+	__u64 seq = read_seq_acquire(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
 
-	if (sweep->now_ns >= due || (word & MARK_MASK) != MARK_FREE)
+	if (sweep->now_ns >= due || (seq & MARK_MASK) != MARK_FREE)
 		due = tcpwin_expires_at(flow, &config);
 	bool gone = sweep->ifindex && flow->ifindex == sweep->ifindex;
-	if ((word & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= due)) {
+	if ((seq & MARK_MASK) == MARK_FREE && (sweep->shutdown || gone || sweep->now_ns >= due)) {
 		enum tcpwin_end_reason reason = sweep->now_ns >= due ? tcpwin_expiry_reason(flow, &config) :
 						gone                 ? TCPWIN_END_INTERFACE_GONE :
 								       TCPWIN_END_SHUTDOWN;
-		if (export(key, flow, word, reason, sweep))
-			word |= MARK_ENDED;
-	} else if ((word & MARK_MASK) == MARK_FREE) {
+		if (export(key, flow, seq, reason, sweep))
+			seq |= MARK_ENDED;
+	} else if ((seq & MARK_MASK) == MARK_FREE) {
 		__u64 active = tcpwin_active_at(flow, &config);
-		if (sweep->now_ns >= active && export_interim(key, flow, word, sweep))
+		if (sweep->now_ns >= active && export_interim(key, flow, seq, sweep))
 			active = tcpwin_active_at(flow, &config);
 		if (active < due)
 			due = active;
 	}
-	__u32 mark = word & MARK_MASK;
+	__u32 mark = seq & MARK_MASK;
 	if (mark == MARK_ENDED)
 		due += tcpwin_linger(flow, sweep->linger_ns);
 	bool removable = mark == MARK_DYING || /* a delete that failed before */
 			 (mark == MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
-	if (!removable || !remove(key, flow, word, sweep)) {
+	if (!removable || !remove(key, flow, seq, sweep)) {
 		sweep->remaining++;
 		if (due < sweep->due_ns)
 			sweep->due_ns = due;
@@ -622,10 +622,10 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
 			struct tcpwin_sweep *sweep)
 {
-	__u64 word = read_word_first(flow);
+	__u64 seq = read_seq_acquire(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
 
-	if ((word & MARK_MASK) != MARK_FREE || sweep->now_ns >= due || sweep->closely)
+	if ((seq & MARK_MASK) != MARK_FREE || sweep->now_ns >= due || sweep->closely)
 		return sweep_closely(key, flow, sweep);
 	sweep->remaining++;
 	if (due < sweep->due_ns)

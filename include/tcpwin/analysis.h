@@ -24,7 +24,7 @@ enum tcpwin_stall_end {
 };
 
 /* What is known of an endpoint; anything but the first two takes the slow way through stall.h. */
-enum tcpwin_known {
+enum tcpwin_progress_flag {
 	TCPWIN_KNOWN_SEQUENCE = 0x01, /* next */
 	TCPWIN_KNOWN_ACK = 0x02,      /* ack and window */
 	TCPWIN_KNOWN_ALL = 0x03,
@@ -42,7 +42,7 @@ struct tcpwin_progress {
 	__u32 ack;            /* acknowledgement number of the segment that window is of */
 	__u16 window;         /* raw, of the last segment that is not old */
 	__u8 shift;           /* of the window, 0 unless both SYNs had the option */
-	__u8 known;           /* enum tcpwin_known */
+	__u8 flags;           /* enum tcpwin_progress_flag */
 	__u32 duplicate_acks; /* in a row */
 	__u64 payload_bytes;
 	__u64 next_ns;       /* when next advanced */
@@ -53,10 +53,10 @@ struct tcpwin_progress {
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_progress) == 2 * 4 + 2 + 2 * 1 + 4 + 2 * 8 + 4 + 2 * 2,
 		     "tcpwin_progress has padding");
 
-enum tcpwin_fact {
-	TCPWIN_FACT_FIN = 0x01,   /* it sent a FIN */
-	TCPWIN_FACT_RTT = 0x02,   /* handshake_rtt_ns is known */
-	TCPWIN_FACT_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
+enum tcpwin_analysis_flag {
+	TCPWIN_ANALYSIS_FIN = 0x01,   /* it sent a FIN */
+	TCPWIN_ANALYSIS_RTT = 0x02,   /* handshake_rtt_ns is known */
+	TCPWIN_ANALYSIS_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
 };
 
 /* What its SYN says of window scaling: 0, nothing seen; 1 + shift; or: */
@@ -80,7 +80,7 @@ struct tcpwin_analysis {
 	__u32 out_of_order;
 	__u8 scale; /* see TCPWIN_SCALE_NONE */
 	__u8 ended; /* enum tcpwin_stall_end, of the last episode that ended */
-	__u8 facts; /* enum tcpwin_fact */
+	__u8 flags; /* enum tcpwin_analysis_flag */
 	__u8 zero[1];
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_analysis) == 3 * 8 + 11 * 4 + 3 * 1 + 1, "tcpwin_analysis has padding");

@@ -40,28 +40,28 @@ TCPWIN_INLINE int tcpwin_compare_address(const struct tcpwin_address *left, cons
 TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, struct tcpwin_key *key)
 {
 	int order = tcpwin_compare_address(&packet->source, &packet->destination);
-	__u32 sender = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
+	__u32 from = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
 
-	key->address[0] = sender ? packet->destination : packet->source;
-	key->address[1] = sender ? packet->source : packet->destination;
-	key->port[0] = sender ? packet->destination_port : packet->source_port;
-	key->port[1] = sender ? packet->source_port : packet->destination_port;
+	key->address[0] = from ? packet->destination : packet->source;
+	key->address[1] = from ? packet->source : packet->destination;
+	key->port[0] = from ? packet->destination_port : packet->source_port;
+	key->port[1] = from ? packet->source_port : packet->destination_port;
 	key->vlan = packet->vlan;
 	key->scope = packet->scope;
-	return sender;
+	return from;
 }
 
 /* 32 bits of a multiplicative hash over the key's five words. */
-TCPWIN_INLINE __u32 tcpwin_fold_key(const struct tcpwin_key *key)
+TCPWIN_INLINE __u32 tcpwin_hash_key(const struct tcpwin_key *key)
 {
 	const __u64 odd = 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
 	const __u8 *at = (const __u8 *)key;
 	__u64 hash = 0;
 
 	for (int i = 0; i < 5; i++) {
-		__u64 word;
-		__builtin_memcpy(&word, __builtin_assume_aligned(at + 8 * i, 8), sizeof(word));
-		hash = (hash ^ word) * odd;
+		__u64 part;
+		__builtin_memcpy(&part, __builtin_assume_aligned(at + 8 * i, 8), sizeof(part));
+		hash = (hash ^ part) * odd;
 		hash ^= hash >> 32;
 	}
 	return (__u32)hash;
@@ -79,13 +79,13 @@ TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
 
 /* All but progress and analysis. */
 TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u64 continues, __u32 ifindex,
-					 const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+					 const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
 	flow->id = id;
 	flow->continues_back = continues ? (__u32)(id - continues) : 0;
 	flow->active_since_s = (__u32)(now / 1000000000);
 	flow->ifindex = ifindex;
-	flow->a_side = tcpwin_is_from_server(packet) ? !sender : sender;
+	flow->a_side = tcpwin_is_from_server(packet) ? !from : from;
 	flow->hooks = 0;
 	flow->analyzed = 1;
 	flow->stalled = 0;
@@ -95,9 +95,9 @@ TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u
 
 /* A new flow without a packet; word is left to the caller. */
 TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 ifindex,
-				     const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+				     const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
-	tcpwin_begin_counting(flow, id, 0, ifindex, packet, sender, now);
+	tcpwin_begin_counting(flow, id, 0, ifindex, packet, from, now);
 	tcpwin_begin_analysis(flow);
 }
 
@@ -220,15 +220,15 @@ TCPWIN_INLINE __u64 tcpwin_linger(const struct tcpwin_flow *flow, __u64 linger_n
  * what was known of the connection.
  */
 TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 id,
-				       __u32 ifindex, const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+				       __u32 ifindex, const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
 	__u64 forgotten_at = tcpwin_expires_at(flow, config) + tcpwin_linger(flow, TCPWIN_CONTINUES_NS);
 
 	if (now >= forgotten_at) {
-		tcpwin_begin_flow(flow, id, ifindex, packet, sender, now);
+		tcpwin_begin_flow(flow, id, ifindex, packet, from, now);
 		return;
 	}
-	tcpwin_begin_counting(flow, id, flow->id, ifindex, packet, sender, now);
+	tcpwin_begin_counting(flow, id, flow->id, ifindex, packet, from, now);
 	tcpwin_carry_on(flow);
 }
 
@@ -323,9 +323,9 @@ TCPWIN_INLINE void tcpwin_step(struct tcpwin_direction *direction, struct tcpwin
  * who has no time for the rest.
  */
 TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				  const struct tcpwin_packet *packet, __u32 sender)
+				  const struct tcpwin_packet *packet, __u32 from)
 {
-	const struct tcpwin_direction *direction = &flow->direction[sender & 1];
+	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
 	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));
@@ -337,11 +337,11 @@ TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struc
 	if (!config->stall_alarm_ns)
 		return;
 	for (int i = 0; i < 2; i++) {
-		struct tcpwin_analysis *facts = &flow->analysis[i];
-		if (!(flow->stalled >> i & 1) || (facts->facts & TCPWIN_FACT_ALARM) ||
-		    tcpwin_since(facts->stalled_since_ns, now) < config->stall_alarm_ns)
+		struct tcpwin_analysis *stats = &flow->analysis[i];
+		if (!(flow->stalled >> i & 1) || (stats->flags & TCPWIN_ANALYSIS_ALARM) ||
+		    tcpwin_since(stats->stalled_since_ns, now) < config->stall_alarm_ns)
 			continue;
-		facts->facts |= TCPWIN_FACT_ALARM;
+		stats->flags |= TCPWIN_ANALYSIS_ALARM;
 		tcpwin_raise(&flow->direction[i], TCPWIN_ALARM_STALL, 1);
 	}
 }
@@ -395,21 +395,21 @@ TCPWIN_INLINE void tcpwin_add_packet(struct tcpwin_flow *flow, struct tcpwin_dir
  * Counts a later fragment of a packet that this flow has: it refreshes last_seen
  * and adds to packets and bytes, nothing else.
  */
-TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 sender,
+TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 				       __u64 now)
 {
-	struct tcpwin_direction *direction = &flow->direction[sender & 1];
+	struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	tcpwin_add_packet(flow, direction, packet, now);
 	tcpwin_note_recent(flow, direction);
 }
 
-/* Counts a packet of the flow at time now. sender: what tcpwin_make_key returned, 0 or 1. */
+/* Counts a packet of the flow at time now. from: what tcpwin_make_key returned, 0 or 1. */
 TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				      const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+				      const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
-	struct tcpwin_direction *direction = &flow->direction[sender & 1];
-	struct tcpwin_direction *reverse = &flow->direction[~sender & 1];
+	struct tcpwin_direction *direction = &flow->direction[from & 1];
+	struct tcpwin_direction *reverse = &flow->direction[~from & 1];
 
 	if (!direction->packets) {
 		direction->first_ns = now;
@@ -430,26 +430,26 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 }
 
 /* The same, with the stall analysis or without it. For callers that are not on the way of nearly all packets. */
-TCPWIN_INLINE void tcpwin_count_any_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
-					   const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
+TCPWIN_INLINE void tcpwin_count_packet_slow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+					    const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
 	if (flow->stalled)
 		tcpwin_note_long_stalls(flow, config, now);
-	tcpwin_update_flow(flow, config, packet, sender, now);
+	tcpwin_update_flow(flow, config, packet, from, now);
 	if (analyze)
-		tcpwin_analyze_any(flow, packet, sender, now);
+		tcpwin_analyze_slow(flow, packet, from, now);
 	else
 		flow->analyzed = 0;
 }
 
 /* The same of a packet that tcpwin_is_quiet, in fewer steps for most, and more code. */
 TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				       const struct tcpwin_packet *packet, __u32 sender, __u64 now, int analyze)
+				       const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
-	tcpwin_update_flow(flow, config, packet, sender, now);
-	TCPWIN_NEXT_STEP(sender);
+	tcpwin_update_flow(flow, config, packet, from, now);
+	TCPWIN_NEXT_STEP(from);
 	if (analyze)
-		tcpwin_analyze(flow, packet, sender, now);
+		tcpwin_analyze(flow, packet, from, now);
 	else
 		flow->analyzed = 0;
 }
@@ -457,9 +457,9 @@ TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tc
 /* The packet that was just counted, for packet mode; previous_ns: the direction's last_ns before it. */
 TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, const struct tcpwin_key *key,
 					    const struct tcpwin_flow *flow, const struct tcpwin_packet *packet,
-					    __u32 sender, __u64 now, __u64 previous_ns, int later_fragment)
+					    __u32 from, __u64 now, __u64 previous_ns, int later_fragment)
 {
-	const struct tcpwin_direction *direction = &flow->direction[sender & 1];
+	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	event->key = *key;
 	event->flow_id = flow->id;
@@ -468,7 +468,7 @@ TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, c
 	event->previous_ns = direction->packets > packet->segments ? previous_ns : now;
 	event->zero_window_count = direction->zero_window_count;
 	event->window = direction->window_last;
-	event->sender = (__u8)sender;
+	event->from = (__u8)from;
 	event->a_side = flow->a_side;
 	event->stat = direction->stat;
 	event->state = direction->state;

@@ -25,7 +25,7 @@
 struct tcpwin_segment {
 	const struct tcpwin_packet *packet;
 	struct tcpwin_progress *own, *peer;
-	struct tcpwin_analysis *own_facts, *peer_facts;
+	struct tcpwin_analysis *own_stats, *peer_stats;
 	__u64 now;
 	__u32 end; /* sequence number after it */
 };
@@ -53,14 +53,14 @@ TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow
 	TCPWIN_NEXT_STEP(from);
 	from &= 1;
 	__u32 length = packet->payload + !!(packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_FIN));
-	struct tcpwin_segment x = {packet,
-				   &flow->progress[from],
-				   &flow->progress[from ^ 1],
-				   &flow->analysis[from],
-				   &flow->analysis[from ^ 1],
-				   now,
-				   packet->sequence + length};
-	return x;
+	struct tcpwin_segment segment = {packet,
+					 &flow->progress[from],
+					 &flow->progress[from ^ 1],
+					 &flow->analysis[from],
+					 &flow->analysis[from ^ 1],
+					 now,
+					 packet->sequence + length};
+	return segment;
 }
 
 #endif

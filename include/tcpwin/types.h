@@ -23,7 +23,7 @@
  * Whoever changes what they mean or how they are laid out adds one: an agent takes
  * over the maps of its own layout, and writes out and removes those of another.
  */
-#define TCPWIN_LAYOUT_VERSION 3
+#define TCPWIN_LAYOUT_VERSION 4
 
 #define TCPWIN_INLINE static inline __attribute__((always_inline))
 
@@ -280,7 +280,7 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_direction) == 4 * 8 + 4 + 3 * 2 + 6 * 
  * of them the fifth.
  */
 struct tcpwin_flow {
-	__u64 word;    /* sequence word, see bpf/ownership.bpf.h */
+	__u64 seq;     /* sequence word, see bpf/ownership.bpf.h */
 	__u64 id;      /* number of the flow, from 1, in order of first packets */
 	__u32 ifindex; /* where the first packet was seen */
 	__u8 a_side;   /* which endpoint of the key is A */
@@ -390,7 +390,7 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_fragment_key) == 2 * 16 + 4 + 2 + 2, "
 struct tcpwin_fragment {
 	struct tcpwin_key key;
 	__u64 flow_id; /* another number under the same key is another flow */
-	__u32 sender;
+	__u32 from;
 	__u32 zero;
 };
 TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_fragment) == sizeof(struct tcpwin_key) + 8 + 4 + 4,
@@ -407,7 +407,7 @@ struct tcpwin_packet_event {
 	__u64 previous_ns; /* of the direction; its first packet: now_ns */
 	__u32 zero_window_count;
 	__u16 window;
-	__u8 sender; /* endpoint of the key */
+	__u8 from; /* endpoint of the key */
 	__u8 a_side;
 	__u8 stat;
 	__u8 state;
@@ -419,15 +419,15 @@ TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_packet_event) == sizeof(struct tcpwin_
 		     "tcpwin_packet_event has padding");
 
 /* Whose receive windows are closed in how many flows. */
-struct tcpwin_source {
+struct tcpwin_stalled_host {
 	struct tcpwin_address address;
 	__u16 vlan;
 	__u16 scope;
 	__u32 zero;
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_source) == 16 + 2 * 2 + 4, "tcpwin_source has padding");
+TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_stalled_host) == 16 + 2 * 2 + 4, "tcpwin_stalled_host has padding");
 
-#define TCPWIN_MAX_STALLED_SOURCES 16384
+#define TCPWIN_MAX_STALLED_HOSTS 16384
 
 /* A packet that raised alarms. Index of arrays: endpoint of the key. */
 struct tcpwin_alarm {

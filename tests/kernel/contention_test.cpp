@@ -56,7 +56,7 @@ Stream make_stream(uint16_t key, bool from_server)
 	}
 	Parsed parsed = parse(stream.frames[0]);
 	stream.key = parsed.key;
-	stream.sender = parsed.sender;
+	stream.from = parsed.from;
 	stream.bytes = parsed.packet.bytes;
 	return stream;
 }

@@ -39,12 +39,12 @@ enum class Mark { free, busy, ended, dying };
 
 inline Mark mark_of(const tcpwin_flow &flow)
 {
-	return static_cast<Mark>(flow.word & 3);
+	return static_cast<Mark>(flow.seq & 3);
 }
 
-inline uint64_t word_of(const tcpwin_key &key, Mark mark)
+inline uint64_t seq_of(const tcpwin_key &key, Mark mark)
 {
-	return static_cast<uint64_t>(tcpwin_fold_key(&key)) << 32 | static_cast<uint64_t>(mark);
+	return static_cast<uint64_t>(tcpwin_hash_key(&key)) << 32 | static_cast<uint64_t>(mark);
 }
 
 inline uint64_t packets(const tcpwin_flow &flow)
@@ -87,7 +87,7 @@ struct Parsed {
 	tcpwin_reject reject;
 	tcpwin_packet packet;
 	tcpwin_key key;
-	uint32_t sender;
+	uint32_t from;
 };
 
 inline Parsed parse(const Bytes &frame)
@@ -96,7 +96,7 @@ inline Parsed parse(const Bytes &frame)
 	parsed.reject = tcpwin_parse_ethernet(frame.data(), frame.data() + frame.size(),
 					      static_cast<uint32_t>(frame.size()), 0, &parsed.packet);
 	if (parsed.reject == TCPWIN_ACCEPTED)
-		parsed.sender = tcpwin_make_key(&parsed.packet, &parsed.key);
+		parsed.from = tcpwin_make_key(&parsed.packet, &parsed.key);
 	return parsed;
 }
 
@@ -117,7 +117,7 @@ inline void write(std::ostream &out, const tcpwin_direction &d)
 inline void write(std::ostream &out, const tcpwin_progress &p)
 {
 	out << "next " << p.next << " since " << p.next_ns << " ack " << p.ack << " window " << p.window << " ("
-	    << p.window_min << '-' << p.window_max << ") shift " << +p.shift << " known " << +p.known << " duplicates "
+	    << p.window_min << '-' << p.window_max << ") shift " << +p.shift << " flags " << +p.flags << " duplicates "
 	    << p.duplicate_acks << " payload " << p.payload_bytes << " in flight " << p.in_flight_max;
 }
 
@@ -128,7 +128,7 @@ inline void write(std::ostream &out, const tcpwin_analysis &a)
 	    << a.probe_answers << " updates " << a.window_updates << " shrinks " << a.window_shrinks << " full "
 	    << a.window_full << " keep-alives " << a.keep_alives << " retransmitted " << a.retransmitted
 	    << " out of order " << a.out_of_order << " rtt " << a.handshake_rtt_ns << " scale " << +a.scale << " ended "
-	    << +a.ended << " facts " << +a.facts;
+	    << +a.ended << " flags " << +a.flags;
 }
 
 inline std::string text(const tcpwin_flow &flow)
@@ -173,13 +173,13 @@ template <typename T>
 // Every byte but the sequence word, which is the kernel's own affair.
 inline ::testing::AssertionResult same(tcpwin_flow kernel, tcpwin_flow model)
 {
-	kernel.word = model.word = 0;
+	kernel.seq = model.seq = 0;
 	return same_bytes(kernel, model);
 }
 
 inline ::testing::AssertionResult same(tcpwin_record kernel, tcpwin_record model)
 {
-	kernel.flow.word = model.flow.word = 0;
+	kernel.flow.seq = model.flow.seq = 0;
 	return same_bytes(kernel, model);
 }
 

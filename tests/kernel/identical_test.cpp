@@ -136,7 +136,7 @@ protected:
 	static void expect_same_entry(const tcpwin_key &key, const tcpwin_flow &kernel, const Model::Entry &model)
 	{
 		ASSERT_TRUE(same(kernel, model.flow));
-		ASSERT_EQ(kernel.word >> 32, tcpwin_fold_key(&key));
+		ASSERT_EQ(kernel.seq >> 32, tcpwin_hash_key(&key));
 		ASSERT_EQ(mark_of(kernel), model.ended ? Mark::ended : Mark::free);
 	}
 

@@ -188,12 +188,12 @@ public:
 	// How many flows of one source have a closed window, all sources.
 	std::vector<int64_t> stalled_flows() const
 	{
-		const int sources = bpf_map__fd(skeleton_->maps.sources);
+		const int hosts = bpf_map__fd(skeleton_->maps.stalled_hosts);
 		std::vector<int64_t> all;
-		tcpwin_source source = {}, next = {};
-		for (void *from = nullptr; bpf_map_get_next_key(sources, from, &next) == 0; from = &source) {
-			source = next;
-			check("look up a source", bpf_map_lookup_elem(sources, &source, &all.emplace_back()));
+		tcpwin_stalled_host host = {}, next = {};
+		for (void *from = nullptr; bpf_map_get_next_key(hosts, from, &next) == 0; from = &host) {
+			host = next;
+			check("look up a host", bpf_map_lookup_elem(hosts, &host, &all.emplace_back()));
 		}
 		return all;
 	}

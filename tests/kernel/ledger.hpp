@@ -20,7 +20,7 @@ namespace tcpwin::test {
 
 struct Stream {
 	tcpwin_key key = {};
-	uint32_t sender = 0;
+	uint32_t from = 0;
 	uint64_t bytes = 0; // of each packet
 	uint16_t window = 0;
 	std::vector<Bytes> frames; // frames of different flags, else alike; none if others make them
@@ -48,7 +48,7 @@ public:
 		: streams_(streams), threshold_(threshold), packets_(streams.size())
 	{
 		for (size_t i = 0; i < streams.size(); i++)
-			places_.try_emplace(streams[i].key, nothing).first->second[streams[i].sender & 1] = i;
+			places_.try_emplace(streams[i].key, nothing).first->second[streams[i].from & 1] = i;
 	}
 
 	void add(const Drained &drained)
@@ -101,7 +101,7 @@ private:
 	static constexpr std::array<size_t, 2> nothing = {none, none};
 
 	struct Hash {
-		size_t operator()(const tcpwin_key &key) const { return tcpwin_fold_key(&key); }
+		size_t operator()(const tcpwin_key &key) const { return tcpwin_hash_key(&key); }
 	};
 	struct Equal {
 		bool operator()(const tcpwin_key &left, const tcpwin_key &right) const

@@ -267,7 +267,7 @@ void put(const Object &object, uint64_t id, Mark mark)
 	std::memcpy(key.address[0].byte, &id, sizeof(id));
 	tcpwin_flow flow = {};
 	flow.id = id;
-	flow.word = word_of(key, mark);
+	flow.seq = seq_of(key, mark);
 	ASSERT_EQ(bpf_map_update_elem(object.map_fd("flows"), &key, &flow, BPF_ANY), 0);
 }
 

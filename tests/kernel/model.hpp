@@ -45,10 +45,10 @@ public:
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
 		const unsigned stalled = entry.flow.stalled;
-		tcpwin_count_any_packet(&entry.flow, &config_, &parsed.packet, parsed.sender, now, 1);
+		tcpwin_count_packet_slow(&entry.flow, &config_, &parsed.packet, parsed.from, now, 1);
 		note_alarms(parsed.key, entry.flow, stalled, now);
 		if (parsed.packet.first_fragment)
-			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.sender, 0};
+			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.from, 0};
 	}
 
 	tcpwin_sweep sweep(tcpwin_sweep sweep)
@@ -126,7 +126,7 @@ private:
 		if (at == entries_.end() || at->second.ended || at->second.flow.id != first->second.flow_id ||
 		    tcpwin_is_expired(&at->second.flow, &config_, now))
 			return false;
-		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.sender, now);
+		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.from, now);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		return true;
 	}
@@ -146,9 +146,9 @@ private:
 		entry.ended = false;
 		numbered_++;
 		if (fresh)
-			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.sender, now);
+			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.from, now);
 		else
-			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.sender,
+			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.from,
 					    now);
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
 		counters_.peak_flows = std::max<uint64_t>(counters_.peak_flows, ++live_);

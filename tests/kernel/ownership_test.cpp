@@ -28,9 +28,9 @@ protected:
 	}
 
 	// The flow of one packet stays, only its word is another.
-	void set_word(uint64_t word)
+	void set_seq(uint64_t seq)
 	{
-		flow_.word = word;
+		flow_.seq = seq;
 		kernel_->put(key_, flow_);
 	}
 
@@ -69,7 +69,7 @@ protected:
 
 TEST_F(OwnershipTest, APacketGivesUpOnAnEntryThatStaysBusy)
 {
-	set_word(word_of(key_, Mark::busy));
+	set_seq(seq_of(key_, Mark::busy));
 	expect_packet_untracked(start + 1);
 	expect_packet_untracked(long_after); // expired, too
 	expect_untouched();
@@ -77,7 +77,7 @@ TEST_F(OwnershipTest, APacketGivesUpOnAnEntryThatStaysBusy)
 
 TEST_F(OwnershipTest, ASweepLeavesABusyEntryAlone)
 {
-	set_word(word_of(key_, Mark::busy));
+	set_seq(seq_of(key_, Mark::busy));
 	for (uint32_t shutdown : {0u, 1u}) {
 		tcpwin_sweep result = sweep(shutdown);
 		EXPECT_EQ(result.exported, 0u);
@@ -90,7 +90,7 @@ TEST_F(OwnershipTest, ASweepLeavesABusyEntryAlone)
 
 TEST_F(OwnershipTest, APacketDoesNotTouchADyingEntry)
 {
-	set_word(word_of(key_, Mark::dying));
+	set_seq(seq_of(key_, Mark::dying));
 	expect_packet_untracked(start + 1);
 	expect_packet_untracked(long_after);
 	expect_untouched();
@@ -98,7 +98,7 @@ TEST_F(OwnershipTest, APacketDoesNotTouchADyingEntry)
 
 TEST_F(OwnershipTest, ASweepDeletesADyingEntryWithoutARecord)
 {
-	set_word(word_of(key_, Mark::dying));
+	set_seq(seq_of(key_, Mark::dying));
 	tcpwin_sweep result = sweep(0);
 	EXPECT_EQ(result.exported, 0u);
 	EXPECT_EQ(result.deleted, 1u);
@@ -113,7 +113,7 @@ TEST_F(OwnershipTest, APacketDoesNotTouchAnEntryOfAnotherKey)
 	tcpwin_key other = key_;
 	other.port[0]++;
 	for (Mark mark : {Mark::free, Mark::busy, Mark::ended, Mark::dying}) {
-		set_word(word_of(other, mark));
+		set_seq(seq_of(other, mark));
 		expect_packet_untracked(start + 1);
 		expect_packet_untracked(long_after);
 		expect_untouched();

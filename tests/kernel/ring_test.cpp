@@ -51,7 +51,7 @@ tcpwin_key key_of(uint64_t id)
 tcpwin_flow flow_of(uint64_t id)
 {
 	tcpwin_flow flow = {};
-	flow.word = word_of(key_of(id), Mark::free);
+	flow.seq = seq_of(key_of(id), Mark::free);
 	flow.id = id;
 	for (tcpwin_direction &direction : flow.direction) {
 		direction.packets = 3 * id;
@@ -105,7 +105,7 @@ public:
 		Bytes frame = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, TCPWIN_FLAG_ACK).bytes();
 		const tcpwin_key key = parse(frame).key;
 		tcpwin_flow flow = flow_of(0);
-		flow.word = word_of(key, Mark::free) ^ (uint64_t{1} << 32);
+		flow.seq = seq_of(key, Mark::free) ^ (uint64_t{1} << 32);
 		put(key, flow);
 
 		const tcpwin_test_frame meta = {end_ns, static_cast<uint32_t>(frame.size()), 0};
@@ -301,7 +301,7 @@ TEST_F(RingTest, StopsAtARecordThatIsStillBeingWritten)
 	const uint32_t busy_record[2] = {BPF_RINGBUF_BUSY_BIT | 8, 0};
 	std::memcpy(key.address[0].byte, busy_record, sizeof(busy_record));
 	tcpwin_flow flow = {};
-	flow.word = word_of(key, Mark::free);
+	flow.seq = seq_of(key, Mark::free);
 	producer_->put(key, flow);
 	ASSERT_EQ(producer_->produce(0), 1u);
 

@@ -380,7 +380,7 @@ TEST_F(SweepTest, ACutIsDeferredWhileTheRingBufferIsFull)
 	tcpwin_flow flow = kernel.flow(key_of_client(0)).value();
 	EXPECT_EQ(flow.id, small_ring_records + 1);
 	EXPECT_EQ(packets(flow), 2u);
-	EXPECT_EQ(flow.direction[parse(from_client(0)).sender].last_ns, start + 10 * second);
+	EXPECT_EQ(flow.direction[parse(from_client(0)).from].last_ns, start + 10 * second);
 
 	EXPECT_THAT(kernel.drain().records, SizeIs(small_ring_records));
 	kernel.run_at(from_client(0), start + 20 * second);

@@ -18,7 +18,7 @@ namespace {
 // What only one of the engines has: who owns the flow, where it came in, when the record was made.
 tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
 {
-	record.flow.word = 0;
+	record.flow.seq = 0;
 	record.flow.ifindex = 0;
 	record.now_ns = 0;
 	record.flow.id -= flows_before;
@@ -69,7 +69,7 @@ std::string describe(const SeenPacket &p)
 	return fmt::format(
 		"packet {} flow {} at {} first {} previous {} zero {} window {} sender {} a_side {} stat {:02x} "
 		"state {} timeout {} later {} key {}\n",
-		p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.sender,
+		p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.from,
 		e.a_side, e.stat, e.state, e.timeout, e.later_fragment, hex(&e.key, sizeof(e.key)));
 }
 

@@ -56,7 +56,7 @@ std::vector<Stream> make_streams(uint16_t keys)
 			stream.frames.push_back(frame_of(key, from_server));
 			const Parsed parsed = parse(stream.frames[0]);
 			stream.key = parsed.key;
-			stream.sender = parsed.sender;
+			stream.from = parsed.from;
 			stream.bytes = parsed.packet.bytes;
 			stream.window = parsed.packet.window;
 			streams.push_back(std::move(stream));
@@ -187,7 +187,7 @@ TEST_F(RaceTest, WithoutTheDeletionsCompareAndSwapPacketsAreLost)
 	EXPECT_GT(first_error(one_entry_goes, "deletion_stores"), 0u) << "the race was not met";
 }
 
-// That it would fail without the fold of the key cannot be shown on two CPUs: one would have to delete the entry and
+// That it would fail without the hash of the key cannot be shown on two CPUs: one would have to delete the entry and
 // fill it anew while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
 TEST_F(RaceTest, EntriesChangeHandsWhilePacketsCome)
 {

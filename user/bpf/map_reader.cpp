@@ -154,7 +154,7 @@ Result<void> drain_table(int flows_fd, const Types &types, const tcpwin_config &
 	return for_each_entry(flows_fd, readers.key.size(), readers.flow.size(), [&](Bytes key, Bytes flow) {
 		tcpwin_record record{};
 		readers.flow.read(flow, &record.flow);
-		if ((record.flow.word & mark_mask) > mark_busy)
+		if ((record.flow.seq & mark_mask) > mark_busy)
 			return;
 		readers.key.read(key, &record.key);
 		record.now_ns = now_ns;
@@ -235,13 +235,13 @@ Result<bool> LiveFlows::read_some(const TakeRecord &take)
 	record.reason = not_ended;
 	for (std::size_t i = 0; i < batches.count(); i++) {
 		readers.flow.read(batches.value(i), &record.flow);
-		for (int tries = 0; (record.flow.word & mark_mask) == mark_busy && tries < most_tries; tries++) {
+		for (int tries = 0; (record.flow.seq & mark_mask) == mark_busy && tries < most_tries; tries++) {
 			if (!batches.read_again(i))
 				break;
 			readers.flow.read(batches.value(i), &record.flow);
 			record.now_ns = boot_clock_ns();
 		}
-		if ((record.flow.word & mark_mask) > mark_busy)
+		if ((record.flow.seq & mark_mask) > mark_busy)
 			continue;
 		readers.key.read(batches.key(i), &record.key);
 		take(record);

@@ -26,8 +26,8 @@ constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, 
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
 	const auto &maps = skeleton->maps;
-	return {maps.flows,      maps.records, maps.counters, maps.fragments,
-		maps.interfaces, maps.sources, maps.data,     maps.bss};
+	return {maps.flows,      maps.records,       maps.counters, maps.fragments,
+		maps.interfaces, maps.stalled_hosts, maps.data,     maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)

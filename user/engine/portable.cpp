@@ -168,7 +168,7 @@ private:
 
 	std::int64_t add_stalled(const tcpwin_key &key, unsigned endpoint, int change)
 	{
-		const tcpwin_source source{key.address[endpoint], key.vlan, key.scope, 0};
+		const tcpwin_stalled_host source{key.address[endpoint], key.vlan, key.scope, 0};
 		const std::string bytes(reinterpret_cast<const char *>(&source), sizeof(source));
 		const std::int64_t flows = stalled_flows_[bytes] += change;
 		if (!flows)
@@ -206,18 +206,18 @@ private:
 
 	// In a slot of its own, or in that of a flow of the same key that has ended.
 	std::uint32_t begin_flow(std::uint32_t number, const tcpwin_packet &packet, const tcpwin_key &key,
-				 std::uint32_t sender, std::uint32_t fold)
+				 std::uint32_t from, std::uint32_t key_hash)
 	{
 		const bool succeeds = number != FlowTable::none;
 		if (!succeeds)
-			number = table_.insert(key, fold);
+			number = table_.insert(key, key_hash);
 		Slot &slot = table_.slot(number);
 		flows_numbered_++;
 		if (succeeds)
-			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, sender, now_);
+			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, from, now_);
 		else
-			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, sender, now_);
-		slot.flow.word = 0;
+			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, from, now_);
+		slot.flow.seq = 0;
 		slot.due_ns = UINT64_MAX;
 		slot.ended = false;
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
@@ -228,27 +228,27 @@ private:
 	void track(const tcpwin_packet &packet, const Frame &frame)
 	{
 		tcpwin_key key;
-		const std::uint32_t sender = tcpwin_make_key(&packet, &key);
-		const std::uint32_t fold = tcpwin_fold_key(&key);
-		std::uint32_t number = table_.find(key, fold);
+		const std::uint32_t from = tcpwin_make_key(&packet, &key);
+		const std::uint32_t key_hash = tcpwin_hash_key(&key);
+		std::uint32_t number = table_.find(key, key_hash);
 		if (number == FlowTable::none || table_.slot(number).ended)
-			number = begin_flow(number, packet, key, sender, fold);
+			number = begin_flow(number, packet, key, from, key_hash);
 
 		Slot &slot = table_.slot(number);
-		const std::uint64_t previous = slot.flow.direction[sender].last_ns;
-		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, sender)) {
-			tcpwin_count_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+		const std::uint64_t previous = slot.flow.direction[from].last_ns;
+		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, from)) {
+			tcpwin_count_packet(&slot.flow, &config_, &packet, from, now_, analyze_);
 		} else {
 			const unsigned stalled = slot.flow.stalled;
-			tcpwin_count_any_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+			tcpwin_count_packet_slow(&slot.flow, &config_, &packet, from, now_, analyze_);
 			note_alarms(slot, stalled);
 		}
 		if (const std::uint64_t next = tcpwin_due_at(&slot.flow, &config_); next < slot.due_ns)
 			schedule(number, next);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		if (packet.first_fragment)
-			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
-		report(slot, packet, sender, previous, frame, false);
+			fragments_.remember(packet, {key, slot.flow.id, from, 0});
+		report(slot, packet, from, previous, frame, false);
 		if (tcpwin_is_terminated(&slot.flow))
 			end_due_flows(); // now, and not at the next frame, whose time may be earlier
 	}
@@ -257,27 +257,26 @@ private:
 	{
 		const tcpwin_fragment *first = fragments_.find(packet);
 		const std::uint32_t number =
-			first ? table_.find(first->key, tcpwin_fold_key(&first->key)) : FlowTable::none;
+			first ? table_.find(first->key, tcpwin_hash_key(&first->key)) : FlowTable::none;
 		if (number == FlowTable::none || table_.slot(number).ended ||
 		    table_.slot(number).flow.id != first->flow_id) {
 			counters_.value[TCPWIN_COUNTER_LATER_FRAGMENT]++;
 			return;
 		}
 		Slot &slot = table_.slot(number);
-		const std::uint64_t previous = slot.flow.direction[first->sender & 1].last_ns;
-		tcpwin_refresh_flow(&slot.flow, &packet, first->sender, now_);
+		const std::uint64_t previous = slot.flow.direction[first->from & 1].last_ns;
+		tcpwin_refresh_flow(&slot.flow, &packet, first->from, now_);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
-		report(slot, packet, first->sender, previous, frame, true);
+		report(slot, packet, first->from, previous, frame, true);
 	}
 
-	void report(const Slot &slot, const tcpwin_packet &packet, std::uint32_t sender, std::uint64_t previous,
+	void report(const Slot &slot, const tcpwin_packet &packet, std::uint32_t from, std::uint64_t previous,
 		    const Frame &frame, bool later_fragment)
 	{
 		if (!report_packets_)
 			return;
 		tcpwin_packet_event event;
-		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, sender, now_, previous,
-					 later_fragment);
+		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, from, now_, previous, later_fragment);
 		observer_.on_packet(event, frame.number);
 	}
 
@@ -290,7 +289,7 @@ private:
 	FragmentTable fragments_;
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
-	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_source
+	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_stalled_host
 	__u64 live_flows_ = 0;                                        // the table has those that have ended, too
 	std::uint64_t now_ = 0;
 };

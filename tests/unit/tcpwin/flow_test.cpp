@@ -74,10 +74,10 @@ __u32 sender_of(const tcpwin_packet &packet)
 	return tcpwin_make_key(&packet, &key);
 }
 
-__u32 fold_of(const tcpwin_packet &packet)
+__u32 hash_of(const tcpwin_packet &packet)
 {
 	tcpwin_key key = key_of(packet);
-	return tcpwin_fold_key(&key);
+	return tcpwin_hash_key(&key);
 }
 
 template <typename T> bool same_bytes(const T &left, const T &right)
@@ -100,7 +100,7 @@ TEST(Key, BothDirectionsHaveTheSameKeyAndDifferentSenders)
 		EXPECT_TRUE(same_bytes(key_of(packet, 0x00), key_of(reply, 0xff)));
 		EXPECT_NE(sender_of(packet), sender_of(reply));
 		EXPECT_LE(sender_of(packet), 1u);
-		EXPECT_EQ(fold_of(packet), fold_of(reply));
+		EXPECT_EQ(hash_of(packet), hash_of(reply));
 	}
 }
 
@@ -179,27 +179,27 @@ TEST(Key, IgnoresEverythingElseInThePacket)
 TEST(Fold, ChangesWithEveryBitOfTheKey)
 {
 	const tcpwin_key base = key_of(between("10.0.0.1", 40000, "10.0.0.2", 80, 7));
-	std::set<__u32> folds = {tcpwin_fold_key(&base)};
+	std::set<__u32> hashes = {tcpwin_hash_key(&base)};
 
 	for (std::size_t bit = 0; bit < 8 * sizeof(base); bit++) {
 		tcpwin_key changed = base;
 		reinterpret_cast<__u8 *>(&changed)[bit / 8] ^= static_cast<__u8>(1 << bit % 8);
-		folds.insert(tcpwin_fold_key(&changed));
+		hashes.insert(tcpwin_hash_key(&changed));
 	}
-	EXPECT_EQ(folds.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits fold alike";
+	EXPECT_EQ(hashes.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits hash alike";
 }
 
 TEST(Fold, SpreadsNeighbouringConnections)
 {
-	std::set<__u32> folds, low_bits;
+	std::set<__u32> hashes, low_bits;
 
 	for (int host = 1; host <= 250; host++)
 		for (__u16 port = 40000; port < 40040; port++) {
 			auto packet = between("10.0.0." + std::to_string(host), port, "192.168.0.1", 443);
-			folds.insert(fold_of(packet));
-			low_bits.insert(fold_of(packet) & 0xffff);
+			hashes.insert(hash_of(packet));
+			low_bits.insert(hash_of(packet) & 0xffff);
 		}
-	EXPECT_GE(folds.size(), 9990u) << "of 10000";
+	EXPECT_GE(hashes.size(), 9990u) << "of 10000";
 	EXPECT_GE(low_bits.size(), 8500u) << "10000 thrown into 65536 places at random meet 9300";
 }
 
@@ -280,7 +280,7 @@ TEST(Flow, BeginsWithNothingOfItsPredecessor)
 	std::memset(&flow, 0xa5, sizeof(flow));
 	tcpwin_packet packet = between("10.0.0.1", 40000, "10.0.0.2", 80);
 	tcpwin_flow expected = {};
-	expected.word = 0xa5a5a5a5a5a5a5a5; // left to the caller
+	expected.seq = 0xa5a5a5a5a5a5a5a5; // left to the caller
 	expected.id = 17;
 	expected.ifindex = 3;
 	expected.a_side = 1;

@@ -57,7 +57,7 @@ struct Flow {
 		packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
 		if (!flow.id)
 			tcpwin_begin_flow(&flow, 1, 1, &packet, who, now);
-		tcpwin_count_any_packet(&flow, &config, &packet, who, now, 1);
+		tcpwin_count_packet_slow(&flow, &config, &packet, who, now, 1);
 		return *this;
 	}
 
@@ -320,7 +320,7 @@ TEST(Alarms, EachIsARecordOfItsOwn)
 	ASSERT_EQ(records.size(), 2u);
 	EXPECT_EQ(records[0].kind, TCPWIN_ALARM_STALL);
 	EXPECT_EQ(records[0].receiver_ip, "10.0.0.2");
-	EXPECT_EQ(records[0].sender_port, 1000);
+	EXPECT_EQ(records[0].blocked_port, 1000);
 	EXPECT_EQ(records[0].stalled, 6500ms);
 	EXPECT_EQ(records[0].time.time_since_epoch(), 10s);
 	EXPECT_EQ(records[1].kind, TCPWIN_ALARM_STALLED_FLOWS);

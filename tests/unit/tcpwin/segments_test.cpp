@@ -113,7 +113,7 @@ TEST(Scope, KeepsFlowsOfInterfacesApart)
 	tcpwin_make_key(&packet, &key);
 	tcpwin_make_key(&other, &other_key);
 	EXPECT_NE(std::memcmp(&key, &other_key, sizeof(key)), 0);
-	EXPECT_NE(tcpwin_fold_key(&key), tcpwin_fold_key(&other_key));
+	EXPECT_NE(tcpwin_hash_key(&key), tcpwin_hash_key(&other_key));
 }
 
 TEST(TagTakenOff, IsTheVlanUnlessTheFrameHasOneInside)

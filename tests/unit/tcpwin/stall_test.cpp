@@ -738,9 +738,9 @@ TEST(Stall, TheUsualStepsAreThoseOfAnyPacket)
 			packet.sequence = below(4) ? shorter.progress[from].next :
 						     shorter.progress[from].next - 2 + static_cast<__u32>(below(5));
 			packet.ack = shorter.progress[!from].next - static_cast<__u32>(below(3));
-			usual += tcpwin_is_usual(&shorter.progress[from], &shorter.progress[!from], &packet);
+			usual += tcpwin_is_fast(&shorter.progress[from], &shorter.progress[!from], &packet);
 			tcpwin_analyze(&shorter, &packet, from, now * 1'000'000);
-			tcpwin_analyze_any(&longer, &packet, from, now * 1'000'000);
+			tcpwin_analyze_slow(&longer, &packet, from, now * 1'000'000);
 			ASSERT_EQ(std::memcmp(&shorter, &longer, sizeof(shorter)), 0)
 				<< "run " << run << " packet " << now;
 		}

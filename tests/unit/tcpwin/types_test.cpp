@@ -157,7 +157,7 @@ TEST(Types, AnEntryOfTheKernelsTableFillsCacheLines)
 	EXPECT_LE(before + offsetof(tcpwin_flow, progress), 4 * line) << "plain counting";
 	EXPECT_LE(before + offsetof(tcpwin_flow, analysis), 5 * line) << "and what the analysis of most packets needs";
 	EXPECT_EQ(alignof(tcpwin_key), 8u);
-	EXPECT_EQ(offsetof(tcpwin_flow, word), 0u);
+	EXPECT_EQ(offsetof(tcpwin_flow, seq), 0u);
 }
 
 TEST(Types, CountersHoldOneValueEach)

@@ -98,7 +98,7 @@ std::uint32_t max_entries(int fd)
 	return map_info(fd).max_entries;
 }
 
-// In another layout, maps that only the programs use may have other names (stalled_hosts was "stalled_hosts" up to 3).
+// In another layout, maps that only the programs use may have other names (stalled_hosts was "sources" up to 3).
 bool PinnedInterface::is_complete() const
 {
 	const bool own_layout = layout_ == TCPWIN_LAYOUT_VERSION;

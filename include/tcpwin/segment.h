@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the stall analysis looks at: a segment, and what is known of its sender
+ * What the stall analysis examines: a segment, and what is known of its sender
  * and of the peer. Comparing sequence numbers and times.
  */
 #ifndef TCPWIN_SEGMENT_H
 #define TCPWIN_SEGMENT_H
 
-#include "parse.h"
+#include "packet.h"
 
 /*
- * Between two steps: what the first has in registers does not fit beside what the
- * second needs, and BPF programs have little stack to keep it on.
+ * Between two steps, so that no register lives across it: what the first step has
+ * in registers does not fit beside what the second needs, and BPF programs have
+ * little stack to spill it to.
  */
 #ifdef __bpf__
 #define TCPWIN_NEXT_STEP(number) __asm__ volatile("" : "+r"(number) : : "memory")
@@ -18,10 +19,10 @@
 #define TCPWIN_NEXT_STEP(number) ((void)(number))
 #endif
 
-/* No window is larger (RFC 7323, 2.2): numbers further apart are of another connection. */
+/* No window is larger (RFC 7323, 2.2): numbers further apart belong to another connection. */
 #define TCPWIN_LARGEST_WINDOW (1U << 30)
 
-/* A segment, of one endpoint, and both. */
+/* A segment, its sender and the peer. */
 struct tcpwin_segment {
 	const struct tcpwin_packet *packet;
 	struct tcpwin_progress *own, *peer;
@@ -30,7 +31,7 @@ struct tcpwin_segment {
 	__u32 end; /* sequence number after it */
 };
 
-/* Clocks of two CPUs may differ: no time is negative. */
+/* The clocks of two CPUs may differ: a difference is never negative. */
 TCPWIN_INLINE __u64 tcpwin_since(__u64 then, __u64 now)
 {
 	return now > then ? now - then : 0;
@@ -46,7 +47,7 @@ TCPWIN_INLINE int tcpwin_is_far(__u32 left, __u32 right)
 	return left - right + TCPWIN_LARGEST_WINDOW > 2 * TCPWIN_LARGEST_WINDOW;
 }
 
-/* from: 0 or 1, made anew so that no step has to keep more than it needs. */
+/* from: 0 or 1. Each step makes the segment again, so that none has to keep more than it needs. */
 TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow, const struct tcpwin_packet *packet,
 							__u32 from, __u64 now)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: what sequence and acknowledgement numbers tell of a segment and
- * of what is in flight. Pure functions, as in flow.h.
+ * Stall analysis: what sequence and acknowledgement numbers say about a segment
+ * and about the data in flight. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_SEQUENCE_H
 #define TCPWIN_SEQUENCE_H
 
 #include "segment.h"
 
-/* Out of order rather than retransmitted, where the round trip is not known: Wireshark's 3 ms. */
+/* Limit for out of order rather than retransmitted if the round-trip time is unknown: Wireshark's 3 ms. */
 #define TCPWIN_REORDERING_NS 3000000ULL
 
 enum tcpwin_shape {
@@ -18,10 +18,10 @@ enum tcpwin_shape {
 };
 
 /*
- * The peer's window is closed: does it ask for another? Either by the next byte
- * (RFC 9293, 3.8.6.1), or by nothing at a number that is acknowledged already
- * (Linux), as a keep-alive does where the window is open. Nothing at the next
- * number is an acknowledgement, unless there is nothing to acknowledge.
+ * A sender probes the peer's closed window either with the next byte (RFC 9293,
+ * 3.8.6.1), or with an empty segment at a number that is already acknowledged
+ * (Linux); with an open window the latter is a keep-alive. An empty segment at the
+ * next number is an acknowledgement, unless there is nothing to acknowledge.
  */
 TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *segment)
 {
@@ -42,9 +42,9 @@ TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *seg
 }
 
 /*
- * Of a segment that goes back. As Wireshark tells them apart: what comes within
- * a round trip after the number that it should have come before was overtaken,
- * unless two acknowledgements asked for it.
+ * For a segment whose number goes back; Wireshark's distinction: a segment that
+ * comes within a round trip after the number that it should have preceded was
+ * overtaken, unless two duplicate acknowledgements asked for it.
  */
 TCPWIN_INLINE int tcpwin_is_out_of_order(const struct tcpwin_segment *segment)
 {
@@ -57,7 +57,7 @@ TCPWIN_INLINE int tcpwin_is_out_of_order(const struct tcpwin_segment *segment)
 	return segment->end != segment->own->next && tcpwin_since(segment->own->next_ns, segment->now) < limit;
 }
 
-/* Follows the sequence number. Probes and keep-alives do not come here: they do not move it. */
+/* Follows the sequence number. Not for probes and keep-alives, which do not move it. */
 TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -81,8 +81,8 @@ TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *segment)
 }
 
 /*
- * Bytes in flight, and whether they fill the peer's window. Both as this point of the network sees it. end: sequence
- * number after the last byte of the segment; a FIN is no byte.
+ * Bytes in flight, and whether they fill the peer's window, both as seen at this point of the network. end: sequence
+ * number after the last byte of the segment, not counting a FIN.
  */
 TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 *in_flight_max, __u32 *window_full,
 				      __u32 end)
@@ -96,7 +96,7 @@ TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 
 		++*window_full;
 }
 
-/* Between the peer's SYN and this answer. Nobody waits four seconds without sending the SYN again. */
+/* Between the peer's SYN and this answer. A SYN is repeated long before four seconds (2^32 ns). */
 TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *segment)
 {
 	__u64 taken = tcpwin_since(segment->peer->next_ns, segment->now);

@@ -1,30 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: who made whom wait, for how long, and what the sequence and
- * acknowledgement numbers tell besides.
+ * Stall analysis: which endpoint made the other wait, for how long, and what the
+ * sequence and acknowledgement numbers say besides.
  *
- * A window that X sends describes X's receiver; who has to wait is its peer. So
- * a stall is X's, though its peer sends the probes. Windows count in segments
- * with ACK and without SYN, FIN and RST. Only a segment that is not old can
- * open or close an episode: one whose acknowledgement number goes back was
- * overtaken on its way.
+ * A window that X sends describes X's receiver; its peer has to wait. So the
+ * stall belongs to X, though its peer sends the probes. Windows count in segments
+ * with ACK and without SYN, FIN and RST. Stale segments neither open nor close an
+ * episode: a segment whose acknowledgement number goes back was overtaken on its
+ * way.
  *
- * tcpwin_analyze has the way of nearly all packets: both endpoints known, the
- * segment the next one, no window closed. Everything else, and that too, is
- * told by tcpwin_analyze_slow. Pure functions, as in flow.h.
+ * tcpwin_analyze has a fast path for nearly all packets: both endpoints known,
+ * the expected next segment, no window closed. tcpwin_analyze_slow handles every
+ * packet. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_STALL_H
 #define TCPWIN_STALL_H
 
 #include "sequence.h"
 #include "window.h"
-
-/* One function in a BPF object, which the verifier looks at once; g++ may do as it likes. */
-#ifdef __bpf__
-#define TCPWIN_OUT_OF_LINE __attribute__((noinline))
-#else
-#define TCPWIN_OUT_OF_LINE static inline
-#endif
 
 TCPWIN_INLINE void tcpwin_begin_analysis(struct tcpwin_flow *flow)
 {
@@ -33,7 +26,7 @@ TCPWIN_INLINE void tcpwin_begin_analysis(struct tcpwin_flow *flow)
 	flow->progress[0].window_min = flow->progress[1].window_min = 0xffff;
 }
 
-/* A flow of a connection that the entry knows: counts begin at 0, what is known of numbers and windows stays. */
+/* The next flow of the same connection: counts begin at 0, what is known of numbers and windows stays. */
 TCPWIN_INLINE void tcpwin_carry_on(struct tcpwin_flow *flow)
 {
 	const __u8 lasting = TCPWIN_KNOWN_ALL | TCPWIN_SYN_WINDOW;
@@ -57,7 +50,7 @@ TCPWIN_INLINE void tcpwin_carry_on(struct tcpwin_flow *flow)
 	}
 }
 
-/* After the other steps: what they made of the segment is known then. */
+/* The last step: it needs what the others found out. */
 TCPWIN_INLINE void tcpwin_finish_segment(const struct tcpwin_segment *segment, enum tcpwin_shape shape)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -98,7 +91,7 @@ TCPWIN_INLINE void tcpwin_analyze_segment(struct tcpwin_flow *flow, const struct
 	tcpwin_finish_segment(&segment, shape);
 }
 
-/* Another connection of the same endpoints: nothing that is known holds. */
+/* Another connection of the same endpoints: nothing known is valid. */
 TCPWIN_INLINE void tcpwin_forget(struct tcpwin_progress *progress, struct tcpwin_analysis *stats, __u64 now)
 {
 	tcpwin_end_stall(progress, stats, TCPWIN_STALL_END_RESET, now);
@@ -145,7 +138,7 @@ TCPWIN_INLINE void tcpwin_begin_connection(const struct tcpwin_segment *segment)
 	segment->own_stats->scale = tcpwin_offered_scale(packet);
 }
 
-/* A SYN that ends where the sender is already was sent before; no round trip can be told then (Karn). */
+/* A SYN that ends at the sender's position is a repetition; it makes the round-trip time ambiguous (Karn). */
 TCPWIN_INLINE void tcpwin_analyze_syn(struct tcpwin_flow *flow, struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -161,7 +154,7 @@ TCPWIN_INLINE void tcpwin_analyze_syn(struct tcpwin_flow *flow, struct tcpwin_se
 		flow->progress[i].shift = scaled ? (flow->analysis[i].scale - 1) & 0xf : 0;
 }
 
-/* What any packet says. Its result means nothing: BPF wants one. */
+/* Any packet. The result has no meaning, BPF demands one. */
 TCPWIN_OUT_OF_LINE int tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 					   __u64 now)
 {
@@ -182,7 +175,7 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_slow(struct tcpwin_flow *flow, const struc
 	return 0;
 }
 
-/* Whether the few steps of tcpwin_analyze are all there is to do. */
+/* Whether tcpwin_analyze_fast does all that tcpwin_analyze_slow would. */
 TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct tcpwin_progress *peer,
 				 const struct tcpwin_packet *packet)
 {
@@ -195,7 +188,7 @@ TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct
 	return packet->ack - own->ack <= TCPWIN_LARGEST_WINDOW;
 }
 
-/* The steps of tcpwin_analyze_slow that a usual packet takes. */
+/* The steps of tcpwin_analyze_slow that are left for a packet that tcpwin_is_fast. */
 TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 				       __u64 now)
 {
@@ -222,10 +215,10 @@ TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tc
 
 TCPWIN_INLINE void tcpwin_analyze(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
-	int usual = tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet);
+	int fast = tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet);
 
 	TCPWIN_NEXT_STEP(from);
-	if (usual)
+	if (fast)
 		tcpwin_analyze_fast(flow, packet, from, now);
 	else
 		tcpwin_analyze_slow(flow, packet, from, now);

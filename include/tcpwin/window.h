@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: the windows that an endpoint announces, and the episodes in
+ * Stall analysis: the windows that an endpoint announces, and the episodes during
  * which they are closed. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_WINDOW_H
@@ -41,8 +41,8 @@ TCPWIN_INLINE __u64 tcpwin_open_stall_ns(const struct tcpwin_flow *flow, __u32 e
 }
 
 /*
- * The window of a segment that is neither SYN nor RST and not old, against the
- * one before. Its right edge may go back by less than one unit of the scale:
+ * Compares the window of a segment that is neither SYN nor RST and not old with
+ * the one before. Its right edge may go back by less than one unit of the scale:
  * that is rounding (RFC 7323, 2.4).
  */
 TCPWIN_INLINE void tcpwin_compare_window(struct tcpwin_progress *own, struct tcpwin_analysis *stats,
@@ -65,7 +65,7 @@ TCPWIN_INLINE void tcpwin_take_window(struct tcpwin_progress *own, __u16 window)
 		own->window_max = window;
 }
 
-/* Opens, prolongs or closes the sender's episode. Nobody waits for it any more once it has the peer's FIN. */
+/* Opens, prolongs or closes the sender's episode. Once it has the peer's FIN, the peer no longer waits. */
 TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -103,7 +103,7 @@ TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, cons
 	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
 }
 
-/* What a segment with ACK, neither SYN nor RST, says of the sender's receiver. */
+/* What a segment with ACK, without SYN and RST, says about the receiver at its sender. */
 TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int next_one)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -123,7 +123,7 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int 
 	}
 	own->duplicate_acks = duplicates;
 	if ((own->flags & TCPWIN_STALLED) && packet->ack == segment->peer->next + 1)
-		segment->peer->next++; /* the byte of a probe was let in */
+		segment->peer->next++; /* the byte of a probe was accepted */
 	tcpwin_note_stall(segment);
 	tcpwin_take_window(own, packet->window);
 	own->ack = packet->ack;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Flows and records side by side: what is equal, and how they read when they
-// are not.
+// Comparing flows and records, and describing those that differ.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,12 +13,14 @@
 #include <vector>
 
 #include <tcpwin/flow.h>
+#include <tcpwin/parse.h>
+#include <tcpwin/types.h>
 
 #include "support/frame.hpp"
 
 namespace tcpwin::test {
 
-inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run come in
+inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run arrive
 inline constexpr uint64_t never = UINT64_MAX;
 inline constexpr uint64_t second = 1'000'000'000;
 inline constexpr uint64_t millisecond = 1'000'000;
@@ -34,7 +35,7 @@ struct KeyLess {
 
 using Flows = std::map<tcpwin_key, tcpwin_flow, KeyLess>;
 
-// In the low two bits of tcpwin_flow.word, see bpf/ownership.bpf.h.
+// In the low two bits of tcpwin_flow.seq. Restated here: the tests must not take these numbers from what they test.
 enum class Mark { free, busy, ended, dying };
 
 inline Mark mark_of(const tcpwin_flow &flow)
@@ -60,7 +61,7 @@ inline uint64_t packets(const std::vector<tcpwin_record> &records)
 	return sum;
 }
 
-// The counter that a frame raises if it is a packet of no flow.
+// The counter of a frame that is not counted in a flow.
 inline tcpwin_counter counter_of(tcpwin_reject reject)
 {
 	return static_cast<tcpwin_counter>(TCPWIN_COUNTER_OF_REJECT(static_cast<int>(reject)));
@@ -170,7 +171,7 @@ template <typename T>
 	return ::testing::AssertionFailure() << "kernel: " << text(kernel) << "\nmodel:  " << text(model);
 }
 
-// Every byte but the sequence word, which is the kernel's own affair.
+// Every byte except the sequence word, which only the kernel uses.
 inline ::testing::AssertionResult same(tcpwin_flow kernel, tcpwin_flow model)
 {
 	kernel.seq = model.seq = 0;

@@ -154,13 +154,10 @@ std::vector<tcpwin_record> records_of(Kernel &kernel)
 	std::vector<tcpwin_record> records = kernel.drain().records;
 	for (const auto &[key, flow] : kernel.flows())
 		if (mark_of(flow) == Mark::free) {
-			tcpwin_record &record = records.emplace_back(tcpwin_record{});
-			record.key = key;
-			record.flow = flow;
-			record.now_ns = end_ns;
-			record.reason = tcpwin_is_expired(&flow, &config, end_ns) ?
-						tcpwin_expiry_reason(&flow, &config) :
-						TCPWIN_END_SHUTDOWN;
+			const auto reason = tcpwin_is_expired(&flow, &config, end_ns) ?
+						    tcpwin_expiry_reason(&flow, &config) :
+						    TCPWIN_END_SHUTDOWN;
+			tcpwin_fill_record(&records.emplace_back(), &key, &flow, end_ns, reason);
 		}
 	return records;
 }
@@ -204,7 +201,7 @@ TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
 	}
 }
 
-TEST_F(LeftoversTest, TellTheSameInAnotherLayout)
+TEST_F(LeftoversTest, GiveTheSameRecordsInAnotherLayout)
 {
 	Kernel ours({.flows = max_flows});
 	Object theirs = other_object();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What packets and the sweep do to an entry whose word says that it is not
-// theirs. The test writes such entries itself: in traffic they last for a
+// What packets and the sweep do with an entry whose sequence word does not let
+// them have it. The test writes such entries itself: in traffic they last for a
 // fraction of a microsecond.
 #include <gmock/gmock.h>
 
@@ -13,7 +13,7 @@ namespace {
 using ::testing::IsEmpty;
 
 constexpr uint64_t start = 100 * second;
-constexpr uint64_t long_after = 200 * second; // all timeouts are over
+constexpr uint64_t long_after = 200 * second; // all timeouts have expired
 
 class OwnershipTest : public KernelTest {
 protected:
@@ -27,7 +27,7 @@ protected:
 		flow_ = kernel_->flow(key_).value();
 	}
 
-	// The flow of one packet stays, only its word is another.
+	// The flow of one packet, with another sequence word.
 	void set_seq(uint64_t seq)
 	{
 		flow_.seq = seq;
@@ -38,7 +38,7 @@ protected:
 	{
 		auto flow = kernel_->flow(key_);
 		ASSERT_TRUE(flow) << "deleted";
-		EXPECT_TRUE(same_bytes(*flow, flow_)); // the word, too
+		EXPECT_TRUE(same_bytes(*flow, flow_)); // including the word
 	}
 
 	void expect_packet_untracked(uint64_t now_ns)
@@ -71,7 +71,7 @@ TEST_F(OwnershipTest, APacketGivesUpOnAnEntryThatStaysBusy)
 {
 	set_seq(seq_of(key_, Mark::busy));
 	expect_packet_untracked(start + 1);
-	expect_packet_untracked(long_after); // expired, too
+	expect_packet_untracked(long_after); // even if expired
 	expect_untouched();
 }
 
@@ -107,7 +107,7 @@ TEST_F(OwnershipTest, ASweepDeletesADyingEntryWithoutARecord)
 	EXPECT_THAT(kernel_->drain().records, IsEmpty());
 }
 
-// What a packet sees that looked an entry up just before it was deleted and given to another key.
+// As seen by a packet that looked up an entry just before it was deleted and reused for another key.
 TEST_F(OwnershipTest, APacketDoesNotTouchAnEntryOfAnotherKey)
 {
 	tcpwin_key other = key_;

@@ -127,7 +127,7 @@ std::string difference(const Outcome &portable, const Outcome &kernel)
 // An engine that takes one capture after the other, each as if it were new.
 class Rig {
 public:
-	template <typename Make> Result<void> open(const EngineOptions &options, Make make)
+	template <typename Make> Result<void> open(const TrackingOptions &options, Make make)
 	{
 		auto made = make(options, collector_);
 		if (!made)
@@ -173,12 +173,12 @@ class Pair {
 public:
 	static Result<std::unique_ptr<Pair>> make(const tcpwin_config &config, std::uint32_t max_flows = 4096)
 	{
-		const EngineOptions options{.config = config, .report_packets = true, .max_flows = max_flows};
+		const TrackingOptions options{.config = config, .report_packets = true, .max_flows = max_flows};
 		auto pair = std::make_unique<Pair>();
 		auto opened = pair->kernel_.open(options, make_kernel_engine);
 		if (!opened)
 			return tl::unexpected(opened.error());
-		const auto portable = [](const EngineOptions &same_options, FlowObserver &observer) {
+		const auto portable = [](const TrackingOptions &same_options, FlowObserver &observer) {
 			return Result<std::unique_ptr<Engine>>(make_portable_engine(same_options, observer));
 		};
 		if (opened = pair->portable_.open(options, portable); !opened)

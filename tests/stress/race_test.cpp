@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sweep and packet at the same microsecond, on purpose. A table of few entries
+// Sweep and packet deliberately in the same microsecond. A table of few entries
 // takes a sweep of two microseconds, and every sweep ends all flows; meanwhile
 // two CPUs send a packet every tenth of a microsecond. So nearly every sweep
 // meets a packet between its copy of a flow and the end of it.
 //
-// That these races are met is shown by BPF objects that lack one protection each
-// (tests/stress/unprotected/*.sed): with each of them the books are soon wrong,
-// with ours they never are.
+// BPF objects that lack one protection each (tests/stress/unprotected/*.sed) show
+// that these races occur: with each of them the books soon become wrong, with
+// ours never.
 #include <atomic>
 #include <future>
 #include <iostream>
@@ -26,9 +26,9 @@ constexpr uint64_t rounds = 150;               // of our object
 constexpr uint64_t unprotected_rounds = 1000;  // at most; a few are enough unless other processes keep the CPUs apart
 constexpr uint32_t packets_per_round = 20'000; // of each CPU, of one stream
 constexpr uint64_t forever = 3600 * second;
-constexpr int last_sweeps = 1000; // more than any table needs
+constexpr int last_sweeps = 1000; // more than any table takes
 
-enum class Entries { stay, go }; // when their flows have ended
+enum class Entries { stay, go }; // after their flows have ended
 
 struct Scene {
 	uint16_t keys;
@@ -73,7 +73,7 @@ protected:
 			GTEST_SKIP() << "needs two CPUs";
 	}
 
-	// The round in which the books were wrong for the first time; 0: never. object: empty for ours.
+	// The first round in which the books were wrong; 0: none. object: empty for ours.
 	uint64_t first_error(const Scene &scene, const std::string &object = {})
 	{
 		scene_ = scene;
@@ -114,7 +114,7 @@ private:
 		kernel_->run_live(frame, packets_per_round);
 	}
 
-	// Whether the books are right after it. Both CPUs send the same flow or another one, by turns.
+	// Whether the books are right after it. The CPUs send the same flow and different flows alternately.
 	bool run_round(uint64_t round)
 	{
 		const std::vector<int> cpus = usable_cpus();
@@ -162,7 +162,7 @@ constexpr Scene one_flow_ends = {.keys = 1, .table = 4, .entries = Entries::stay
 constexpr Scene one_entry_goes = {.keys = 1, .table = 4, .entries = Entries::go};
 constexpr Scene entries_change_hands = {.keys = 6, .table = 2, .entries = Entries::go};
 
-TEST_F(RaceTest, AFlowEndsWhileItsPacketsCome)
+TEST_F(RaceTest, AFlowEndsWhileItsPacketsArrive)
 {
 	EXPECT_EQ(first_error(one_flow_ends), 0u);
 }
@@ -172,12 +172,12 @@ TEST_F(RaceTest, WithoutTheSweepsCompareAndSwapPacketsAreLost)
 	EXPECT_GT(first_error(one_flow_ends, "sweep_stores"), 0u) << "the race was not met";
 }
 
-TEST_F(RaceTest, WithoutOwnershipPacketsAreLost)
+TEST_F(RaceTest, WithoutTheLockPacketsAreLost)
 {
 	EXPECT_GT(first_error(one_flow_ends, "packets_own_nothing"), 0u) << "the race was not met";
 }
 
-TEST_F(RaceTest, AnEntryIsDeletedWhileItsPacketsCome)
+TEST_F(RaceTest, AnEntryIsDeletedWhileItsPacketsArrive)
 {
 	EXPECT_EQ(first_error(one_entry_goes), 0u);
 }
@@ -187,9 +187,9 @@ TEST_F(RaceTest, WithoutTheDeletionsCompareAndSwapPacketsAreLost)
 	EXPECT_GT(first_error(one_entry_goes, "deletion_stores"), 0u) << "the race was not met";
 }
 
-// That it would fail without the hash of the key cannot be shown on two CPUs: one would have to delete the entry and
-// fill it anew while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
-TEST_F(RaceTest, EntriesChangeHandsWhilePacketsCome)
+// Two CPUs cannot show that this would fail without the hash of the key: one would have to delete the entry and reuse it
+// while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
+TEST_F(RaceTest, EntriesAreReusedWhilePacketsArrive)
 {
 	EXPECT_EQ(first_error(entries_change_hands), 0u);
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A veth pair whose one end tcpwin_xdp watches in native mode, senders of live
-// frames on CPUs of their own, and the books: every packet that entered the
-// program is in a record, in a flow that is still in the table, or in a counter
-// with a name.
+// A veth pair, one end of which tcpwin_xdp watches in native mode, senders of live
+// frames on their own CPUs, and the books: every packet that entered the program
+// is in a record, in a flow of the table, or in a named counter.
 #pragma once
 
 #include <atomic>
@@ -26,7 +25,7 @@ using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
 
 inline constexpr uint64_t forever = 3600 * second;
-inline constexpr uint64_t packets_per_chunk = 100'000; // a sender looks up after so many
+inline constexpr uint64_t packets_per_chunk = 100'000; // after so many a sender checks whether to stop
 
 inline tcpwin_address mapped(uint32_t address)
 {
@@ -37,7 +36,7 @@ inline tcpwin_address mapped(uint32_t address)
 	return v6;
 }
 
-// What the generator makes of a flow, as the program under test should see it.
+// A flow of the generator, as the program under test should see it.
 inline Stream live_stream_of(uint32_t flow, bool from_server, bool stalls)
 {
 	tcpwin_packet packet = {};
@@ -77,14 +76,14 @@ protected:
 			bpf_link__destroy(link_);
 	}
 
-	// One sender for each traffic; they differ in side, or in flows.
+	// One sender per traffic; they differ in side or in flows.
 	void watch(KernelSetup setup, std::vector<live_traffic> traffics, Threshold threshold = Threshold::one)
 	{
 		cpus_ = usable_cpus();
 		cpus_.resize(traffics.size());
 		setup.clock = Clock::live;
 		kernel_.emplace(setup);
-		pair_.emplace(static_cast<unsigned>(cpus_.back()) + 1); // a queue for each CPU
+		pair_.emplace(static_cast<unsigned>(cpus_.back()) + 1); // one queue per CPU
 		link_ = pair_->inside([&] {
 			return bpf_program__attach_xdp(kernel_->xdp_program(), static_cast<int>(pair_->watched()));
 		});
@@ -100,7 +99,7 @@ protected:
 		ledger_.emplace(streams_, threshold);
 	}
 
-	// Each sender sends that many packets, and goes on for as long as hold_ is set. meanwhile() runs over and over.
+	// Each sender sends that many packets, and more as long as hold_ is set. meanwhile() is repeated.
 	template <typename Meanwhile> void send(uint64_t packets, Meanwhile meanwhile)
 	{
 		const auto start = Steady::now();
@@ -136,7 +135,7 @@ protected:
 		return drained;
 	}
 
-	// As the agent does it: at intervals, and at once when it is told that the table is full.
+	// As the agent does: at intervals, and immediately when notified that the table is full.
 	void sweep_as_the_agent()
 	{
 		const bool full = !drain().notices.empty();
@@ -174,7 +173,7 @@ protected:
 		return sent;
 	}
 
-	// The invariant. Not while packets come.
+	// The invariant. Only while no packets arrive.
 	void expect_every_packet_once()
 	{
 		const VethStatistics veth = pair_->statistics();
@@ -196,7 +195,7 @@ protected:
 		expect_near(held, sent, untracked() + veth.lost);
 	}
 
-	// Each stream holds what was sent, but for what is in no flow.
+	// Each stream has the packets that were sent, except those in no flow.
 	static void expect_near(const PerStream &held, const PerStream &sent, uint64_t missing)
 	{
 		uint64_t more = 0, less = 0;

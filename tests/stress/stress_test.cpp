@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Accounting under stress: millions of live frames, and not one in no book.
+// Accounting under stress: millions of live frames, each accounted for.
 #include <gmock/gmock.h>
 
 #include "kernel/traffic.hpp"
@@ -21,7 +21,7 @@ live_traffic traffic_of(live_side side, uint32_t flows, live_order order, uint32
 	return traffic;
 }
 
-// Both directions of every flow, each from a CPU of its own. Some flows begin with a SYN, some end, some are aborted.
+// Both directions of every flow, each from its own CPU. Some flows begin with a SYN, some end, some are aborted.
 std::vector<live_traffic> both_directions(uint32_t flows, live_order order, uint32_t burst)
 {
 	std::vector<live_traffic> both;
@@ -41,7 +41,7 @@ void set_timeouts(tcpwin_config &config, uint64_t timeout_ns)
 		each = timeout_ns;
 }
 
-// A slice of 32 us for each flow, the same on both CPUs; the next one comes after 10 ms as a mean, often before 1 ms.
+// A slice of 32 us for each flow, the same on both CPUs; its next slice comes after 10 ms on average, often before 1 ms.
 TEST_F(StressTest, TwoCpusSendTheSameFlowsWhileSweepsRun)
 {
 	constexpr uint64_t packets = 10'500'000; // of each CPU
@@ -61,14 +61,14 @@ TEST_F(StressTest, TwoCpusSendTheSameFlowsWhileSweepsRun)
 	EXPECT_GT(sweeps_.deleted, 300u) << "no entry was deleted while packets came";
 }
 
-// Closed windows hold flows, so that they are told of while they go on; of those that stall, many sources are counted on both
-// CPUs and by the sweep.
+// Closed windows hold flows, so that interim records are made; many stalled hosts are counted on both CPUs and by the
+// sweep.
 TEST_F(StressTest, EveryRuleAndAlarmWhileTwoCpusSend)
 {
 	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 32));
 	tcpwin_config &config = kernel_->config();
 	config = TCPWIN_MONITOR_CONFIG;
-	config.rules &= ~TCPWIN_RULE_SKIP_SYN_RST_WINDOWS; // the books want each window of a stream counted
+	config.rules &= ~TCPWIN_RULE_SKIP_SYN_RST_WINDOWS; // the books need every window of a stream counted
 	set_timeouts(config, millisecond);
 	config.stalled_ns = 2 * second;
 	config.stall_alarm_ns = 10 * millisecond;
@@ -107,8 +107,8 @@ TEST_F(StressTest, AHundredThousandFlowsForATableOfAThousand)
 	EXPECT_LE(kernel_->counters().peak_flows, 1001u); // the sweep ends a flow before it counts that
 }
 
-// The kernel's clock, not ours, says when the agent was told.
-TEST_F(StressTest, AFullTableIsToldAHundredTimesASecondAtMost)
+// By the kernel's clock, not ours.
+TEST_F(StressTest, AFullTableIsReportedAtMostAHundredTimesPerSecond)
 {
 	watch({.flows = 1000}, both_directions(100'000, LIVE_IN_TURN, 8));
 	send(800'000, [&] { drain(); });
@@ -119,7 +119,7 @@ TEST_F(StressTest, AFullTableIsToldAHundredTimesASecondAtMost)
 		EXPECT_GE(notices_[i].now_ns, notices_[i - 1].now_ns + 10 * millisecond) << "notice " << i;
 }
 
-// Nobody reads for a second: what would have been cut goes on, and is ended later.
+// Nobody reads for a second: flows that would have been cut continue and end later.
 TEST_F(StressTest, ASmallRingBufferWhoseReaderStops)
 {
 	constexpr uint64_t ring_size = 64 * 1024, records = ring_size / (sizeof(tcpwin_record) + 8);
@@ -172,7 +172,7 @@ void change(tcpwin_config &config, Random &random)
 	config.abort_count = random.one_of(std::vector<uint32_t>{1, 2, 1000});
 }
 
-// There is no moment at which all of it changes: each field is read on its own.
+// It does not change atomically: each field is read independently.
 TEST_F(StressTest, ConfigurationChangesWhileTrafficFlows)
 {
 	watch({.flows = 4096}, both_directions(300, LIVE_TOGETHER, 16), Threshold::changes);
@@ -194,7 +194,7 @@ TEST_F(StressTest, ConfigurationChangesWhileTrafficFlows)
 
 constexpr uint32_t flood = 1'000'000;
 
-// Two CPUs, half a million sources each, which come twice.
+// Two CPUs, half a million sources each, every source twice.
 std::vector<live_traffic> syn_flood()
 {
 	std::vector<live_traffic> halves;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows by key, live or ended. Slots never move, so that a slot's number names it.
+// Flows by key, live or ended. Slots never move: the number of a slot identifies it.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ public:
 	struct Slot {
 		tcpwin_key key;
 		tcpwin_flow flow;     // id 0: the slot is free
-		std::uint64_t due_ns; // when the flow is next looked at
-		bool ended;           // it has its record
+		std::uint64_t due_ns; // when the flow is examined next
+		bool ended;           // its record has been made
 	};
 
 	FlowTable() : index_(1024) {}
@@ -49,7 +49,7 @@ public:
 		return number;
 	}
 
-	// Backward-shift deletion: no tombstones, so lookups stay short for ever.
+	// Backward-shift deletion: no tombstones, so lookups stay short.
 	void erase(std::uint32_t number)
 	{
 		Slot &gone = slot(number);

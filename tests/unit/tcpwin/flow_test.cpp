@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys, directions A and B, what a direction adds up, and when a flow ends.
+// Keys, directions A and B, what a direction sums up, and when a flow ends.
 #include <tcpwin/flow.h>
 
 #include <arpa/inet.h>
@@ -59,7 +59,7 @@ tcpwin_packet reply_to(tcpwin_packet packet)
 	return packet;
 }
 
-// A key made over memory full of rubbish, so that unwritten bytes show.
+// A key made over non-zero memory, so that unwritten bytes are detected.
 tcpwin_key key_of(const tcpwin_packet &packet, __u8 rubbish = 0xa5)
 {
 	tcpwin_key key;
@@ -176,7 +176,7 @@ TEST(Key, IgnoresEverythingElseInThePacket)
 	EXPECT_TRUE(same_bytes(key_of(packet, 0), key_of(other, 0xff)));
 }
 
-TEST(Fold, ChangesWithEveryBitOfTheKey)
+TEST(Hash, ChangesWithEveryBitOfTheKey)
 {
 	const tcpwin_key base = key_of(between("10.0.0.1", 40000, "10.0.0.2", 80, 7));
 	std::set<__u32> hashes = {tcpwin_hash_key(&base)};
@@ -189,7 +189,7 @@ TEST(Fold, ChangesWithEveryBitOfTheKey)
 	EXPECT_EQ(hashes.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits hash alike";
 }
 
-TEST(Fold, SpreadsNeighbouringConnections)
+TEST(Hash, SpreadsNeighbouringConnections)
 {
 	std::set<__u32> hashes, low_bits;
 
@@ -274,7 +274,7 @@ TEST(Side, LaterPacketsDoNotChangeIt)
 	EXPECT_EQ(flow.a_side, 0);
 }
 
-TEST(Flow, BeginsWithNothingOfItsPredecessor)
+TEST(Flow, KeepsNothingOfItsPredecessor)
 {
 	tcpwin_flow flow;
 	std::memset(&flow, 0xa5, sizeof(flow));
@@ -291,7 +291,7 @@ TEST(Flow, BeginsWithNothingOfItsPredecessor)
 	EXPECT_TRUE(same_bytes(flow, expected));
 }
 
-// ----------------------------------------------------- what a direction adds up
+// ----------------------------------------------------- what a direction sums up
 
 struct Flow {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -442,7 +442,7 @@ TEST(Expiry, NanosecondsDoNotGetLostInLongUptimes)
 	EXPECT_TRUE(f.is_expired(ten_years + 1ms));
 }
 
-// Random packets of both directions, at times that go back now and then, and limits that abort.
+// Random packets of both directions, at times that sometimes go back, with limits that abort.
 TEST(Expiry, QuickAnswerIsNeverLaterThanTheExactOne)
 {
 	std::mt19937 random(1);
@@ -486,7 +486,7 @@ TEST(Expiry, DirectionWithoutPacketsDoesNotCount)
 	EXPECT_EQ(f.expires(), 1001ms);
 }
 
-TEST(Expiry, TimeBackwardsIsNoIdleTime)
+TEST(Expiry, TimeBackwardsIsNotIdleTime)
 {
 	Flow f;
 	f.seen(0, 5s, TCPWIN_TIMEOUT_ABRT);
@@ -563,7 +563,7 @@ TEST(Expiry, ReasonIsIdleForEveryTimeoutButAbort)
 		  TCPWIN_END_ABORT_TIMEOUT);
 }
 
-TEST(Expiry, ReasonIsThatOfTheDirectionThatHeldTheFlowToTheLast)
+TEST(Expiry, ReasonIsThatOfTheDirectionThatExpiredLast)
 {
 	for (int i : {0, 1}) {
 		Flow idle, abort;

@@ -37,15 +37,18 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 /*
  * Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then.
  * If another CPU read the clock later and has notified already, notified is ahead of now.
+ * Out of line because of its stack: the longest chain of calls uses all 512 bytes, as Linux 6.1 counts them (each frame
+ * rounded up to 32).
  */
-static __always_inline void notify_full(__u64 now)
+static __attribute__((noinline)) int notify_full(__u64 now)
 {
 	struct tcpwin_table_full notice = {.type = TCPWIN_MESSAGE_TABLE_FULL, .now_ns = now};
 	__u64 notified = full_notified_ns;
 
-	if (now >= notified + FULL_NOTICE_NS &&
-	    __sync_val_compare_and_swap(&full_notified_ns, notified, now) == notified)
-		bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
+	if (now < notified + FULL_NOTICE_NS ||
+	    __sync_val_compare_and_swap(&full_notified_ns, notified, now) != notified)
+		return 0;
+	return bpf_ringbuf_output(&records, &notice, sizeof(notice), BPF_RB_FORCE_WAKEUP);
 }
 
 static __always_inline void note_untracked_flow(__u32 key_hash)

@@ -272,7 +272,7 @@ TEST(LayoutTest, FindsMembersByTheirFormerNames)
 		EXPECT_EQ(read<uint32_t>(reader(newer.get(), ours.get(), one.in), in), 2u) << one.in;
 	}
 
-	Types theirs, ours; // another struct never had it
+	Types theirs, ours; // another struct
 	theirs.add_struct("s", 4, {{"word", theirs.u32, 0}});
 	ours.add_struct("s", 4, {{"seq", ours.u32, 0}});
 	EXPECT_EQ(read<uint32_t>(reader(theirs.get(), ours.get(), "s"), uint32_t{1}), 0u);

@@ -217,7 +217,7 @@ const FirstPacket first_packets[] = {
 	{"client to server", 40000, 80, SYN, 'A'},
 	{"low port to high port", 80, 40000, ACK, 'B'},
 	{"the largest low port", 1023, 1024, ACK, 'B'},
-	{"1024 is no low port", 1024, 40000, ACK, 'A'},
+	{"1024 is not a low port", 1024, 40000, ACK, 'A'},
 	{"low port above its destination", 80, 79, ACK, 'A'},
 	{"low port below a low port", 22, 80, ACK, 'B'},
 	{"equal low ports", 80, 80, SYN, 'A'},

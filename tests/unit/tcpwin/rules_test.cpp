@@ -118,7 +118,7 @@ TEST(Rules, FinHasItsOwnTimeoutPermanently)
 	Flow flow(with_rule(TCPWIN_RULE_FIN_TIMEOUT));
 	flow.packet(reader, ACK).packet(writer, ACK).packet(reader, FIN | ACK);
 	EXPECT_EQ(flow.of(reader).timeout, TCPWIN_TIMEOUT_FIN);
-	EXPECT_EQ(flow.of(writer).timeout, TCPWIN_TIMEOUT_EST) << "it may go on sending";
+	EXPECT_EQ(flow.of(writer).timeout, TCPWIN_TIMEOUT_EST) << "it may continue to send";
 	flow.packet(reader, ACK);
 	EXPECT_EQ(flow.of(reader).timeout, TCPWIN_TIMEOUT_FIN);
 	EXPECT_EQ(flow.of(reader).state, TCPWIN_STATE_ABRT);

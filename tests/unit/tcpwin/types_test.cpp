@@ -93,7 +93,7 @@ TEST(Types, EachRejectHasItsOwnCounterOfTheSameName)
 		EXPECT_TRUE(used.insert(counter).second) << reject.text << " shares a counter";
 	}
 	for (const Name &other : verdicts_and_events)
-		EXPECT_FALSE(used.contains(other.value)) << other.text << " is no reject reason";
+		EXPECT_FALSE(used.contains(other.value)) << other.text << " is not a reject reason";
 }
 
 TEST(Types, MalformedInputOfTheSemanticsHasReasons)

@@ -8,21 +8,24 @@
 #include "maps.bpf.h"
 #include <bpf/bpf_endian.h>
 
+#define TCPWIN_REPEAT(count, step, context) bpf_loop(count, step, context, 0)
+#include <tcpwin/parse.h>
+
 #define MAX_TCP_OFFSET 0x7fff /* beyond eight IPv6 extension headers of full length */
 
 /*
  * Plain frames are parsed inline: each call of a function or helper costs about
- * 5 ns, as much as half of the parsing. All others go through global functions:
- * the verifier looks at each once, and not again for every way through the
- * headers before. These have two halves, network and TCP, for the ways through
- * the first are many. 0 or enum tcpwin_reject.
+ * 5 ns, half as much as the parsing. All others go through global functions: the
+ * verifier checks each once, and not again for every path through the headers
+ * before it. There are two of them per hook, network and TCP, because the first
+ * has many paths. They return 0 or enum tcpwin_reject.
  */
 struct tcp_place {
 	__u32 offset; /* in the frame */
 	__u32 left;   /* as in tcpwin_cursor */
 };
 
-/* header: length of what stands before the IP header, 14 (Ethernet) or 0. */
+/* header: bytes before the IP header, 14 (Ethernet) or 0. */
 static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wire_length, __u32 header, __u16 ethertype,
 				    __u16 vlan, struct tcpwin_packet *packet, struct tcp_place *place)
 {
@@ -30,9 +33,9 @@ static __always_inline int find_tcp(const __u8 *data, const __u8 *end, __u32 wir
 
 	header &= 0xf;
 	if (header) {
-		if (data + TCPWIN_ETHERNET_HEADER > end)
+		if (data + ETH_HLEN > end)
 			return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-		ethertype = tcpwin_be16(data + 12);
+		ethertype = tcpwin_be16(TCPWIN_FIELD(data, ethhdr, h_proto));
 	}
 	tcpwin_advance(&cursor, header);
 	enum tcpwin_reject reject = tcpwin_find_tcp(&cursor, ethertype, vlan, packet);
@@ -60,7 +63,7 @@ __attribute__((noinline)) int find_tcp_xdp(struct xdp_md *ctx, __u32 wire_length
 {
 	if (!packet || !place)
 		return TCPWIN_REJECT_NOT_IP;
-	return find_tcp(DATA(ctx), END(ctx), wire_length, TCPWIN_ETHERNET_HEADER, 0, 0, packet, place);
+	return find_tcp(DATA(ctx), END(ctx), wire_length, ETH_HLEN, 0, 0, packet, place);
 }
 
 __attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place *place, struct tcpwin_packet *packet)
@@ -73,7 +76,7 @@ __attribute__((noinline)) int parse_tcp_xdp(struct xdp_md *ctx, struct tcp_place
 __attribute__((noinline)) int find_tcp_skb(struct __sk_buff *skb, __u32 header, struct tcpwin_packet *packet,
 					   struct tcp_place *place)
 {
-	__u16 vlan = skb->vlan_present ? skb->vlan_tci & 0x0fff : 0; /* the outer tag is never in the frame here */
+	__u16 vlan = skb->vlan_present ? skb->vlan_tci & 0x0fff : 0; /* at tc the outer tag is never in the frame */
 
 	if (!packet || !place)
 		return TCPWIN_REJECT_NOT_IP;
@@ -88,15 +91,15 @@ __attribute__((noinline)) int parse_tcp_skb(struct __sk_buff *skb, struct tcp_pl
 	return parse_tcp(DATA(skb), END(skb), place, packet);
 }
 
-/* With fragments outside the linear part. That helper is not asked where the IP packet ends in the linear part. */
+/* Including fragments outside the linear part. The helper is not called if the IP packet ends in the linear part. */
 static __always_inline __u32 length_of_frame(struct xdp_md *ctx)
 {
-	const __u8 *data = DATA(ctx), *end = END(ctx), *ip = data + TCPWIN_ETHERNET_HEADER;
+	const __u8 *data = DATA(ctx), *end = END(ctx), *ip = data + ETH_HLEN;
 	__u32 linear = end - data;
 
-	if (ip + 4 <= end && tcpwin_be16(data + 12) == TCPWIN_ETHERTYPE_IPV4) {
-		__u32 declared = tcpwin_be16(ip + 2);
-		if (declared && TCPWIN_ETHERNET_HEADER + declared <= linear)
+	if (ip + 4 <= end && tcpwin_be16(TCPWIN_FIELD(data, ethhdr, h_proto)) == ETH_P_IP) {
+		__u32 declared = tcpwin_be16(TCPWIN_FIELD(ip, iphdr, tot_len));
+		if (declared && ETH_HLEN + declared <= linear)
 			return linear;
 	}
 	return bpf_xdp_get_buff_len(ctx);
@@ -104,12 +107,12 @@ static __always_inline __u32 length_of_frame(struct xdp_md *ctx)
 
 static __always_inline enum tcpwin_reject parse_xdp(struct xdp_md *ctx, __u32 length, struct tcpwin_packet *packet)
 {
-	struct tcpwin_cursor cursor = {DATA(ctx) + TCPWIN_ETHERNET_HEADER, END(ctx), length - TCPWIN_ETHERNET_HEADER};
+	struct tcpwin_cursor cursor = {DATA(ctx) + ETH_HLEN, END(ctx), length - ETH_HLEN};
 	struct tcp_place place = {0};
 
 	if (cursor.pos > cursor.end)
 		return TCPWIN_REJECT_ETHERNET_TRUNCATED;
-	__u16 ethertype = tcpwin_be16(DATA(ctx) + 12);
+	__u16 ethertype = tcpwin_be16(TCPWIN_FIELD(DATA(ctx), ethhdr, h_proto));
 	if (tcpwin_is_plain(&cursor, ethertype))
 		return tcpwin_parse_plain(&cursor, ethertype, 0, packet);
 	int reject = find_tcp_xdp(ctx, length, packet, &place);

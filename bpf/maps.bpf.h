@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps and globals, all that the programs and the agent share.
+ * The maps and globals, which the programs and the agent share.
  *
- * Sizes of flows and records are set by the agent before it loads the object.
+ * The agent sets the sizes of flows, records and packets before it loads the
+ * object.
  */
 #ifndef TCPWIN_MAPS_BPF_H
 #define TCPWIN_MAPS_BPF_H
@@ -10,9 +11,7 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-
-#define TCPWIN_REPEAT(count, step, context) bpf_loop(count, step, context, 0)
-#include <tcpwin/flow.h>
+#include <tcpwin/types.h>
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -33,7 +32,7 @@ struct {
 	__uint(max_entries, 16 * 1024 * 1024);
 } records SEC(".maps");
 
-/* Packets of which later fragments may come; the least recently used go first. */
+/* Packets of which later fragments may arrive; the least recently used are evicted first. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, TCPWIN_MAX_FRAGMENTED_PACKETS);
@@ -41,13 +40,13 @@ struct {
 	__type(value, struct tcpwin_fragment);
 } fragments SEC(".maps");
 
-/* Packet mode: struct tcpwin_packet_event. Grown by the agent if it is on. */
+/* Packet mode: struct tcpwin_packet_event. The agent enlarges it if the mode is on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
 } packets SEC(".maps");
 
-/* One event a CPU, too large for the stack; no packet interrupts another on its CPU. */
+/* One event per CPU, too large for the stack; no packet interrupts another on its CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -55,7 +54,7 @@ struct {
 	__type(value, struct tcpwin_packet_event);
 } scratch SEC(".maps");
 
-/* The same for an alarm. */
+/* One alarm per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -63,15 +62,15 @@ struct {
 	__type(value, struct tcpwin_alarm);
 } scratch_alarm SEC(".maps");
 
-/* Flows with a closed window, by whose it is; the least recently used go first. */
+/* Number of flows in which the window of a host is closed; the least recently used are evicted first. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, TCPWIN_MAX_STALLED_SOURCES);
-	__type(key, struct tcpwin_source);
+	__uint(max_entries, TCPWIN_MAX_STALLED_HOSTS);
+	__type(key, struct tcpwin_stalled_host);
 	__type(value, __s64);
-} sources SEC(".maps");
+} stalled_hosts SEC(".maps");
 
-/* Which flows found the table full, by the fold of the key. */
+/* Which flows found the table full, by the hash of their key. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TCPWIN_UNTRACKED_BITS / 64);
@@ -79,7 +78,7 @@ struct {
 	__type(value, __u64);
 } untracked SEC(".maps");
 
-/* A new flow on its way into the table, too large for the stack as well. */
+/* A new flow on its way into the table, one per CPU, too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -95,25 +94,25 @@ struct {
 	__type(value, struct tcpwin_interface);
 } interfaces SEC(".maps");
 
-/* Set before loading; the verifier removes the code of what is off. */
+/* Set before loading; the verifier removes code that is switched off. */
 const volatile bool report_packets = false; /* packet mode */
-const volatile bool per_interface = false;  /* each interface has flows of its own */
+const volatile bool per_interface = false;  /* each interface has its own flows */
 const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 
 /*
- * Written by the agent at any time; it sweeps then, for due_ns no longer holds. In .data, away from the words below,
- * which packets write.
+ * Written by the agent at any time; it sweeps then, for due_ns is no longer valid. In .data, away from the variables
+ * below, which packets write.
  */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 
-__u64 flows_numbered = 0; /* number of the youngest flow */
-__u64 live_flows = 0;     /* entries of the table that are neither ended nor dying */
-__u64 full_told_ns = 0;   /* when the agent was last told that the table is full */
-__u64 due_ns = 0; /* no flow that began or got another timeout since the last sweep has to be looked at before */
+__u64 flows_numbered = 0;   /* number of the youngest flow */
+__u64 live_flows = 0;       /* entries of the table that are neither ENDED nor DYING */
+__u64 full_notified_ns = 0; /* when the agent was last notified that the table is full */
+__u64 due_ns = 0;           /* no flow that began or got another timeout since the last sweep is due before */
 
-struct tcpwin_batch batch = {}; /* of the agent, no program looks at it */
+struct tcpwin_batch batch = {}; /* written and read by agents only */
 
-/* For their types, which an agent of another layout reads from the object's BTF (user/bpf/layout.hpp). */
+/* For the BTF of these types, which an agent of another layout reads (user/bpf/layout.hpp). */
 const struct tcpwin_record *record_type = NULL;
 const enum tcpwin_counter *counter_type = NULL;
 
@@ -124,7 +123,7 @@ static __always_inline struct tcpwin_counters *this_cpu_counters(void)
 	return bpf_map_lookup_elem(&counters, &live);
 }
 
-static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)
+static __always_inline void add_counter(enum tcpwin_counter counter, __u32 n)
 {
 	struct tcpwin_counters *mine = this_cpu_counters();
 
@@ -134,7 +133,7 @@ static __always_inline void count_many(enum tcpwin_counter counter, __u32 n)
 
 static __always_inline void count(enum tcpwin_counter counter)
 {
-	count_many(counter, 1);
+	add_counter(counter, 1);
 }
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the stall analysis keeps of a flow: a part of types.h, which includes
- * it. The functions are in stall.h.
+ * What the stall analysis keeps of a flow. The functions are in stall.h.
  *
  * Two structs for each endpoint: what nearly every packet reads and writes, and
- * what few do. Both stand behind the plain counting in struct tcpwin_flow, so
- * that its cache lines stay as they are.
+ * what few do. In struct tcpwin_flow both come after the plain counting, so that
+ * its cache lines stay as they are.
  */
 #ifndef TCPWIN_ANALYSIS_H
 #define TCPWIN_ANALYSIS_H
+
+#include "base.h"
 
 /* How a stall ended: X(name, text in records). */
 #define TCPWIN_STALL_ENDS(X)  \
@@ -23,49 +24,48 @@ enum tcpwin_stall_end {
 #undef X
 };
 
-/* What is known of an endpoint; anything but the first two takes the slow way through stall.h. */
-enum tcpwin_known {
-	TCPWIN_KNOWN_SEQUENCE = 0x01, /* next */
-	TCPWIN_KNOWN_ACK = 0x02,      /* ack and window */
+/* The state of an endpoint; any flag but the first two takes the slow path of stall.h. */
+enum tcpwin_progress_flag {
+	TCPWIN_KNOWN_SEQUENCE = 0x01, /* next is known */
+	TCPWIN_KNOWN_ACK = 0x02,      /* ack and window are known */
 	TCPWIN_KNOWN_ALL = 0x03,
 	TCPWIN_SYN_WINDOW = 0x04,  /* the window is that of a SYN, which is never scaled */
 	TCPWIN_SYN_PENDING = 0x08, /* its SYN, sent once, awaits the answer */
 	TCPWIN_STALLED = 0x10,     /* its window is closed, an episode is open */
-	TCPWIN_PROBED = 0x20,      /* and the peer asked whether it still is */
-	TCPWIN_CARRIED = 0x40,     /* the window is of the flow before, this one had none yet */
+	TCPWIN_PROBED = 0x20,      /* and the peer probed the window */
+	TCPWIN_CARRIED = 0x40,     /* the window is that of the preceding flow; this one has had none yet */
 	TCPWIN_OWES_ACK = 0x80,    /* the peer, stalled, sent something that has to be acknowledged */
 };
 
+enum tcpwin_analysis_flag {
+	TCPWIN_ANALYSIS_FIN = 0x01,   /* it sent a FIN */
+	TCPWIN_ANALYSIS_RTT = 0x02,   /* handshake_rtt_ns is known */
+	TCPWIN_ANALYSIS_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
+};
+
+/* tcpwin_analysis.scale, the window scaling that its SYN offers: 0, no SYN seen; 1 + shift; or: */
+#define TCPWIN_SCALE_NONE 0xff
+
+TCPWIN_NO_PADDING_BEGIN
 /* What one endpoint sends and how far it is. Sequence numbers are modulo 2^32. */
 struct tcpwin_progress {
 	__u32 next;           /* sequence number after the highest seen */
-	__u32 ack;            /* acknowledgement number of the segment that window is of */
+	__u32 ack;            /* acknowledgement number of the segment that announced window */
 	__u16 window;         /* raw, of the last segment that is not old */
 	__u8 shift;           /* of the window, 0 unless both SYNs had the option */
-	__u8 known;           /* enum tcpwin_known */
+	__u8 flags;           /* enum tcpwin_progress_flag */
 	__u32 duplicate_acks; /* in a row */
 	__u64 payload_bytes;
 	__u64 next_ns;       /* when next advanced */
-	__u32 in_flight_max; /* bytes, 0: never measured */
-	__u16 window_min;    /* raw, of segments that are no SYN and no RST; max < min: there was none */
+	__u32 in_flight_max; /* bytes; 0: never measured */
+	__u16 window_min;    /* raw, of segments without SYN and RST; max < min: there was none */
 	__u16 window_max;
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_progress) == 2 * 4 + 2 + 2 * 1 + 4 + 2 * 8 + 4 + 2 * 2,
-		     "tcpwin_progress has padding");
-
-enum tcpwin_fact {
-	TCPWIN_FACT_FIN = 0x01,   /* it sent a FIN */
-	TCPWIN_FACT_RTT = 0x02,   /* handshake_rtt_ns is known */
-	TCPWIN_FACT_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
-};
-
-/* What its SYN says of window scaling: 0, nothing seen; 1 + shift; or: */
-#define TCPWIN_SCALE_NONE 0xff
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */
 struct tcpwin_analysis {
 	__u64 stalled_since_ns; /* of the last episode */
-	__u64 stalled_ns;       /* in all episodes that have ended */
+	__u64 stalled_ns;       /* sum over the episodes that have ended */
 	__u64 longest_ns;       /* of these */
 	__u32 handshake_rtt_ns; /* from the peer's SYN to the answer of this endpoint */
 	__u32 zero_windows;     /* segments, see stall.h */
@@ -77,12 +77,12 @@ struct tcpwin_analysis {
 	__u32 window_full; /* segments of the peer that reached the end of this window */
 	__u32 keep_alives;
 	__u32 retransmitted; /* segments */
-	__u32 out_of_order;
-	__u8 scale; /* see TCPWIN_SCALE_NONE */
-	__u8 ended; /* enum tcpwin_stall_end, of the last episode that ended */
-	__u8 facts; /* enum tcpwin_fact */
+	__u32 out_of_order;  /* segments */
+	__u8 scale;          /* see TCPWIN_SCALE_NONE */
+	__u8 ended;          /* enum tcpwin_stall_end, of the last episode that ended */
+	__u8 flags;          /* enum tcpwin_analysis_flag */
 	__u8 zero[1];
 };
-TCPWIN_STATIC_ASSERT(sizeof(struct tcpwin_analysis) == 3 * 8 + 11 * 4 + 3 * 1 + 1, "tcpwin_analysis has padding");
+TCPWIN_NO_PADDING_END
 
 #endif

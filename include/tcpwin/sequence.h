@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: what sequence and acknowledgement numbers tell of a segment and
- * of what is in flight. Pure functions, as in flow.h.
+ * Stall analysis: what sequence and acknowledgement numbers say about a segment
+ * and about the data in flight. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_SEQUENCE_H
 #define TCPWIN_SEQUENCE_H
 
 #include "segment.h"
 
-/* Out of order rather than retransmitted, where the round trip is not known: Wireshark's 3 ms. */
+/* Limit for out of order rather than retransmitted if the round-trip time is unknown: Wireshark's 3 ms. */
 #define TCPWIN_REORDERING_NS 3000000ULL
 
 enum tcpwin_shape {
@@ -18,77 +18,77 @@ enum tcpwin_shape {
 };
 
 /*
- * The peer's window is closed: does it ask for another? Either by the next byte
- * (RFC 9293, 3.8.6.1), or by nothing at a number that is acknowledged already
- * (Linux), as a keep-alive does where the window is open. Nothing at the next
- * number is an acknowledgement, unless there is nothing to acknowledge.
+ * A sender probes the peer's closed window either with the next byte (RFC 9293,
+ * 3.8.6.1), or with an empty segment at a number that is already acknowledged
+ * (Linux); with an open window the latter is a keep-alive. An empty segment at the
+ * next number is an acknowledgement, unless there is nothing to acknowledge.
  */
-TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *x)
+TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
-	const struct tcpwin_progress *own = x->own, *peer = x->peer;
-	int closed = (peer->known & TCPWIN_STALLED) ||
-		     ((peer->known & (TCPWIN_SYN_WINDOW | TCPWIN_CARRIED)) && !peer->window);
+	const struct tcpwin_packet *packet = segment->packet;
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+	int closed = (peer->flags & TCPWIN_STALLED) ||
+		     ((peer->flags & (TCPWIN_SYN_WINDOW | TCPWIN_CARRIED)) && !peer->window);
 
-	if (!(own->known & TCPWIN_KNOWN_SEQUENCE) || packet->payload > 1 || (packet->tcp_flags & TCPWIN_FLAG_FIN))
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || packet->payload > 1 || (packet->tcp_flags & TCPWIN_FLAG_FIN))
 		return TCPWIN_SHAPE_PLAIN;
 	if (packet->sequence == own->next - 1)
 		return closed ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_KEEP_ALIVE;
 	if (!closed || packet->sequence != own->next)
 		return TCPWIN_SHAPE_PLAIN;
-	int unasked = (own->known & TCPWIN_KNOWN_ACK) && !(own->known & TCPWIN_OWES_ACK) && packet->ack == own->ack &&
+	int unasked = (own->flags & TCPWIN_KNOWN_ACK) && !(own->flags & TCPWIN_OWES_ACK) && packet->ack == own->ack &&
 		      packet->window == own->window;
 	return packet->payload == 1 || unasked ? TCPWIN_SHAPE_PROBE : TCPWIN_SHAPE_PLAIN;
 }
 
 /*
- * Of a segment that goes back. As Wireshark tells them apart: what comes within
- * a round trip after the number that it should have come before was overtaken,
- * unless two acknowledgements asked for it.
+ * For a segment whose number goes back; Wireshark's distinction: a segment that
+ * comes within a round trip after the number that it should have preceded was
+ * overtaken, unless two duplicate acknowledgements asked for it.
  */
-TCPWIN_INLINE int tcpwin_is_out_of_order(const struct tcpwin_segment *x)
+TCPWIN_INLINE int tcpwin_is_out_of_order(const struct tcpwin_segment *segment)
 {
 	__u64 limit = TCPWIN_REORDERING_NS;
 
-	if (x->own_facts->facts & x->peer_facts->facts & TCPWIN_FACT_RTT)
-		limit = (__u64)x->own_facts->handshake_rtt_ns + x->peer_facts->handshake_rtt_ns;
-	if (x->peer->duplicate_acks >= 2 && x->packet->sequence == x->peer->ack)
+	if (segment->own_stats->flags & segment->peer_stats->flags & TCPWIN_ANALYSIS_RTT)
+		limit = (__u64)segment->own_stats->handshake_rtt_ns + segment->peer_stats->handshake_rtt_ns;
+	if (segment->peer->duplicate_acks >= 2 && segment->packet->sequence == segment->peer->ack)
 		return 0;
-	return x->end != x->own->next && tcpwin_since(x->own->next_ns, x->now) < limit;
+	return segment->end != segment->own->next && tcpwin_since(segment->own->next_ns, segment->now) < limit;
 }
 
-/* Follows the sequence number. Probes and keep-alives do not come here: they do not move it. */
-TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *x)
+/* Follows the sequence number. Not for probes and keep-alives, which do not move it. */
+TCPWIN_INLINE void tcpwin_note_sequence(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
-	struct tcpwin_progress *own = x->own;
+	const struct tcpwin_packet *packet = segment->packet;
+	struct tcpwin_progress *own = segment->own;
 
 	if (packet->tcp_flags & TCPWIN_FLAG_FIN)
-		x->own_facts->facts |= TCPWIN_FACT_FIN;
-	if ((own->known & TCPWIN_KNOWN_SEQUENCE) && !tcpwin_is_far(packet->sequence, own->next)) {
-		if (packet->sequence != x->end && tcpwin_is_before(packet->sequence, own->next)) {
-			if (tcpwin_is_out_of_order(x))
-				x->own_facts->out_of_order += packet->segments;
+		segment->own_stats->flags |= TCPWIN_ANALYSIS_FIN;
+	if ((own->flags & TCPWIN_KNOWN_SEQUENCE) && !tcpwin_is_far(packet->sequence, own->next)) {
+		if (packet->sequence != segment->end && tcpwin_is_before(packet->sequence, own->next)) {
+			if (tcpwin_is_out_of_order(segment))
+				segment->own_stats->out_of_order += packet->segments;
 			else
-				x->own_facts->retransmitted += packet->segments;
+				segment->own_stats->retransmitted += packet->segments;
 		}
-		if (!tcpwin_is_before(own->next, x->end))
+		if (!tcpwin_is_before(own->next, segment->end))
 			return;
 	}
-	own->known = (own->known | TCPWIN_KNOWN_SEQUENCE) & ~TCPWIN_SYN_PENDING;
-	own->next = x->end;
-	own->next_ns = x->now;
+	own->flags = (own->flags | TCPWIN_KNOWN_SEQUENCE) & ~TCPWIN_SYN_PENDING;
+	own->next = segment->end;
+	own->next_ns = segment->now;
 }
 
 /*
- * Bytes in flight, and whether they fill the peer's window. Both as this point of the network sees it. end: sequence
- * number after the last byte of the segment; a FIN is no byte.
+ * Bytes in flight, and whether they fill the peer's window, both as seen at this point of the network. end: sequence
+ * number after the last byte of the segment, not counting a FIN.
  */
 TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 *in_flight_max, __u32 *window_full,
 				      __u32 end)
 {
 	__s32 in_flight = (__s32)(end - peer->ack);
-	__s32 window = peer->window << (peer->known & TCPWIN_SYN_WINDOW ? 0 : peer->shift);
+	__s32 window = peer->window << (peer->flags & TCPWIN_SYN_WINDOW ? 0 : peer->shift);
 
 	if (in_flight > (__s32)*in_flight_max)
 		*in_flight_max = in_flight;
@@ -96,28 +96,28 @@ TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 
 		++*window_full;
 }
 
-/* Between the peer's SYN and this answer. Nobody waits four seconds without sending the SYN again. */
-TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *x)
+/* Between the peer's SYN and this answer. A SYN is repeated long before four seconds (2^32 ns). */
+TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *segment)
 {
-	__u64 taken = tcpwin_since(x->peer->next_ns, x->now);
+	__u64 taken = tcpwin_since(segment->peer->next_ns, segment->now);
 
 	if (taken >> 32)
 		return;
-	x->own_facts->handshake_rtt_ns = (__u32)taken;
-	x->own_facts->facts |= TCPWIN_FACT_RTT;
+	segment->own_stats->handshake_rtt_ns = (__u32)taken;
+	segment->own_stats->flags |= TCPWIN_ANALYSIS_RTT;
 }
 
 /* The first segment after the peer's SYN-ACK ends the handshake. */
-TCPWIN_INLINE void tcpwin_note_handshake(const struct tcpwin_segment *x)
+TCPWIN_INLINE void tcpwin_note_handshake(const struct tcpwin_segment *segment)
 {
-	__u8 known = x->peer->known;
+	__u8 flags = segment->peer->flags;
 
-	if (!(known & TCPWIN_SYN_PENDING))
+	if (!(flags & TCPWIN_SYN_PENDING))
 		return;
-	x->peer->known &= ~TCPWIN_SYN_PENDING;
-	if (!(known & TCPWIN_KNOWN_ACK) || x->packet->ack != x->peer->next)
+	segment->peer->flags &= ~TCPWIN_SYN_PENDING;
+	if (!(flags & TCPWIN_KNOWN_ACK) || segment->packet->ack != segment->peer->next)
 		return;
-	tcpwin_take_round_trip(x);
+	tcpwin_take_round_trip(segment);
 }
 
 #endif

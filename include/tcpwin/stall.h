@@ -1,30 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: who made whom wait, for how long, and what the sequence and
- * acknowledgement numbers tell besides.
+ * Stall analysis: which endpoint made the other wait, for how long, and what the
+ * sequence and acknowledgement numbers say besides.
  *
- * A window that X sends describes X's receiver; who has to wait is its peer. So
- * a stall is X's, though its peer sends the probes. Windows count in segments
- * with ACK and without SYN, FIN and RST. Only a segment that is not old can
- * open or close an episode: one whose acknowledgement number goes back was
- * overtaken on its way.
+ * A window that X sends describes X's receiver; its peer has to wait. So the
+ * stall belongs to X, though its peer sends the probes. Windows count in segments
+ * with ACK and without SYN, FIN and RST. Stale segments neither open nor close an
+ * episode: a segment whose acknowledgement number goes back was overtaken on its
+ * way.
  *
- * tcpwin_analyze has the way of nearly all packets: both endpoints known, the
- * segment the next one, no window closed. Everything else, and that too, is
- * told by tcpwin_analyze_any. Pure functions, as in flow.h.
+ * tcpwin_analyze has a fast path for nearly all packets: both endpoints known,
+ * the expected next segment, no window closed. tcpwin_analyze_slow handles every
+ * packet. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_STALL_H
 #define TCPWIN_STALL_H
 
 #include "sequence.h"
 #include "window.h"
-
-/* One function in a BPF object, which the verifier looks at once; g++ may do as it likes. */
-#ifdef __bpf__
-#define TCPWIN_OUT_OF_LINE __attribute__((noinline))
-#else
-#define TCPWIN_OUT_OF_LINE static inline
-#endif
 
 TCPWIN_INLINE void tcpwin_begin_analysis(struct tcpwin_flow *flow)
 {
@@ -33,79 +26,79 @@ TCPWIN_INLINE void tcpwin_begin_analysis(struct tcpwin_flow *flow)
 	flow->progress[0].window_min = flow->progress[1].window_min = 0xffff;
 }
 
-/* A flow of a connection that the entry knows: counts begin at 0, what is known of numbers and windows stays. */
+/* The next flow of the same connection: counts begin at 0, what is known of numbers and windows stays. */
 TCPWIN_INLINE void tcpwin_carry_on(struct tcpwin_flow *flow)
 {
 	const __u8 lasting = TCPWIN_KNOWN_ALL | TCPWIN_SYN_WINDOW;
 
 	for (int i = 0; i < 2; i++) {
 		struct tcpwin_progress *progress = &flow->progress[i];
-		struct tcpwin_analysis *facts = &flow->analysis[i];
-		__u8 scale = facts->scale, fin = facts->facts & TCPWIN_FACT_FIN;
+		struct tcpwin_analysis *stats = &flow->analysis[i];
+		__u8 scale = stats->scale, fin = stats->flags & TCPWIN_ANALYSIS_FIN;
 
-		progress->known &= lasting;
-		if (progress->known)
-			progress->known |= TCPWIN_CARRIED;
+		progress->flags &= lasting;
+		if (progress->flags)
+			progress->flags |= TCPWIN_CARRIED;
 		progress->duplicate_acks = 0;
 		progress->payload_bytes = 0;
 		progress->in_flight_max = 0;
 		progress->window_min = 0xffff;
 		progress->window_max = 0;
-		__builtin_memset(facts, 0, sizeof(*facts));
-		facts->scale = scale;
-		facts->facts = fin;
+		__builtin_memset(stats, 0, sizeof(*stats));
+		stats->scale = scale;
+		stats->flags = fin;
 	}
 }
 
-/* After the other steps: what they made of the segment is known then. */
-TCPWIN_INLINE void tcpwin_finish_segment(const struct tcpwin_segment *x, enum tcpwin_shape shape)
+/* The last step: it needs what the others found out. */
+TCPWIN_INLINE void tcpwin_finish_segment(const struct tcpwin_segment *segment, enum tcpwin_shape shape)
 {
-	const struct tcpwin_packet *packet = x->packet;
+	const struct tcpwin_packet *packet = segment->packet;
 
-	if (shape == TCPWIN_SHAPE_PLAIN && packet->payload && (x->peer->known & TCPWIN_KNOWN_ACK))
-		tcpwin_note_flight(x->peer, &x->own->in_flight_max, &x->peer_facts->window_full,
+	if (shape == TCPWIN_SHAPE_PLAIN && packet->payload && (segment->peer->flags & TCPWIN_KNOWN_ACK))
+		tcpwin_note_flight(segment->peer, &segment->own->in_flight_max, &segment->peer_stats->window_full,
 				   packet->sequence + packet->payload);
 	if (shape == TCPWIN_SHAPE_PROBE)
-		x->peer->known |= TCPWIN_PROBED;
-	if ((x->own->known & TCPWIN_STALLED) && (packet->sequence != x->end || shape != TCPWIN_SHAPE_PLAIN))
-		x->peer->known |= TCPWIN_OWES_ACK;
+		segment->peer->flags |= TCPWIN_PROBED;
+	if ((segment->own->flags & TCPWIN_STALLED) && (packet->sequence != segment->end || shape != TCPWIN_SHAPE_PLAIN))
+		segment->peer->flags |= TCPWIN_OWES_ACK;
 }
 
 /* Neither SYN nor RST. */
 TCPWIN_INLINE void tcpwin_analyze_segment(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 					  __u64 now)
 {
-	struct tcpwin_segment x = tcpwin_make_segment(flow, packet, from, now);
-	enum tcpwin_shape shape = tcpwin_shape_of(&x);
-	int next_one = shape != TCPWIN_SHAPE_KEEP_ALIVE && packet->sequence == x.own->next;
+	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
+	enum tcpwin_shape shape = tcpwin_shape_of(&segment);
+	int next_one = shape != TCPWIN_SHAPE_KEEP_ALIVE && packet->sequence == segment.own->next;
 
 	if (packet->tcp_flags & TCPWIN_FLAG_ACK)
-		tcpwin_note_handshake(&x);
-	x = tcpwin_make_segment(flow, packet, from, now);
+		tcpwin_note_handshake(&segment);
+	segment = tcpwin_make_segment(flow, packet, from, now);
 	if (shape == TCPWIN_SHAPE_PLAIN)
-		tcpwin_note_sequence(&x);
+		tcpwin_note_sequence(&segment);
 	else if (shape == TCPWIN_SHAPE_KEEP_ALIVE)
-		x.own_facts->keep_alives++;
+		segment.own_stats->keep_alives++;
 	else
-		x.peer_facts->probes++;
-	x = tcpwin_make_segment(flow, packet, from, now);
+		segment.peer_stats->probes++;
+	segment = tcpwin_make_segment(flow, packet, from, now);
 	if (packet->tcp_flags & TCPWIN_FLAG_ACK) {
-		tcpwin_note_zero_window(&x);
-		x = tcpwin_make_segment(flow, packet, from, now);
-		tcpwin_note_window(&x, next_one);
+		tcpwin_note_zero_window(&segment);
+		segment = tcpwin_make_segment(flow, packet, from, now);
+		tcpwin_note_window(&segment, next_one);
 	}
-	x = tcpwin_make_segment(flow, packet, from, now);
-	tcpwin_finish_segment(&x, shape);
+	segment = tcpwin_make_segment(flow, packet, from, now);
+	tcpwin_finish_segment(&segment, shape);
 }
 
-/* Another connection of the same endpoints: nothing that is known holds. */
-TCPWIN_INLINE void tcpwin_forget(struct tcpwin_progress *progress, struct tcpwin_analysis *facts, __u64 now)
+/* Another connection of the same endpoints: nothing known is valid. */
+TCPWIN_INLINE void tcpwin_forget(struct tcpwin_progress *progress, struct tcpwin_analysis *stats, __u64 now)
 {
-	tcpwin_end_stall(progress, facts, TCPWIN_STALL_END_RESET, now);
-	progress->known = 0;
+	tcpwin_end_stall(progress, stats, TCPWIN_STALL_END_RESET, now);
+	progress->flags = 0;
 	progress->duplicate_acks = 0;
-	facts->scale = 0;
-	facts->facts &= ~TCPWIN_FACT_FIN;
+	stats->scale = 0;
+	stats->flags &= ~TCPWIN_ANALYSIS_FIN;
 }
 
 /* Windows are scaled if both SYNs had the option (RFC 7323, 2.2). */
@@ -123,81 +116,81 @@ TCPWIN_INLINE __u8 tcpwin_offered_scale(const struct tcpwin_packet *packet)
 	return packet->window_scale == TCPWIN_NO_WINDOW_SCALE ? TCPWIN_SCALE_NONE : packet->window_scale + 1;
 }
 
-TCPWIN_INLINE void tcpwin_begin_connection(const struct tcpwin_segment *x)
+TCPWIN_INLINE void tcpwin_begin_connection(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
+	const struct tcpwin_packet *packet = segment->packet;
 	int answers = packet->tcp_flags & TCPWIN_FLAG_ACK;
-	int simultaneous = (x->peer->known & (TCPWIN_SYN_WINDOW | TCPWIN_KNOWN_ACK)) == TCPWIN_SYN_WINDOW;
+	int simultaneous = (segment->peer->flags & (TCPWIN_SYN_WINDOW | TCPWIN_KNOWN_ACK)) == TCPWIN_SYN_WINDOW;
 
-	tcpwin_forget(x->own, x->own_facts, x->now);
+	tcpwin_forget(segment->own, segment->own_stats, segment->now);
 	if (!answers && !simultaneous)
-		tcpwin_forget(x->peer, x->peer_facts, x->now);
-	if (answers && (x->peer->known & TCPWIN_SYN_PENDING) && packet->ack == x->peer->next)
-		tcpwin_take_round_trip(x);
-	x->peer->known &= ~TCPWIN_SYN_PENDING;
-	x->own->next = x->end;
-	x->own->next_ns = x->now;
-	x->own->ack = packet->ack;
-	x->own->window = packet->window;
-	x->own->known = TCPWIN_KNOWN_SEQUENCE | TCPWIN_SYN_WINDOW | TCPWIN_SYN_PENDING;
+		tcpwin_forget(segment->peer, segment->peer_stats, segment->now);
+	if (answers && (segment->peer->flags & TCPWIN_SYN_PENDING) && packet->ack == segment->peer->next)
+		tcpwin_take_round_trip(segment);
+	segment->peer->flags &= ~TCPWIN_SYN_PENDING;
+	segment->own->next = segment->end;
+	segment->own->next_ns = segment->now;
+	segment->own->ack = packet->ack;
+	segment->own->window = packet->window;
+	segment->own->flags = TCPWIN_KNOWN_SEQUENCE | TCPWIN_SYN_WINDOW | TCPWIN_SYN_PENDING;
 	if (answers)
-		x->own->known |= TCPWIN_KNOWN_ACK;
-	x->own_facts->scale = tcpwin_offered_scale(packet);
+		segment->own->flags |= TCPWIN_KNOWN_ACK;
+	segment->own_stats->scale = tcpwin_offered_scale(packet);
 }
 
-/* A SYN that ends where the sender is already was sent before; no round trip can be told then (Karn). */
-TCPWIN_INLINE void tcpwin_analyze_syn(struct tcpwin_flow *flow, struct tcpwin_segment *x)
+/* A SYN that ends at the sender's position is a repetition; it makes the round-trip time ambiguous (Karn). */
+TCPWIN_INLINE void tcpwin_analyze_syn(struct tcpwin_flow *flow, struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
+	const struct tcpwin_packet *packet = segment->packet;
 
-	if ((x->own->known & TCPWIN_KNOWN_SEQUENCE) && x->own->next == x->end) {
-		x->own_facts->retransmitted += packet->segments;
-		x->own->known &= ~TCPWIN_SYN_PENDING;
+	if ((segment->own->flags & TCPWIN_KNOWN_SEQUENCE) && segment->own->next == segment->end) {
+		segment->own_stats->retransmitted += packet->segments;
+		segment->own->flags &= ~TCPWIN_SYN_PENDING;
 		return;
 	}
-	tcpwin_begin_connection(x);
+	tcpwin_begin_connection(segment);
 	int scaled = tcpwin_is_scaled(flow);
 	for (int i = 0; i < 2; i++)
 		flow->progress[i].shift = scaled ? (flow->analysis[i].scale - 1) & 0xf : 0;
 }
 
-/* What any packet says. Its result means nothing: BPF wants one. */
-TCPWIN_OUT_OF_LINE int tcpwin_analyze_any(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 sender,
-					  __u64 now)
+/* Any packet. The result has no meaning, BPF demands one. */
+TCPWIN_OUT_OF_LINE int tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
+					   __u64 now)
 {
 	if (!flow || !packet)
 		return 0;
-	struct tcpwin_segment x = tcpwin_make_segment(flow, packet, sender, now);
+	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
 
-	x.own->payload_bytes += packet->payload;
+	segment.own->payload_bytes += packet->payload;
 	if (packet->tcp_flags & TCPWIN_FLAG_RST) {
-		tcpwin_end_stall(x.own, x.own_facts, TCPWIN_STALL_END_RESET, now);
-		tcpwin_end_stall(x.peer, x.peer_facts, TCPWIN_STALL_END_RESET, now);
+		tcpwin_end_stall(segment.own, segment.own_stats, TCPWIN_STALL_END_RESET, now);
+		tcpwin_end_stall(segment.peer, segment.peer_stats, TCPWIN_STALL_END_RESET, now);
 	} else if (packet->tcp_flags & TCPWIN_FLAG_SYN) {
-		tcpwin_analyze_syn(flow, &x);
+		tcpwin_analyze_syn(flow, &segment);
 	} else {
-		tcpwin_analyze_segment(flow, packet, sender, now);
+		tcpwin_analyze_segment(flow, packet, from, now);
 	}
 	tcpwin_note_stalled(flow);
 	return 0;
 }
 
-/* Whether the few steps of tcpwin_analyze are all there is to do. */
-TCPWIN_INLINE int tcpwin_is_usual(const struct tcpwin_progress *own, const struct tcpwin_progress *peer,
-				  const struct tcpwin_packet *packet)
+/* Whether tcpwin_analyze_fast does all that tcpwin_analyze_slow would. */
+TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct tcpwin_progress *peer,
+				 const struct tcpwin_packet *packet)
 {
 	const __u8 flags = TCPWIN_FLAG_ACK | TCPWIN_FLAG_SYN | TCPWIN_FLAG_FIN | TCPWIN_FLAG_RST;
 
 	if ((packet->tcp_flags & flags) != TCPWIN_FLAG_ACK || !packet->window || packet->sequence != own->next)
 		return 0;
-	if (own->known != TCPWIN_KNOWN_ALL || (peer->known && peer->known != TCPWIN_KNOWN_ALL))
+	if (own->flags != TCPWIN_KNOWN_ALL || (peer->flags && peer->flags != TCPWIN_KNOWN_ALL))
 		return 0;
 	return packet->ack - own->ack <= TCPWIN_LARGEST_WINDOW;
 }
 
-/* The steps of tcpwin_analyze_any that a usual packet takes. */
-TCPWIN_INLINE void tcpwin_analyze_usual(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
-					__u64 now)
+/* The steps of tcpwin_analyze_slow that are left for a packet that tcpwin_is_fast. */
+TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
+				       __u64 now)
 {
 	struct tcpwin_progress *own = &flow->progress[from & 1], *peer = &flow->progress[~from & 1];
 	int same = packet->ack == own->ack;
@@ -216,19 +209,19 @@ TCPWIN_INLINE void tcpwin_analyze_usual(struct tcpwin_flow *flow, const struct t
 	own->payload_bytes += packet->payload;
 	own->next += packet->payload;
 	own->next_ns = now;
-	if (peer->known)
+	if (peer->flags)
 		tcpwin_note_flight(peer, &own->in_flight_max, &flow->analysis[~from & 1].window_full, own->next);
 }
 
-TCPWIN_INLINE void tcpwin_analyze(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 sender, __u64 now)
+TCPWIN_INLINE void tcpwin_analyze(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
-	int usual = tcpwin_is_usual(&flow->progress[sender & 1], &flow->progress[~sender & 1], packet);
+	int fast = tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet);
 
-	TCPWIN_NEXT_STEP(sender);
-	if (usual)
-		tcpwin_analyze_usual(flow, packet, sender, now);
+	TCPWIN_NEXT_STEP(from);
+	if (fast)
+		tcpwin_analyze_fast(flow, packet, from, now);
 	else
-		tcpwin_analyze_any(flow, packet, sender, now);
+		tcpwin_analyze_slow(flow, packet, from, now);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: the windows that an endpoint announces, and the episodes in
+ * Stall analysis: the windows that an endpoint announces, and the episodes during
  * which they are closed. Pure functions, as in flow.h.
  */
 #ifndef TCPWIN_WINDOW_H
@@ -16,44 +16,44 @@ TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
 TCPWIN_INLINE void tcpwin_note_stalled(struct tcpwin_flow *flow)
 {
 	flow->stalled =
-		(flow->progress[0].known & TCPWIN_STALLED ? 1 : 0) | (flow->progress[1].known & TCPWIN_STALLED ? 2 : 0);
+		(flow->progress[0].flags & TCPWIN_STALLED ? 1 : 0) | (flow->progress[1].flags & TCPWIN_STALLED ? 2 : 0);
 }
 
-TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
+TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *stats,
 				    enum tcpwin_stall_end how, __u64 now)
 {
-	if (!(own->known & TCPWIN_STALLED))
+	if (!(own->flags & TCPWIN_STALLED))
 		return;
-	__u64 stalled = tcpwin_since(facts->stalled_since_ns, now);
-	own->known &= ~(TCPWIN_STALLED | TCPWIN_PROBED);
-	facts->stalled_ns += stalled;
-	if (stalled > facts->longest_ns)
-		facts->longest_ns = stalled;
-	facts->ended = how;
+	__u64 stalled = tcpwin_since(stats->stalled_since_ns, now);
+	own->flags &= ~(TCPWIN_STALLED | TCPWIN_PROBED);
+	stats->stalled_ns += stalled;
+	if (stalled > stats->longest_ns)
+		stats->longest_ns = stalled;
+	stats->ended = how;
 }
 
 /* The open episode counts up to last_ns, the flow's last packet. */
 TCPWIN_INLINE __u64 tcpwin_open_stall_ns(const struct tcpwin_flow *flow, __u32 endpoint, __u64 last_ns)
 {
-	if (!(flow->progress[endpoint & 1].known & TCPWIN_STALLED))
+	if (!(flow->progress[endpoint & 1].flags & TCPWIN_STALLED))
 		return 0;
 	return tcpwin_since(flow->analysis[endpoint & 1].stalled_since_ns, last_ns);
 }
 
 /*
- * The window of a segment that is neither SYN nor RST and not old, against the
- * one before. Its right edge may go back by less than one unit of the scale:
+ * Compares the window of a segment that is neither SYN nor RST and not old with
+ * the one before. Its right edge may go back by less than one unit of the scale:
  * that is rounding (RFC 7323, 2.4).
  */
-TCPWIN_INLINE void tcpwin_compare_window(struct tcpwin_progress *own, struct tcpwin_analysis *facts,
+TCPWIN_INLINE void tcpwin_compare_window(struct tcpwin_progress *own, struct tcpwin_analysis *stats,
 					 const struct tcpwin_packet *packet, int pure)
 {
 	__u32 forward = packet->ack - own->ack;
 
 	if (pure && packet->window && !forward)
-		facts->window_updates++;
+		stats->window_updates++;
 	if (packet->window < own->window && (__u32)(own->window - packet->window - 1) << own->shift >= forward)
-		facts->window_shrinks++;
+		stats->window_shrinks++;
 }
 
 TCPWIN_INLINE void tcpwin_take_window(struct tcpwin_progress *own, __u16 window)
@@ -65,35 +65,35 @@ TCPWIN_INLINE void tcpwin_take_window(struct tcpwin_progress *own, __u16 window)
 		own->window_max = window;
 }
 
-/* Opens, prolongs or closes the sender's episode. Nobody waits for it any more once it has the peer's FIN. */
-TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *x)
+/* Opens, prolongs or closes the sender's episode. Once it has the peer's FIN, the peer no longer waits. */
+TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
-	int has_fin = (x->peer_facts->facts & TCPWIN_FACT_FIN) && packet->ack == x->peer->next;
+	const struct tcpwin_packet *packet = segment->packet;
+	int has_fin = (segment->peer_stats->flags & TCPWIN_ANALYSIS_FIN) && packet->ack == segment->peer->next;
 
 	if ((packet->tcp_flags & TCPWIN_FLAG_FIN) || (has_fin && !packet->window)) {
-		tcpwin_end_stall(x->own, x->own_facts, TCPWIN_STALL_END_FIN, x->now);
+		tcpwin_end_stall(segment->own, segment->own_stats, TCPWIN_STALL_END_FIN, segment->now);
 	} else if (packet->window) {
-		tcpwin_end_stall(x->own, x->own_facts, TCPWIN_STALL_END_RESUMED, x->now);
-	} else if (!(x->own->known & TCPWIN_STALLED)) {
-		x->own->known |= TCPWIN_STALLED;
-		x->own_facts->stalled_since_ns = x->now;
-		x->own_facts->episodes++;
-		x->own_facts->facts &= ~TCPWIN_FACT_ALARM;
+		tcpwin_end_stall(segment->own, segment->own_stats, TCPWIN_STALL_END_RESUMED, segment->now);
+	} else if (!(segment->own->flags & TCPWIN_STALLED)) {
+		segment->own->flags |= TCPWIN_STALLED;
+		segment->own_stats->stalled_since_ns = segment->now;
+		segment->own_stats->episodes++;
+		segment->own_stats->flags &= ~TCPWIN_ANALYSIS_ALARM;
 	}
 }
 
 /* Counts a closed window, old or not, and whether it answers a probe. */
-TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *x)
+TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = x->packet;
+	const struct tcpwin_packet *packet = segment->packet;
 
 	if (!packet->window && !(packet->tcp_flags & TCPWIN_FLAG_FIN)) {
-		x->own_facts->zero_windows += packet->segments;
-		if ((x->own->known & TCPWIN_PROBED) && !packet->payload)
-			x->own_facts->probe_answers++;
+		segment->own_stats->zero_windows += packet->segments;
+		if ((segment->own->flags & TCPWIN_PROBED) && !packet->payload)
+			segment->own_stats->probe_answers++;
 	}
-	x->own->known &= ~(TCPWIN_PROBED | TCPWIN_OWES_ACK);
+	segment->own->flags &= ~(TCPWIN_PROBED | TCPWIN_OWES_ACK);
 }
 
 /* After a SYN-ACK, whose window is in bytes. */
@@ -103,31 +103,31 @@ TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, cons
 	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
 }
 
-/* What a segment with ACK, neither SYN nor RST, says of the sender's receiver. */
-TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *x, int next_one)
+/* What a segment with ACK, without SYN and RST, says about the receiver at its sender. */
+TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int next_one)
 {
-	const struct tcpwin_packet *packet = x->packet;
-	struct tcpwin_progress *own = x->own;
+	const struct tcpwin_packet *packet = segment->packet;
+	struct tcpwin_progress *own = segment->own;
 	int pure = next_one && !packet->payload && !(packet->tcp_flags & TCPWIN_FLAG_FIN);
 	__u32 duplicates = 0;
 
-	if ((own->known & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
+	if ((own->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
 		if (tcpwin_is_before(packet->ack, own->ack))
 			return; /* old */
-		if (own->known & TCPWIN_SYN_WINDOW)
-			x->own_facts->window_updates += tcpwin_is_first_update(own, packet, pure);
+		if (own->flags & TCPWIN_SYN_WINDOW)
+			segment->own_stats->window_updates += tcpwin_is_first_update(own, packet, pure);
 		else if (packet->window != own->window)
-			tcpwin_compare_window(own, x->own_facts, packet, pure);
+			tcpwin_compare_window(own, segment->own_stats, packet, pure);
 		else if (pure && packet->ack == own->ack)
 			duplicates = own->duplicate_acks + 1;
 	}
 	own->duplicate_acks = duplicates;
-	if ((own->known & TCPWIN_STALLED) && packet->ack == x->peer->next + 1)
-		x->peer->next++; /* the byte of a probe was let in */
-	tcpwin_note_stall(x);
+	if ((own->flags & TCPWIN_STALLED) && packet->ack == segment->peer->next + 1)
+		segment->peer->next++; /* the byte of a probe was accepted */
+	tcpwin_note_stall(segment);
 	tcpwin_take_window(own, packet->window);
 	own->ack = packet->ack;
-	own->known = (own->known | TCPWIN_KNOWN_ACK) & ~(TCPWIN_SYN_WINDOW | TCPWIN_CARRIED);
+	own->flags = (own->flags | TCPWIN_KNOWN_ACK) & ~(TCPWIN_SYN_WINDOW | TCPWIN_CARRIED);
 }
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets a second through native XDP on a veth: the production's program beside
-// an empty one, in turns, every packet accounted for. Prints all rounds as JSON.
+// Packets per second through native XDP on a veth: the production program and an
+// empty one, alternately, every packet accounted for. Prints all rounds as JSON.
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
@@ -18,7 +18,7 @@ using namespace tcpwin::test;
 
 constexpr uint32_t native = 1 << 2; // XDP_FLAGS_DRV_MODE
 
-// Nanoseconds of CPU a packet: the sender's system call runs the receiver's softirq as well.
+// Nanoseconds of CPU per packet: the sender's system call runs the receiver's softirq as well.
 double send(const VethPair &pair, int program, LiveSender &sender, uint64_t packets)
 {
 	return pair.inside([&] {

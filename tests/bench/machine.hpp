@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The production's programs with their table, and what they are compared with
+// The production programs with their table, and the programs to compare with
 // (packet_cost.bpf.c) over the same table.
 #pragma once
 
@@ -43,13 +43,13 @@ inline double now_ns(clockid_t clock)
 	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// Of the calling thread, with what the kernel does for it, softirqs on its CPU among that or not as the kernel accounts.
+// Of the calling thread, including system time; whether with softirqs on its CPU depends on the kernel's accounting.
 inline double cpu_ns()
 {
 	return now_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-// Nanoseconds a packet.
+// Nanoseconds per packet.
 inline double run(int program, uint32_t repeat)
 {
 	static test::Bytes frame =
@@ -80,7 +80,7 @@ public:
 	int parse() const { return bpf_program__fd(others_->progs.cost_parse); }
 	int floor() const { return bpf_program__fd(others_->progs.cost_floor); }
 
-	// A program whose every packet is of another flow. mask 0: of one never seen before; else of one of mask + 1 at random.
+	// A program each of whose packets belongs to another flow. mask 0: to a new one; else to one of mask + 1 at random.
 	int vary(int then, uint32_t mask)
 	{
 		const uint32_t only = 0;
@@ -120,7 +120,7 @@ public:
 
 	int table() const { return bpf_map__fd(production_->maps.flows); }
 
-	// TCP packets and other frames that the program saw, by its own counters.
+	// TCP packets and other frames that the program saw, by its counters.
 	uint64_t counted() const
 	{
 		std::vector<tcpwin_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));

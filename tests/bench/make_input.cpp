@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the benchmark's inputs, the same bytes in every run:
-//   few    2,000,000 TCP packets of 100 connections at a time, 64 to 128 bytes, one a microsecond
+//   few    2,000,000 TCP packets of 100 connections at a time, 64 to 128 bytes, one per microsecond
 //   mixed  1,500,000 packets of real captures, repeated with other hosts and merged by time
 //   flows  N packets of N distinct flows within a second
 #include <algorithm>
@@ -214,7 +214,7 @@ private:
 		segment.options.insert(segment.options.end(), {1, 3, 3, 7});
 	}
 
-	// Two of three packets carry data; one of a thousand tells a full buffer.
+	// Two of three packets carry data; one in a thousand announces a full buffer.
 	void exchange(Segment &segment, Random &random) const
 	{
 		const bool data = random.below(3) > 0;
@@ -286,7 +286,7 @@ void make_flows(Writer &writer, std::uint64_t flows)
 // ---- mixed: packets of real captures ----
 
 struct Packet {
-	Microseconds time; // since the capture's begin
+	Microseconds time; // since the beginning of the capture
 	std::size_t wire;
 	Bytes frame;
 };
@@ -324,7 +324,7 @@ void correct_checksum(std::uint8_t *at, std::uint32_t old_sum, std::uint32_t new
 }
 
 // Other hosts: the low 24 bits of both addresses, xor mask. Returns the old and new sums, for checksums (UDP's is
-// left wrong: nothing here looks at it).
+// left wrong: nothing here checks it).
 std::pair<std::uint32_t, std::uint32_t> move_hosts(std::uint8_t *addresses, std::size_t size, std::uint32_t mask)
 {
 	const std::uint32_t old_sum = sum16(addresses, 2 * size);
@@ -368,17 +368,17 @@ void move_frame(Bytes &frame, std::uint32_t mask)
 		move_ipv6(frame, at + 2, mask);
 }
 
-// A repetition of a capture, at its next packet.
+// A repetition of a capture, with its position.
 struct Playing {
 	const Capture *capture;
 	Microseconds start;
-	std::uint32_t mask; // another for each repetition, 0 for the first
+	std::uint32_t mask; // different for each repetition, 0 for the first
 	std::size_t next = 0;
 
 	Microseconds time() const { return start + (*capture)[next].time; }
 };
 
-// The packet that comes next in time; ties by the order of the captures.
+// The earliest next packet; ties in the order of the captures.
 struct Later {
 	const std::vector<Playing> &playing;
 	bool operator()(std::size_t left, std::size_t right) const

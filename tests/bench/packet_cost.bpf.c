@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What the cost of a packet is measured against. parse and floor are the production's own parser, key, clock and table;
- * vary changes the frame before it goes on to whichever program is in next, so that one test run meets many flows.
+ * What the cost of a packet is compared with. parse and floor use the production parser, key, clock and table; vary changes
+ * the frame before the tail call to the program in next, so that one test run meets many flows.
  */
 #include "../../bpf/frame.bpf.h"
+#include <tcpwin/key.h>
 
 #define ADDRESSES 26    /* of an IPv4 frame without VLAN tag: source, then destination */
 #define PEER 0x0200000a /* 10.0.0.2; both ports of the frame are equal, so that either end may send */
 
 __u64 prng = 88172645463325252ULL;
-__u32 flow_mask = 0; /* other than 0: so many flows at random; 0: one after the other, never the same */
+__u32 flow_mask = 0; /* not 0: one of flow_mask + 1 flows at random; 0: one after the other, never the same */
 __u32 next_flow = 0;
 
 struct {

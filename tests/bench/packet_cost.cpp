@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one packet and one sweep cost in the kernel: test runs of the production's
-// programs and of smaller ones (packet_cost.bpf.c), in turns. Prints nanoseconds
-// a packet (sweep: a flow), all rounds of each, as JSON.
+// What one packet and one sweep cost in the kernel: test runs of the production
+// programs and of smaller ones (packet_cost.bpf.c), alternately. Prints nanoseconds
+// per packet (sweep: per flow), all rounds of each, as JSON.
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -92,7 +92,7 @@ std::vector<Measure> new_flows(Machine &machine)
 constexpr size_t key_at = 48, flow_at = key_at + sizeof(tcpwin_key), entry = flow_at + sizeof(tcpwin_flow);
 constexpr size_t line = 64;
 
-// Over all places where an entry may begin in a line. end: how far into the entry it goes.
+// Average over all positions of an entry in a line. end: bytes of the entry that are touched.
 double lines_touched(size_t end)
 {
 	double sum = 1; // the bucket

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bare libpcap loop: what reading a capture costs before anything is done with it.
+// The bare libpcap loop: the cost of reading a capture without processing it.
 #include <cstdint>
 #include <cstdio>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a record costs the agent, from the ring buffer to a line in a file: its own
-// classes, as user/attach.cpp calls them.
+// What a record costs the agent, from the ring buffer to a line in a file: its
+// classes, as user/agent/session.cpp calls them.
 //
 //	record_cost FILE [ROUNDS]
 #include <cstdlib>
@@ -31,7 +31,7 @@ template <typename T> T value_of(Result<T> result)
 		return std::move(*result);
 }
 
-// Flows of two directions, whose records fit the ring buffer, and ends them.
+// Creates flows of two directions, whose records fit the ring buffer, and ends them.
 void fill(Program &program, std::uint32_t flows)
 {
 	for (std::uint32_t n = 0; n < flows; n++) {
@@ -50,7 +50,7 @@ void fill(Program &program, std::uint32_t flows)
 		throw std::runtime_error("the ring buffer is too small");
 }
 
-// Nanoseconds of CPU a record.
+// Nanoseconds of CPU per record.
 double write_all(Program &program, RecordWriters &writers, Signals &signals, const tcpwin_config &config)
 {
 	std::uint64_t written = 0;
@@ -71,7 +71,8 @@ nlohmann::json measure(const std::string &file, int rounds)
 {
 	CommonOptions options;
 	options.output = file;
-	auto program = value_of(Program::load({.max_flows = records, .config = options.config, .test_runs = true}));
+	auto program = value_of(
+		Program::load({.tracking = {.config = options.config, .max_flows = records}, .test_runs = true}));
 	auto writers = value_of(RecordWriters::open(options));
 	auto signals = value_of(Signals::create());
 	nlohmann::json samples;

@@ -4,9 +4,9 @@
 //
 //	stall SENDER WATCHED        interfaces of the caller's namespace; WATCHED steers what it gets to the last CPU (RPS)
 //
-// A frame a millisecond is sent from the first CPU; the last CPU is interrupted to
-// take it, and the program counts it there, at a time that the flow keeps. In turns,
-// the last CPU is idle, or sweeps a million flows without end. Prints the delays as
+// One frame per millisecond is sent from the first CPU; the last CPU is interrupted
+// to take it, and the program counts it there, at a time that the flow stores. The
+// last CPU is idle and sweeps a million flows continuously, alternately. Prints the delays as
 // JSON, in nanoseconds: median, 99 % and largest of each round.
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -30,8 +30,8 @@ using namespace tcpwin::bench;
 using namespace tcpwin::test;
 
 constexpr uint32_t million = 1 << 20;
-constexpr uint32_t generic = 1 << 1; // XDP_FLAGS_SKB_MODE: the one that comes after the steering
-constexpr int frames = 300;          // a round
+constexpr uint32_t generic = 1 << 1; // XDP_FLAGS_SKB_MODE, which runs after the steering
+constexpr int frames = 300;          // per round
 constexpr double lost_after = 1e9;   // ns
 
 unsigned index_of(const char *name)

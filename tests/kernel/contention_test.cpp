@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Two CPUs send packets of the same few flows as fast as they can, timeouts are
-// shorter than a system call, and a third thread sweeps and drains without a
+// shorter than a system call, and a third thread sweeps and drains without
 // pause. Every packet must be in exactly one record or one counter.
 //
-// Each direction of a flow has a frame length and a window of its own, so a
-// record in which the packets of two flows were mixed, or which was copied while
-// it changed, gives itself away.
+// Each direction of a flow has its own frame length and window, so that a record
+// in which the packets of two flows were mixed, or which was copied while it
+// changed, is detected.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -31,7 +31,7 @@ constexpr uint64_t packets_per_sender = 1'500'000;
 constexpr uint64_t largest_batch = 10'000;   // each takes milliseconds: the kernel patches itself for a repeated run
 constexpr uint64_t sweep_ahead_ns = 150'000; // above all timeouts
 constexpr uint64_t forever = 3600 * second;
-constexpr auto time_limit = 20s; // a sender stops then, whatever it has sent
+constexpr auto time_limit = 20s; // then a sender stops, whatever it has sent
 
 // A small table, so that sweeps of it are short and many.
 struct Contest {
@@ -56,7 +56,7 @@ Stream make_stream(uint16_t key, bool from_server)
 	}
 	Parsed parsed = parse(stream.frames[0]);
 	stream.key = parsed.key;
-	stream.sender = parsed.sender;
+	stream.from = parsed.from;
 	stream.bytes = parsed.packet.bytes;
 	return stream;
 }
@@ -121,7 +121,7 @@ protected:
 		ring_full_ = result.ring_full;
 	}
 
-	// By turns at the clock's time and at a later one, which ends flows in the middle of their packets.
+	// Alternately at the clock's time and at a later one, which ends flows in the middle of their packets.
 	void sweep_until(const std::stop_token &stop)
 	{
 		while (!stop.stop_requested()) {
@@ -130,7 +130,7 @@ protected:
 		}
 	}
 
-	// Sends from two CPUs and sweeps; then ends every flow that is left.
+	// Sends from two CPUs and sweeps; then ends every remaining flow.
 	void run()
 	{
 		const auto start = Steady::now();
@@ -181,7 +181,7 @@ protected:
 		EXPECT_EQ(ledger_->strangers(), 0u);
 		EXPECT_TRUE(kernel_->flows().empty());
 		EXPECT_EQ(kernel_->live_flows(), 0u);
-		// One more than there are: the sweep ends a flow before it counts that, a packet may revive it between.
+		// One more than the table holds: the sweep ends a flow before it counts that, and a packet may reuse the entry in between.
 		EXPECT_LE(counters.peak_flows, contest_.keys + 1u);
 		EXPECT_GT(counters.value[TCPWIN_COUNTER_FLOWS_CUT], 0u) << "no flow was cut";
 		EXPECT_GT(sweeps_.exported, contest_.keys) << "no flow was ended by a sweep";
@@ -224,7 +224,7 @@ protected:
 	bool ring_full_ = false;
 };
 
-// Nothing is deleted here, and who misses the first try waits for its turn: hardly a packet gets nowhere.
+// Nothing is deleted here, and a packet that fails at first waits for its turn: hardly any is untracked.
 TEST_F(ContentionTest, OneFlowOnTwoCpus)
 {
 	hold({.setup = {.flows = 16, .records = 1 << 24}, .keys = 1, .linger_ns = forever});
@@ -245,7 +245,7 @@ TEST_F(ContentionTest, MoreFlowsThanTheTableHolds)
 	EXPECT_GT(ledger_->notices(), 0u);
 }
 
-// No bound to untracked packets here: four lookups may take less time than the deletion of an entry that is DYING.
+// No limit for untracked packets here: all lookups together may take less time than the deletion of a DYING entry.
 TEST_F(ContentionTest, EntriesComeAndGo)
 {
 	hold({.setup = {.flows = 16, .records = 1 << 24}, .keys = 1, .linger_ns = 0, .end_all = true});
@@ -276,7 +276,7 @@ public:
 	}
 
 private:
-	// Who fails does not leave the other one waiting.
+	// A thread that fails does not leave the other one waiting.
 	void send_or_release(int cpu)
 	try {
 		send(cpu);
@@ -308,7 +308,7 @@ TEST_F(ContentionTest, TwoCpusBeginTheSameFlow)
 	CreationRace(kernel).run(usable_cpus());
 
 	tcpwin_counters counters = kernel.counters();
-	uint64_t contended = counters.value[TCPWIN_COUNTER_UNTRACKED_CONTENDED]; // the host stopped the owner's CPU
+	uint64_t contended = counters.value[TCPWIN_COUNTER_UNTRACKED_CONTENDED]; // the host stopped the holder's CPU
 	uint64_t recorded = 0;
 	Flows flows = kernel.flows();
 	for (const auto &[key, flow] : flows)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Flows and records side by side: what is equal, and how they read when they
-// are not.
+// Comparing flows and records, and describing those that differ.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,12 +13,14 @@
 #include <vector>
 
 #include <tcpwin/flow.h>
+#include <tcpwin/parse.h>
+#include <tcpwin/types.h>
 
 #include "support/frame.hpp"
 
 namespace tcpwin::test {
 
-inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run come in
+inline constexpr uint32_t loopback = 1; // the interface on which packets of a test run arrive
 inline constexpr uint64_t never = UINT64_MAX;
 inline constexpr uint64_t second = 1'000'000'000;
 inline constexpr uint64_t millisecond = 1'000'000;
@@ -34,17 +35,17 @@ struct KeyLess {
 
 using Flows = std::map<tcpwin_key, tcpwin_flow, KeyLess>;
 
-// In the low two bits of tcpwin_flow.word, see bpf/ownership.bpf.h.
+// In the low two bits of tcpwin_flow.seq. Restated here: the tests must not take these numbers from what they test.
 enum class Mark { free, busy, ended, dying };
 
 inline Mark mark_of(const tcpwin_flow &flow)
 {
-	return static_cast<Mark>(flow.word & 3);
+	return static_cast<Mark>(flow.seq & 3);
 }
 
-inline uint64_t word_of(const tcpwin_key &key, Mark mark)
+inline uint64_t seq_of(const tcpwin_key &key, Mark mark)
 {
-	return static_cast<uint64_t>(tcpwin_fold_key(&key)) << 32 | static_cast<uint64_t>(mark);
+	return static_cast<uint64_t>(tcpwin_hash_key(&key)) << 32 | static_cast<uint64_t>(mark);
 }
 
 inline uint64_t packets(const tcpwin_flow &flow)
@@ -60,7 +61,7 @@ inline uint64_t packets(const std::vector<tcpwin_record> &records)
 	return sum;
 }
 
-// The counter that a frame raises if it is a packet of no flow.
+// The counter of a frame that is not counted in a flow.
 inline tcpwin_counter counter_of(tcpwin_reject reject)
 {
 	return static_cast<tcpwin_counter>(TCPWIN_COUNTER_OF_REJECT(static_cast<int>(reject)));
@@ -87,7 +88,7 @@ struct Parsed {
 	tcpwin_reject reject;
 	tcpwin_packet packet;
 	tcpwin_key key;
-	uint32_t sender;
+	uint32_t from;
 };
 
 inline Parsed parse(const Bytes &frame)
@@ -96,7 +97,7 @@ inline Parsed parse(const Bytes &frame)
 	parsed.reject = tcpwin_parse_ethernet(frame.data(), frame.data() + frame.size(),
 					      static_cast<uint32_t>(frame.size()), 0, &parsed.packet);
 	if (parsed.reject == TCPWIN_ACCEPTED)
-		parsed.sender = tcpwin_make_key(&parsed.packet, &parsed.key);
+		parsed.from = tcpwin_make_key(&parsed.packet, &parsed.key);
 	return parsed;
 }
 
@@ -117,7 +118,7 @@ inline void write(std::ostream &out, const tcpwin_direction &d)
 inline void write(std::ostream &out, const tcpwin_progress &p)
 {
 	out << "next " << p.next << " since " << p.next_ns << " ack " << p.ack << " window " << p.window << " ("
-	    << p.window_min << '-' << p.window_max << ") shift " << +p.shift << " known " << +p.known << " duplicates "
+	    << p.window_min << '-' << p.window_max << ") shift " << +p.shift << " flags " << +p.flags << " duplicates "
 	    << p.duplicate_acks << " payload " << p.payload_bytes << " in flight " << p.in_flight_max;
 }
 
@@ -128,7 +129,7 @@ inline void write(std::ostream &out, const tcpwin_analysis &a)
 	    << a.probe_answers << " updates " << a.window_updates << " shrinks " << a.window_shrinks << " full "
 	    << a.window_full << " keep-alives " << a.keep_alives << " retransmitted " << a.retransmitted
 	    << " out of order " << a.out_of_order << " rtt " << a.handshake_rtt_ns << " scale " << +a.scale << " ended "
-	    << +a.ended << " facts " << +a.facts;
+	    << +a.ended << " flags " << +a.flags;
 }
 
 inline std::string text(const tcpwin_flow &flow)
@@ -170,16 +171,16 @@ template <typename T>
 	return ::testing::AssertionFailure() << "kernel: " << text(kernel) << "\nmodel:  " << text(model);
 }
 
-// Every byte but the sequence word, which is the kernel's own affair.
+// Every byte except the sequence word, which only the kernel uses.
 inline ::testing::AssertionResult same(tcpwin_flow kernel, tcpwin_flow model)
 {
-	kernel.word = model.word = 0;
+	kernel.seq = model.seq = 0;
 	return same_bytes(kernel, model);
 }
 
 inline ::testing::AssertionResult same(tcpwin_record kernel, tcpwin_record model)
 {
-	kernel.flow.word = model.flow.word = 0;
+	kernel.flow.seq = model.flow.seq = 0;
 	return same_bytes(kernel, model);
 }
 

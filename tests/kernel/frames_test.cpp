@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The parser inside the kernel: every kind of frame, whole and cut off at every
-// byte, raises one counter, the one that the parser in user space names.
+// The parser inside the kernel: every kind of frame, whole and truncated at every
+// byte, increments one counter, the one that the parser in user space determines.
 #include <set>
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@
 namespace tcpwin::test {
 namespace {
 
-constexpr size_t shortest_frame = 14; // the kernel refuses test runs below it
+constexpr size_t shortest_frame = 14; // the kernel refuses shorter test runs
 constexpr uint8_t syn = TCPWIN_FLAG_SYN;
 constexpr uint8_t ack = TCPWIN_FLAG_ACK;
 
@@ -169,7 +169,7 @@ const std::vector<Case> tcp_cases = {
 	rejected("data_offset_0", v6().tcp(40000, 80, ack, {.data_offset = 0}), TCPWIN_REJECT_TCP_DATA_OFFSET),
 };
 
-// The name of the one verdict or reject reason that went up by one.
+// The name of the one verdict or reject reason that was incremented.
 const char *raised(const tcpwin_counters &before, const tcpwin_counters &after)
 {
 	const char *found = "none";
@@ -197,7 +197,7 @@ protected:
 			kernel_.emplace();
 	}
 
-	// The name of the counter that the frame raises in the kernel.
+	// The name of the counter that the frame increments in the kernel.
 	const char *raised_by(const Bytes &frame)
 	{
 		tcpwin_counters before = kernel_->counters();
@@ -272,7 +272,7 @@ TEST_F(FramesTest, Tcp)
 	expect_as_in_user_space_wherever_cut_off(tcp_cases);
 }
 
-// A program sees the first few thousand bytes of a jumbo frame. What lies beyond is as not captured.
+// A program sees the first few thousand bytes of a jumbo frame. The rest counts as not captured.
 TEST_F(FramesTest, HeadersBeyondTheLinearPartAreTruncated)
 {
 	std::vector<std::string> outcomes;
@@ -286,7 +286,7 @@ TEST_F(FramesTest, HeadersBeyondTheLinearPartAreTruncated)
 	EXPECT_EQ(outcomes, (std::vector<std::string>{"tracked", "tcp_truncated", "ip_truncated"}));
 }
 
-// The cases are complete only if they expect every reason there is.
+// The cases are complete only if every reason is expected by one.
 TEST(FrameCases, ExpectEveryReason)
 {
 	std::set<int> expected;

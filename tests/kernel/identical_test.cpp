@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random traffic through the kernel programs and, beside them, through a model
-// in user space made of the same headers. After every packet the entry of its
-// key is the same in both, byte for byte; so is, again and again, the whole
-// table, and every record that left it.
+// Random traffic through the kernel programs and through a model in user space
+// made of the same headers. After every packet the entry of its key is the same
+// in both, byte for byte; so is, at intervals, the whole table, and every record.
 //
 // TCPWIN_SEED repeats a run.
 #include <algorithm>
@@ -49,7 +48,7 @@ protected:
 			expect_same_entry(parsed.key);
 	}
 
-	// Tiny steps for the most part, so that flows live long; at times to the edge of a timeout, or back.
+	// Mostly tiny steps, so that flows live long; sometimes to the edge of a timeout, or back.
 	uint64_t time_of_packet(const Parsed &parsed)
 	{
 		if (random_.below(300) == 0)
@@ -136,7 +135,7 @@ protected:
 	static void expect_same_entry(const tcpwin_key &key, const tcpwin_flow &kernel, const Model::Entry &model)
 	{
 		ASSERT_TRUE(same(kernel, model.flow));
-		ASSERT_EQ(kernel.word >> 32, tcpwin_fold_key(&key));
+		ASSERT_EQ(kernel.seq >> 32, tcpwin_hash_key(&key));
 		ASSERT_EQ(mark_of(kernel), model.ended ? Mark::ended : Mark::free);
 	}
 
@@ -185,7 +184,7 @@ protected:
 		EXPECT_EQ(kernel_->flows_numbered(), kernel.value[TCPWIN_COUNTER_FLOWS_CREATED]);
 	}
 
-	// Traffic that never raises a counter proves nothing about it.
+	// Traffic that never increments a counter proves nothing about it.
 	void expect_traffic_of_every_kind()
 	{
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
@@ -243,7 +242,7 @@ protected:
 	uint64_t longest_ = 0;
 };
 
-TEST_F(IdenticalTest, KernelAndUserSpaceMakeTheSameOfRandomTraffic)
+TEST_F(IdenticalTest, KernelAndUserSpaceAgreeOnRandomTraffic)
 {
 	std::cout << "TCPWIN_SEED=" << seed_ << '\n';
 	SCOPED_TRACE("TCPWIN_SEED=" + std::to_string(seed_));

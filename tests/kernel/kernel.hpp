@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-#include <tcpwin/flow.h>
+#include <tcpwin/types.h>
 
 #include "tcpwin.skel.h"
 
@@ -62,7 +62,7 @@ struct Drained {
 	std::vector<tcpwin_record> records;
 	std::vector<tcpwin_alarm> alarms;
 	std::vector<tcpwin_table_full> notices;
-	size_t strangers = 0; // of none of these sizes
+	size_t strangers = 0; // of another type, or not of the size of their type
 };
 
 class Kernel {
@@ -185,15 +185,15 @@ public:
 		return std::nullopt;
 	}
 
-	// How many flows of one source have a closed window, all sources.
+	// In how many flows the window of a host is closed, for all hosts.
 	std::vector<int64_t> stalled_flows() const
 	{
-		const int sources = bpf_map__fd(skeleton_->maps.sources);
+		const int hosts = bpf_map__fd(skeleton_->maps.stalled_hosts);
 		std::vector<int64_t> all;
-		tcpwin_source source = {}, next = {};
-		for (void *from = nullptr; bpf_map_get_next_key(sources, from, &next) == 0; from = &source) {
-			source = next;
-			check("look up a source", bpf_map_lookup_elem(sources, &source, &all.emplace_back()));
+		tcpwin_stalled_host host = {}, next = {};
+		for (void *from = nullptr; bpf_map_get_next_key(hosts, from, &next) == 0; from = &host) {
+			host = next;
+			check("look up a host", bpf_map_lookup_elem(hosts, &host, &all.emplace_back()));
 		}
 		return all;
 	}
@@ -302,12 +302,20 @@ private:
 	static int receive(void *context, void *data, size_t size)
 	{
 		auto &drained = *static_cast<Drained *>(context);
-		if (size == sizeof(tcpwin_record))
-			std::memcpy(&drained.records.emplace_back(), data, size);
-		else if (size == sizeof(tcpwin_alarm))
-			std::memcpy(&drained.alarms.emplace_back(), data, size);
-		else if (size == sizeof(tcpwin_table_full))
-			std::memcpy(&drained.notices.emplace_back(), data, size);
+		const auto take = [&](auto &messages) {
+			if (size == sizeof(messages[0]))
+				std::memcpy(&messages.emplace_back(), data, size);
+			else
+				drained.strangers++;
+		};
+		uint32_t type = 0;
+		std::memcpy(&type, data, std::min(size, sizeof(type)));
+		if (type == TCPWIN_MESSAGE_RECORD)
+			take(drained.records);
+		else if (type == TCPWIN_MESSAGE_ALARM)
+			take(drained.alarms);
+		else if (type == TCPWIN_MESSAGE_TABLE_FULL)
+			take(drained.notices);
 		else
 			drained.strangers++;
 		return 0;

@@ -256,6 +256,28 @@ TEST(LayoutTest, ReadsArraysElementByElement)
 	EXPECT_THAT(got.matrix[1], ElementsAre(14, 15));
 }
 
+TEST(LayoutTest, FindsMembersByTheirFormerNames)
+{
+	struct Case {
+		const char *in, *former, *member;
+	};
+	for (const Case &one : {Case{"tcpwin_flow", "word", "seq"}, Case{"tcpwin_progress", "known", "flags"},
+				Case{"tcpwin_analysis", "facts", "flags"}}) {
+		Types theirs, ours, newer;
+		theirs.add_struct(one.in, 4, {{"a", theirs.u16, 0}, {one.former, theirs.u16, 2}});
+		newer.add_struct(one.in, 4, {{one.former, newer.u16, 0}, {one.member, newer.u16, 2}});
+		ours.add_struct(one.in, 4, {{one.member, ours.u32, 0}});
+		const uint16_t in[2] = {1, 2};
+		EXPECT_EQ(read<uint32_t>(reader(theirs.get(), ours.get(), one.in), in), 2u) << one.in;
+		EXPECT_EQ(read<uint32_t>(reader(newer.get(), ours.get(), one.in), in), 2u) << one.in;
+	}
+
+	Types theirs, ours; // another struct
+	theirs.add_struct("s", 4, {{"word", theirs.u32, 0}});
+	ours.add_struct("s", 4, {{"seq", ours.u32, 0}});
+	EXPECT_EQ(read<uint32_t>(reader(theirs.get(), ours.get(), "s"), uint32_t{1}), 0u);
+}
+
 TEST(LayoutTest, SeesThroughTypedefsAndQualifiers)
 {
 	Types theirs, ours;

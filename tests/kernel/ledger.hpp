@@ -2,9 +2,9 @@
 //
 // The books of a test under stress: what was sent, and what the records say.
 //
-// What one endpoint of a flow sends is a stream. Each has a packet length and a
-// window of its own, so a record in which the packets of two streams were mixed,
-// or which was copied while it changed, gives itself away.
+// What one endpoint of a flow sends is a stream. Each has its own packet length
+// and window, so that a record in which the packets of two streams were mixed, or
+// which was copied while it changed, is detected.
 #pragma once
 
 #include <array>
@@ -20,10 +20,10 @@ namespace tcpwin::test {
 
 struct Stream {
 	tcpwin_key key = {};
-	uint32_t sender = 0;
+	uint32_t from = 0;
 	uint64_t bytes = 0; // of each packet
 	uint16_t window = 0;
-	std::vector<Bytes> frames; // frames of different flags, else alike; none if others make them
+	std::vector<Bytes> frames; // frames that differ in flags only; none if they are made elsewhere
 };
 
 using PerStream = std::vector<uint64_t>; // packets of each stream
@@ -41,14 +41,14 @@ enum class Threshold {
 	changes, // while packets come
 };
 
-// What the records said, taken together.
+// What all records say together.
 class Ledger {
 public:
 	explicit Ledger(const std::vector<Stream> &streams, Threshold threshold = Threshold::one)
 		: streams_(streams), threshold_(threshold), packets_(streams.size())
 	{
 		for (size_t i = 0; i < streams.size(); i++)
-			places_.try_emplace(streams[i].key, nothing).first->second[streams[i].sender & 1] = i;
+			places_.try_emplace(streams[i].key, nothing).first->second[streams[i].from & 1] = i;
 	}
 
 	void add(const Drained &drained)
@@ -78,7 +78,7 @@ public:
 		return true;
 	}
 
-	// Adds what the flow holds to the packets of its streams. False if it cannot be a flow of them.
+	// Adds the flow's counts to the packets of its streams. False if it cannot be a flow of them.
 	bool count(const tcpwin_key &key, const tcpwin_flow &flow, PerStream &packets) const
 	{
 		const auto place = places_.find(key);
@@ -101,7 +101,7 @@ private:
 	static constexpr std::array<size_t, 2> nothing = {none, none};
 
 	struct Hash {
-		size_t operator()(const tcpwin_key &key) const { return tcpwin_fold_key(&key); }
+		size_t operator()(const tcpwin_key &key) const { return tcpwin_hash_key(&key); }
 	};
 	struct Equal {
 		bool operator()(const tcpwin_key &left, const tcpwin_key &right) const
@@ -125,7 +125,7 @@ private:
 			first_inconsistent_ = text(record);
 	}
 
-	// The flow goes on, and its packets come again.
+	// The flow continues, and its packets are in a later record again.
 	void add_interim(const tcpwin_record &record)
 	{
 		PerStream aside(streams_.size());
@@ -148,7 +148,8 @@ private:
 
 	const std::vector<Stream> &streams_;
 	Threshold threshold_;
-	std::unordered_map<tcpwin_key, std::array<size_t, 2>, Hash, Equal> places_; // streams of a key, by sender
+	std::unordered_map<tcpwin_key, std::array<size_t, 2>, Hash, Equal>
+		places_; // streams of a key, by sending endpoint
 	PerStream packets_;
 	std::vector<uint8_t> seen_;
 	uint64_t records_ = 0;

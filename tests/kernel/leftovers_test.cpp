@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What another agent left in its maps. The other one is the same BPF object,
-// built with types.h of another layout (other_layout.sed): after the same
-// packets its maps must tell the same as our own object's.
+// built with the headers of another layout (other_layout.sed): after the same
+// packets its maps must give the same records as our own object's.
 #include <bpf/btf.h>
 
 #include <map>
@@ -148,19 +148,16 @@ void run_traffic(auto &kernel)
 	kernel.run_at(Bytes(60), sweep.now_ns + 202 * second); // not IP
 }
 
-// As leftovers should be handed over.
+// The records that should be read from leftovers.
 std::vector<tcpwin_record> records_of(Kernel &kernel)
 {
 	std::vector<tcpwin_record> records = kernel.drain().records;
 	for (const auto &[key, flow] : kernel.flows())
 		if (mark_of(flow) == Mark::free) {
-			tcpwin_record &record = records.emplace_back(tcpwin_record{});
-			record.key = key;
-			record.flow = flow;
-			record.now_ns = end_ns;
-			record.reason = tcpwin_is_expired(&flow, &config, end_ns) ?
-						tcpwin_expiry_reason(&flow, &config) :
-						TCPWIN_END_SHUTDOWN;
+			const auto reason = tcpwin_is_expired(&flow, &config, end_ns) ?
+						    tcpwin_expiry_reason(&flow, &config) :
+						    TCPWIN_END_SHUTDOWN;
+			tcpwin_fill_record(&records.emplace_back(), &key, &flow, end_ns, reason);
 		}
 	return records;
 }
@@ -182,7 +179,7 @@ size_t size_of(const btf *types, const char *name)
 		btf__resolve_size(types, static_cast<uint32_t>(btf__find_by_name_kind(types, name, BTF_KIND_STRUCT))));
 }
 
-// Else the next test would show nothing.
+// Otherwise the next test would prove nothing.
 TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
 {
 	Object other = other_object();
@@ -204,7 +201,7 @@ TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
 	}
 }
 
-TEST_F(LeftoversTest, TellTheSameInAnotherLayout)
+TEST_F(LeftoversTest, GiveTheSameRecordsInAnotherLayout)
 {
 	Kernel ours({.flows = max_flows});
 	Object theirs = other_object();
@@ -267,7 +264,7 @@ void put(const Object &object, uint64_t id, Mark mark)
 	std::memcpy(key.address[0].byte, &id, sizeof(id));
 	tcpwin_flow flow = {};
 	flow.id = id;
-	flow.word = word_of(key, mark);
+	flow.seq = seq_of(key, mark);
 	ASSERT_EQ(bpf_map_update_elem(object.map_fd("flows"), &key, &flow, BPF_ANY), 0);
 }
 
@@ -275,7 +272,7 @@ TEST_F(LeftoversTest, EntriesWithoutAFlowHaveTheirRecordAlready)
 {
 	Object own = own_maps();
 	put(own, 1, Mark::free);
-	put(own, 2, Mark::busy); // by a packet's program that was detached: cannot be, but if, it counts
+	put(own, 2, Mark::busy); // by a program that was detached: should not occur, but counts
 	put(own, 3, Mark::ended);
 	put(own, 4, Mark::dying);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel's table must hold: the same headers over a std::map, one
-// packet after the other, without ownership, ring buffer or a full table.
+// What the kernel's table must contain: the same headers over a std::map, one
+// packet after the other, without locks, ring buffer or a full table. Which flows
+// end when, for which reason, and the books of stalled hosts come from these
+// headers; what is restated here is the order of the steps and the table.
 #pragma once
 
 #include <algorithm>
@@ -32,6 +34,10 @@ public:
 	std::vector<tcpwin_alarm> take_alarms() { return std::exchange(alarms_, {}); }
 
 	uint64_t expires_at(const Entry &entry) const { return tcpwin_expires_at(&entry.flow, &config_); }
+	uint64_t forgotten_at(const Entry &entry, uint64_t linger_ns) const
+	{
+		return tcpwin_forgotten_at(&entry.flow, &config_, linger_ns);
+	}
 
 	void packet(const Bytes &frame, uint64_t now)
 	{
@@ -45,10 +51,10 @@ public:
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
 		const unsigned stalled = entry.flow.stalled;
-		tcpwin_count_any_packet(&entry.flow, &config_, &parsed.packet, parsed.sender, now, 1);
+		tcpwin_count_packet_slow(&entry.flow, &config_, &parsed.packet, parsed.from, now, 1);
 		note_alarms(parsed.key, entry.flow, stalled, now);
 		if (parsed.packet.first_fragment)
-			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.sender, 0};
+			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.from, 0};
 	}
 
 	tcpwin_sweep sweep(tcpwin_sweep sweep)
@@ -66,13 +72,13 @@ public:
 		return sweep;
 	}
 
-	// What a sweep at now_ns tells: when the first of the entries expires, or has lingered, if it has ended.
+	// due_ns of a sweep at now_ns: when the first of the entries expires or, if it has ended, is forgotten.
 	uint64_t due_ns(uint64_t now_ns, uint64_t linger_ns) const
 	{
 		uint64_t due = never;
 		for (const auto &[key, entry] : entries_)
 			due = std::min<uint64_t>(
-				due, entry.ended ? expires_at(entry) + tcpwin_linger(&entry.flow, linger_ns) :
+				due, entry.ended ? forgotten_at(entry, linger_ns) :
 						   std::min<uint64_t>(live_due(entry.flow, now_ns),
 								      tcpwin_active_at(&entry.flow, &config_)));
 		return due;
@@ -89,20 +95,21 @@ private:
 	{
 		uint64_t stalled_flows = 0;
 		for (unsigned i : {0, 1}) {
-			if ((stalled ^ flow.stalled) >> i & 1) {
-				const uint64_t flows = add_stalled(key, i, flow.stalled >> i & 1 ? 1 : -1);
-				if (!(flow.stalled >> i & 1))
-					continue;
-				stalled_flows = flows;
-				tcpwin_note_stalled_flows(&flow, i, static_cast<__s64>(flows), &config_);
-			}
+			const int change = tcpwin_stalled_change(stalled, flow.stalled, i);
+			if (!change)
+				continue;
+			const uint64_t flows = add_stalled(key, i, change);
+			if (change < 0)
+				continue;
+			stalled_flows = flows;
+			tcpwin_note_stalled_flows(&flow, i, static_cast<__s64>(flows), &config_);
 		}
 		if (tcpwin_has_alarms(&flow))
 			tcpwin_take_alarms(&alarms_.emplace_back(), &key, &flow, static_cast<__u32>(stalled_flows),
 					   now);
 	}
 
-	// A sweep looks closer only if the flow may have expired.
+	// A sweep computes the exact expiry only if the flow may have expired.
 	uint64_t live_due(const tcpwin_flow &flow, uint64_t now_ns) const
 	{
 		const uint64_t after = tcpwin_expires_after(&flow, &config_);
@@ -126,7 +133,7 @@ private:
 		if (at == entries_.end() || at->second.ended || at->second.flow.id != first->second.flow_id ||
 		    tcpwin_is_expired(&at->second.flow, &config_, now))
 			return false;
-		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.sender, now);
+		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.from, now);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		return true;
 	}
@@ -146,9 +153,9 @@ private:
 		entry.ended = false;
 		numbered_++;
 		if (fresh)
-			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.sender, now);
+			tcpwin_begin_flow(&entry.flow, numbered_, loopback, &parsed.packet, parsed.from, now);
 		else
-			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.sender,
+			tcpwin_succeed_flow(&entry.flow, &config_, numbered_, loopback, &parsed.packet, parsed.from,
 					    now);
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
 		counters_.peak_flows = std::max<uint64_t>(counters_.peak_flows, ++live_);
@@ -165,8 +172,7 @@ private:
 			go_on_if_due(keyed, sweep);
 			return;
 		}
-		add_record(keyed, sweep.now_ns,
-			   expired ? tcpwin_expiry_reason(&entry.flow, &config_) : TCPWIN_END_SHUTDOWN);
+		add_record(keyed, sweep.now_ns, tcpwin_reason_to_end(&entry.flow, &config_, expired, 0));
 		entry.ended = true;
 		live_--;
 		sweep.exported++;
@@ -186,23 +192,17 @@ private:
 
 	bool is_removable(const Entry &entry, const tcpwin_sweep &sweep) const
 	{
-		return entry.ended && (sweep.shutdown ||
-				       sweep.now_ns >= expires_at(entry) + tcpwin_linger(&entry.flow, sweep.linger_ns));
+		return entry.ended && (sweep.shutdown || sweep.now_ns >= forgotten_at(entry, sweep.linger_ns));
 	}
 
 	void add_record(const Entries::value_type &keyed, uint64_t now, tcpwin_end_reason reason)
 	{
-		tcpwin_record record = {};
-		record.key = keyed.first;
-		record.flow = keyed.second.flow;
-		record.now_ns = now;
-		record.reason = static_cast<__u8>(reason);
-		records_.push_back(record);
+		const tcpwin_flow &flow = keyed.second.flow;
+		tcpwin_fill_record(&records_.emplace_back(), &keyed.first, &flow, now, reason);
 		if (reason == TCPWIN_END_ACTIVE_TIMEOUT)
 			return;
 		for (unsigned i : {0, 1})
-			if (record.flow.stalled >> i & 1)
-				add_stalled(keyed.first, i, -1);
+			add_stalled(keyed.first, i, tcpwin_stalled_change(flow.stalled, 0, i));
 	}
 
 	tcpwin_config config_ = TCPWIN_DEFAULT_CONFIG;

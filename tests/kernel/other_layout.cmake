@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# The BPF object as another version of the agent would have it, for tests/kernel/leftovers_test.cpp, and that agent,
-# for tests/net/test_upgrade.py.
+# The BPF object that another version of the agent would have, for tests/kernel/leftovers_test.cpp, and that agent,
+# for tests/net/test_persistent.py.
 set(OTHER_DIR ${CMAKE_CURRENT_BINARY_DIR}/other)
 find_program(SED sed REQUIRED)
+set(OTHER_HEADERS ${OTHER_DIR}/include/tcpwin/base.h ${OTHER_DIR}/include/tcpwin/counters.h
+                  ${OTHER_DIR}/include/tcpwin/flow_types.h ${OTHER_DIR}/include/tcpwin/messages.h
+                  ${OTHER_DIR}/include/tcpwin/types.h)
 add_custom_command(
   OUTPUT ${OTHER_DIR}/tcpwin.bpf.o ${OTHER_DIR}/tcpwin.skel.h
   COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/include ${OTHER_DIR}/include
-  COMMAND ${SED} -i -f ${CMAKE_CURRENT_LIST_DIR}/other_layout.sed ${OTHER_DIR}/include/tcpwin/types.h
+  COMMAND ${SED} -i -f ${CMAKE_CURRENT_LIST_DIR}/other_layout.sed ${OTHER_HEADERS}
   COMMAND ${CLANG} -I${OTHER_DIR}/include ${BPF_FLAGS} -c ${PROJECT_SOURCE_DIR}/bpf/tcpwin.bpf.c
           -o ${OTHER_DIR}/tcpwin.bpf.o
   COMMAND ${BPFTOOL} gen skeleton ${OTHER_DIR}/tcpwin.bpf.o name tcpwin_bpf > ${OTHER_DIR}/tcpwin.skel.h

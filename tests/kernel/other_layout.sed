@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes include/tcpwin/types.h of another version: members and counters that are
-# new, in another order, of another width.
+# Makes the headers of include/tcpwin of another version: members and counters that are
+# new, in another order, of another width, or have a former name.
 s/_assert(condition, text)$/_assert(1, text)/
+s/error \\"-Wpadded\\"/ignored \\"-Wpadded\\"/
 s/^#define TCPWIN_LAYOUT_VERSION .*/#define TCPWIN_LAYOUT_VERSION 999/
 s/^\tX(FLOWS_CREATED,/\tX(NOVELTY, "novelty", "what we do not know") \\\n&/
 /^struct tcpwin_key {/,/^}/ {
@@ -13,6 +14,9 @@ s/^\tX(FLOWS_CREATED,/\tX(NOVELTY, "novelty", "what we do not know") \\\n&/
 	s/^struct tcpwin_direction {/&\n\t__u64 packets;\n\t__u64 novelty;/
 	s/^\t__u32 zero_window_count;/\t__u64 zero_window_count;/
 }
+/^struct tcpwin_flow {/,/^}/ s/^\t__u64 seq;/#define seq word\n&/
+# Messages whose type is 0, as in layouts that have none.
+s/^\tTCPWIN_MESSAGE_NONE,/\tTCPWIN_MESSAGE_NONE = -1,/
 /^struct tcpwin_record {/,/^}/ {
 	/^\tstruct tcpwin_key key;/d
 	s/^\tstruct tcpwin_flow flow;/&\n\tstruct tcpwin_key key;/

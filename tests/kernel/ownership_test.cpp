@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What packets and the sweep do to an entry whose word says that it is not
-// theirs. The test writes such entries itself: in traffic they last for a
+// What packets and the sweep do with an entry whose sequence word does not let
+// them have it. The test writes such entries itself: in traffic they last for a
 // fraction of a microsecond.
 #include <gmock/gmock.h>
 
@@ -13,7 +13,7 @@ namespace {
 using ::testing::IsEmpty;
 
 constexpr uint64_t start = 100 * second;
-constexpr uint64_t long_after = 200 * second; // all timeouts are over
+constexpr uint64_t long_after = 200 * second; // all timeouts have expired
 
 class OwnershipTest : public KernelTest {
 protected:
@@ -27,10 +27,10 @@ protected:
 		flow_ = kernel_->flow(key_).value();
 	}
 
-	// The flow of one packet stays, only its word is another.
-	void set_word(uint64_t word)
+	// The flow of one packet, with another sequence word.
+	void set_seq(uint64_t seq)
 	{
-		flow_.word = word;
+		flow_.seq = seq;
 		kernel_->put(key_, flow_);
 	}
 
@@ -38,7 +38,7 @@ protected:
 	{
 		auto flow = kernel_->flow(key_);
 		ASSERT_TRUE(flow) << "deleted";
-		EXPECT_TRUE(same_bytes(*flow, flow_)); // the word, too
+		EXPECT_TRUE(same_bytes(*flow, flow_)); // including the word
 	}
 
 	void expect_packet_untracked(uint64_t now_ns)
@@ -69,15 +69,15 @@ protected:
 
 TEST_F(OwnershipTest, APacketGivesUpOnAnEntryThatStaysBusy)
 {
-	set_word(word_of(key_, Mark::busy));
+	set_seq(seq_of(key_, Mark::busy));
 	expect_packet_untracked(start + 1);
-	expect_packet_untracked(long_after); // expired, too
+	expect_packet_untracked(long_after); // even if expired
 	expect_untouched();
 }
 
 TEST_F(OwnershipTest, ASweepLeavesABusyEntryAlone)
 {
-	set_word(word_of(key_, Mark::busy));
+	set_seq(seq_of(key_, Mark::busy));
 	for (uint32_t shutdown : {0u, 1u}) {
 		tcpwin_sweep result = sweep(shutdown);
 		EXPECT_EQ(result.exported, 0u);
@@ -90,7 +90,7 @@ TEST_F(OwnershipTest, ASweepLeavesABusyEntryAlone)
 
 TEST_F(OwnershipTest, APacketDoesNotTouchADyingEntry)
 {
-	set_word(word_of(key_, Mark::dying));
+	set_seq(seq_of(key_, Mark::dying));
 	expect_packet_untracked(start + 1);
 	expect_packet_untracked(long_after);
 	expect_untouched();
@@ -98,7 +98,7 @@ TEST_F(OwnershipTest, APacketDoesNotTouchADyingEntry)
 
 TEST_F(OwnershipTest, ASweepDeletesADyingEntryWithoutARecord)
 {
-	set_word(word_of(key_, Mark::dying));
+	set_seq(seq_of(key_, Mark::dying));
 	tcpwin_sweep result = sweep(0);
 	EXPECT_EQ(result.exported, 0u);
 	EXPECT_EQ(result.deleted, 1u);
@@ -107,13 +107,13 @@ TEST_F(OwnershipTest, ASweepDeletesADyingEntryWithoutARecord)
 	EXPECT_THAT(kernel_->drain().records, IsEmpty());
 }
 
-// What a packet sees that looked an entry up just before it was deleted and given to another key.
+// As seen by a packet that looked up an entry just before it was deleted and reused for another key.
 TEST_F(OwnershipTest, APacketDoesNotTouchAnEntryOfAnotherKey)
 {
 	tcpwin_key other = key_;
 	other.port[0]++;
 	for (Mark mark : {Mark::free, Mark::busy, Mark::ended, Mark::dying}) {
-		set_word(word_of(other, mark));
+		set_seq(seq_of(other, mark));
 		expect_packet_untracked(start + 1);
 		expect_packet_untracked(long_after);
 		expect_untouched();

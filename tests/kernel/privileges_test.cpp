@@ -567,7 +567,7 @@ Bytes from_client(uint16_t port)
 TEST_F(PrivilegesTest, ProgramStillSweepsAndCounts)
 {
 	const std::string saw = in_child([]() -> std::string {
-		auto program = Program::load({.max_flows = 16, .test_runs = true});
+		auto program = Program::load({.tracking = {.max_flows = 16}, .test_runs = true});
 		if (!program)
 			return program.error().sentence();
 		const auto run = [&](uint16_t port) {
@@ -704,7 +704,7 @@ std::string beside_loopback(const Needs &needs, const Prepare &prepare, const Ac
 	return in_child([&]() -> std::string {
 		if (unshare(CLONE_NEWNET) != 0)
 			return "no network namespaces";
-		auto program = Program::load({.max_flows = 16});
+		auto program = Program::load({.tracking = {.max_flows = 16}});
 		if (!program)
 			return program.error().sentence();
 		prepare();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reader of the ring buffer that gives nothing back before commit. The
-// records are the sweep's, of flows that the test puts into the table.
+// The reader of the ring buffer, which releases nothing before commit. The
+// records are made by the sweep, of flows that the test puts into the table.
 #include <poll.h>
 #include <sys/mman.h>
 
@@ -47,11 +47,11 @@ tcpwin_key key_of(uint64_t id)
 	return key;
 }
 
-// Each field tells the flow's number, so that a piece of another record shows.
+// Each field contains the flow's number, so that a piece of another record is detected.
 tcpwin_flow flow_of(uint64_t id)
 {
 	tcpwin_flow flow = {};
-	flow.word = word_of(key_of(id), Mark::free);
+	flow.seq = seq_of(key_of(id), Mark::free);
 	flow.id = id;
 	for (tcpwin_direction &direction : flow.direction) {
 		direction.packets = 3 * id;
@@ -82,7 +82,7 @@ public:
 		ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(skeleton_->maps.flows), &key, &flow, BPF_ANY), 0);
 	}
 
-	// Puts in the flows of the next numbers and ends all that the table has. Returns how many got a record.
+	// Inserts flows with the next numbers and ends all flows of the table. Returns the number of records made.
 	uint64_t produce(uint64_t count)
 	{
 		for (uint64_t i = 0; i < count; i++, last_id_++)
@@ -105,7 +105,7 @@ public:
 		Bytes frame = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, TCPWIN_FLAG_ACK).bytes();
 		const tcpwin_key key = parse(frame).key;
 		tcpwin_flow flow = flow_of(0);
-		flow.word = word_of(key, Mark::free) ^ (uint64_t{1} << 32);
+		flow.seq = seq_of(key, Mark::free) ^ (uint64_t{1} << 32);
 		put(key, flow);
 
 		const tcpwin_test_frame meta = {end_ns, static_cast<uint32_t>(frame.size()), 0};
@@ -196,7 +196,7 @@ TEST_F(RingTest, HandsOverEachRecordOnce)
 	EXPECT_THAT(read(*ring_), IsEmpty());
 	ASSERT_EQ(producer_->produce(3), 3u);
 	EXPECT_EQ(read(*ring_), ids(1, 3));
-	EXPECT_THAT(read(*ring_), IsEmpty()); // without commit, too
+	EXPECT_THAT(read(*ring_), IsEmpty()); // even without commit
 
 	ASSERT_EQ(producer_->produce(2), 2u);
 	EXPECT_EQ(read(*ring_), ids(4, 5));
@@ -256,7 +256,7 @@ TEST_F(RingTest, StaysFullUntilCommit)
 	EXPECT_THAT(read(*ring_), IsEmpty());
 
 	ring_->commit();
-	EXPECT_EQ(producer_->produce(0), 5u); // those that had no space
+	EXPECT_EQ(producer_->produce(0), 5u); // those for which there was no space
 	Ids rest = read(*ring_);
 	EXPECT_THAT(rest, SizeIs(5));
 	first.merge(rest);
@@ -301,7 +301,7 @@ TEST_F(RingTest, StopsAtARecordThatIsStillBeingWritten)
 	const uint32_t busy_record[2] = {BPF_RINGBUF_BUSY_BIT | 8, 0};
 	std::memcpy(key.address[0].byte, busy_record, sizeof(busy_record));
 	tcpwin_flow flow = {};
-	flow.word = word_of(key, Mark::free);
+	flow.seq = seq_of(key, Mark::free);
 	producer_->put(key, flow);
 	ASSERT_EQ(producer_->produce(0), 1u);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How flows end: by the sweep, by a packet, at shutdown; and what happens when
-// the ring buffer or the table is full. Every packet is told its time.
+// the ring buffer or the table is full. The test sets the time of every packet.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -24,7 +24,7 @@ constexpr uint64_t start = 100 * second;
 constexpr uint64_t bgn = 2200 * millisecond; // the default timeouts
 constexpr uint64_t est = 1000 * millisecond;
 constexpr uint64_t abrt = millisecond;
-constexpr uint64_t forever = 3600 * second; // to linger
+constexpr uint64_t forever = 3600 * second; // as linger_ns
 constexpr uint32_t small_ring = 4096;
 constexpr size_t small_ring_records = small_ring / (sizeof(tcpwin_record) + 8); // the kernel's header of each
 
@@ -78,7 +78,7 @@ protected:
 		return *kernel_;
 	}
 
-	// Sweeps and drains until the ring buffer holds no sweep up any more.
+	// Sweeps and drains until a sweep is not stopped by the ring buffer.
 	std::vector<tcpwin_record> sweep_all(const tcpwin_sweep &argument)
 	{
 		std::vector<tcpwin_record> all;
@@ -100,7 +100,7 @@ TEST_F(SweepTest, EndsOnlyFlowsIdleInEveryDirection)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1, syn), start);
-	kernel.run_at(from_server(1, syn | ack), start + second); // 2.2 s from here, too
+	kernel.run_at(from_server(1, syn | ack), start + second); // also 2.2 s from here
 	uint64_t end = start + second + bgn;
 
 	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn)).exported, 0u); // the client is idle, the server is not
@@ -136,7 +136,7 @@ TEST_F(SweepTest, LeavesOtherFlowsAlone)
 	EXPECT_EQ(kernel.live_flows(), 1u);
 }
 
-TEST_F(SweepTest, TellsWhenTheNextFlowExpires)
+TEST_F(SweepTest, ReportsWhenTheNextFlowExpires)
 {
 	Kernel &kernel = load();
 	EXPECT_EQ(kernel.sweep(sweep_at(start)).due_ns, never);
@@ -145,7 +145,7 @@ TEST_F(SweepTest, TellsWhenTheNextFlowExpires)
 	EXPECT_EQ(kernel.sweep(sweep_at(start + second / 2)).due_ns, start + est);
 }
 
-TEST_F(SweepTest, LooksAtBothDirectionsOnlyWhereTheLatestMayHaveExpired)
+TEST_F(SweepTest, ExaminesBothDirectionsOnlyIfTheLatestMayHaveExpired)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1, syn), start);
@@ -156,7 +156,7 @@ TEST_F(SweepTest, LooksAtBothDirectionsOnlyWhereTheLatestMayHaveExpired)
 	EXPECT_EQ(kernel.sweep(sweep_at(start + bgn)).exported, 1u);
 }
 
-TEST_F(SweepTest, TellsHowLongAnEndedEntryLingers)
+TEST_F(SweepTest, ReportsHowLongAnEndedEntryLingers)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1), start);
@@ -164,7 +164,7 @@ TEST_F(SweepTest, TellsHowLongAnEndedEntryLingers)
 	EXPECT_EQ(kernel.sweep(sweep_at(start + est + 5 * second, 5 * second)).due_ns, never);
 }
 
-TEST_F(SweepTest, IsDueAtOnceWhereItStoppedEarly)
+TEST_F(SweepTest, IsDueImmediatelyIfItStoppedEarly)
 {
 	Kernel &kernel = load({.records = small_ring});
 	for (uint16_t n = 0; n <= small_ring_records; n++)
@@ -177,7 +177,7 @@ TEST_F(SweepTest, IsDueAtOnceWhereItStoppedEarly)
 TEST_F(SweepTest, PacketsNoteWhatIsDueEarlierThanTheSweepSaw)
 {
 	Kernel &kernel = load();
-	EXPECT_EQ(kernel.due_ns(), 0u); // before the first sweep nothing is known
+	EXPECT_EQ(kernel.due_ns(), 0u); // unknown before the first sweep
 	kernel.sweep(sweep_at(start));
 	EXPECT_EQ(kernel.due_ns(), never);
 	kernel.run_at(from_client(1, syn), start); // a flow begins
@@ -188,18 +188,18 @@ TEST_F(SweepTest, PacketsNoteWhatIsDueEarlierThanTheSweepSaw)
 	EXPECT_EQ(kernel.due_ns(), start + 1 + est);
 
 	kernel.sweep(sweep_at(start + 1));
-	kernel.run_at(from_client(1), start + 2); // only goes on
+	kernel.run_at(from_client(1), start + 2); // only continues
 	EXPECT_EQ(kernel.due_ns(), never);
 	kernel.run_at(from_client(1, ack, 0), start + 3);
 	kernel.run_at(from_client(1, ack, 0), start + 4); // is aborted
 	EXPECT_EQ(kernel.due_ns(), start + 4 + abrt);
 
 	kernel.sweep(sweep_at(start + 4));
-	kernel.run_at(from_client(1), start + 4 + abrt); // is cut, and begins anew
+	kernel.run_at(from_client(1), start + 4 + abrt); // is cut, and another begins
 	EXPECT_EQ(kernel.due_ns(), start + 4 + abrt + est);
 
 	kernel.sweep(sweep_at(start + second + second));
-	kernel.run_at(from_client(1, syn), start + 3 * second); // comes back where it had ended
+	kernel.run_at(from_client(1, syn), start + 3 * second); // begins again in its ended entry
 	EXPECT_EQ(kernel.due_ns(), start + 3 * second + bgn);
 }
 
@@ -227,7 +227,7 @@ TEST_F(SweepTest, NamesTheTimeoutOfAbortedFlows)
 	EXPECT_EQ(records[0].reason, TCPWIN_END_ABORT_TIMEOUT);
 }
 
-TEST_F(SweepTest, TheNextPacketRevivesAnEndedEntryInPlace)
+TEST_F(SweepTest, TheNextPacketReusesAnEndedEntry)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1, syn, 0), start);
@@ -248,7 +248,7 @@ TEST_F(SweepTest, TheNextPacketRevivesAnEndedEntryInPlace)
 	EXPECT_EQ(kernel.live_flows(), 2u);
 }
 
-TEST_F(SweepTest, DeletesWhatHasLingered)
+TEST_F(SweepTest, DeletesEntriesThatHaveLingered)
 {
 	Kernel &kernel = load();
 	constexpr uint64_t linger = 2 * second;
@@ -264,7 +264,7 @@ TEST_F(SweepTest, DeletesWhatHasLingered)
 	EXPECT_THAT(kernel.drain().records, SizeIs(1));
 }
 
-TEST_F(SweepTest, DeletesAtOnceWithoutLinger)
+TEST_F(SweepTest, DeletesImmediatelyWithoutLinger)
 {
 	Kernel &kernel = load();
 	kernel.run_at(from_client(1), start);
@@ -310,7 +310,7 @@ TEST_F(SweepTest, ShutdownDeletesEndedEntriesWithoutASecondRecord)
 	EXPECT_THAT(kernel.drain().records, SizeIs(1));
 }
 
-TEST_F(SweepTest, StopsAtAFullRingBufferAndGoesOnAfterIt)
+TEST_F(SweepTest, StopsAtAFullRingBufferAndContinuesAfterIt)
 {
 	Kernel &kernel = load({.records = small_ring});
 	constexpr uint16_t flows = 100;
@@ -323,7 +323,7 @@ TEST_F(SweepTest, StopsAtAFullRingBufferAndGoesOnAfterIt)
 	tcpwin_sweep first = kernel.sweep(sweep_at(start + est));
 	EXPECT_EQ(first.ring_full, 1u);
 	EXPECT_EQ(first.exported, small_ring_records);
-	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, 0u); // nothing was read yet
+	EXPECT_EQ(kernel.sweep(sweep_at(start + est)).exported, 0u); // nothing has been read
 
 	auto records = kernel.drain().records;
 	auto more = sweep_all(sweep_at(start + est));
@@ -380,7 +380,7 @@ TEST_F(SweepTest, ACutIsDeferredWhileTheRingBufferIsFull)
 	tcpwin_flow flow = kernel.flow(key_of_client(0)).value();
 	EXPECT_EQ(flow.id, small_ring_records + 1);
 	EXPECT_EQ(packets(flow), 2u);
-	EXPECT_EQ(flow.direction[parse(from_client(0)).sender].last_ns, start + 10 * second);
+	EXPECT_EQ(flow.direction[parse(from_client(0)).from].last_ns, start + 10 * second);
 
 	EXPECT_THAT(kernel.drain().records, SizeIs(small_ring_records));
 	kernel.run_at(from_client(0), start + 20 * second);
@@ -392,7 +392,7 @@ TEST_F(SweepTest, ACutIsDeferredWhileTheRingBufferIsFull)
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), small_ring_records + 3);
 }
 
-TEST_F(SweepTest, AnEndedFlowIsRevivedWhileTheRingBufferIsFull)
+TEST_F(SweepTest, AnEndedEntryIsReusedWhileTheRingBufferIsFull)
 {
 	Kernel &kernel = load({.records = small_ring});
 	for (uint16_t i = 1; i <= small_ring_records; i++)
@@ -404,7 +404,7 @@ TEST_F(SweepTest, AnEndedFlowIsRevivedWhileTheRingBufferIsFull)
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_DEFERRED_CUTS), 0u);
 }
 
-TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
+TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsNotified)
 {
 	Kernel &kernel = load({.flows = 4});
 	for (uint16_t i = 1; i <= 6; i++)
@@ -416,7 +416,7 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsTold)
 
 	Drained drained = kernel.drain();
 	EXPECT_THAT(drained.records, IsEmpty());
-	ASSERT_THAT(drained.notices, SizeIs(1)); // not one a packet
+	ASSERT_THAT(drained.notices, SizeIs(1)); // not one per packet
 	EXPECT_EQ(drained.notices[0].now_ns, start);
 
 	kernel.run_at(from_client(7), start + 10 * millisecond - 1);
@@ -437,13 +437,13 @@ TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)
 	EXPECT_EQ(kernel.flows_numbered(), 4u);
 	EXPECT_EQ(ids(sweep_all(sweep_at(start + est, 0))), (std::vector<uint64_t>{1, 2, 3, 4}));
 
-	kernel.run_at(from_client(6), start + est); // there is room again
+	kernel.run_at(from_client(6), start + est); // there is room now
 	EXPECT_EQ(kernel.flow(key_of_client(6)).value().id, 5u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_FLOWS_CREATED), 5u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
 }
 
-TEST_F(SweepTest, KnownFlowsGoOnInAFullTable)
+TEST_F(SweepTest, KnownFlowsContinueInAFullTable)
 {
 	Kernel &kernel = load({.flows = 2});
 	kernel.run_at(from_client(1), start);
@@ -488,7 +488,7 @@ TEST_F(SweepTest, ChangedWindowLimitsApplyToLivingFlows)
 	EXPECT_EQ(direction.state, TCPWIN_STATE_ABRT);
 }
 
-TEST_F(SweepTest, PeakFlowsIsTheLargestNumberAliveAtOnce)
+TEST_F(SweepTest, PeakFlowsIsTheLargestNumberOfLiveFlows)
 {
 	Kernel &kernel = load();
 	for (uint16_t i = 1; i <= 3; i++)
@@ -496,7 +496,7 @@ TEST_F(SweepTest, PeakFlowsIsTheLargestNumberAliveAtOnce)
 	EXPECT_EQ(kernel.counters().peak_flows, 3u);
 
 	kernel.sweep(sweep_at(start + est));
-	kernel.run_at(from_client(1), start + est);     // revived
+	kernel.run_at(from_client(1), start + est);     // entry reused
 	kernel.run_at(from_client(4), start + est);     // new
 	kernel.run_at(from_client(4), start + 2 * est); // cut: one ends, one begins
 	EXPECT_EQ(kernel.live_flows(), 2u);

@@ -15,7 +15,7 @@ tcpwin_interface make_interface(uint16_t scope, uint8_t ingress)
 {
 	tcpwin_interface interface = {};
 	interface.scope = scope;
-	interface.link_header = TCPWIN_ETHERNET_HEADER;
+	interface.link_header = ETH_HLEN;
 	interface.ingress = ingress;
 	return interface;
 }
@@ -81,7 +81,7 @@ TEST_F(TcTest, OffloadedFrameCountsItsSegments)
 	EXPECT_EQ(kernel_->counter(TCPWIN_COUNTER_TRACKED), 3u);
 }
 
-TEST_F(TcTest, ForwardedFrameIsCountedWhereItCameIn)
+TEST_F(TcTest, ForwardedFrameIsCountedAtItsIngress)
 {
 	load();
 	context_.ingress_ifindex = loopback;
@@ -91,7 +91,7 @@ TEST_F(TcTest, ForwardedFrameIsCountedWhereItCameIn)
 	EXPECT_EQ(kernel_->counter(TCPWIN_COUNTER_FORWARDED), 1u);
 }
 
-TEST_F(TcTest, ForwardedFrameCountsIfItCameInUnwatched)
+TEST_F(TcTest, ForwardedFrameCountsIfItsIngressIsNotWatched)
 {
 	load(make_interface(0, 0));
 	context_.ingress_ifindex = loopback;
@@ -100,7 +100,7 @@ TEST_F(TcTest, ForwardedFrameCountsIfItCameInUnwatched)
 	EXPECT_EQ(kernel_->counter(TCPWIN_COUNTER_FORWARDED), 0u);
 }
 
-TEST_F(TcTest, ForwardedFrameCountsAgainIfInterfacesAreApart)
+TEST_F(TcTest, ForwardedFrameCountsTwiceIfInterfacesAreSeparate)
 {
 	load(make_interface(4, 1), true);
 	context_.ingress_ifindex = loopback;
@@ -109,7 +109,7 @@ TEST_F(TcTest, ForwardedFrameCountsAgainIfInterfacesAreApart)
 	EXPECT_EQ(kernel_->counter(TCPWIN_COUNTER_FORWARDED), 0u);
 }
 
-TEST_F(TcTest, InterfaceThatNobodyNamedIsNotWatched)
+TEST_F(TcTest, UnknownInterfaceIsNotWatched)
 {
 	load();
 	kernel_->forget_interface(loopback);

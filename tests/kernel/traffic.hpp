@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random TCP traffic of a few conversations, well-formed and not, and times
-// that lie on and around every timeout.
+// Random TCP traffic of a few conversations, well-formed and malformed, at times
+// on and around every timeout.
 #pragma once
 
 #include <algorithm>
@@ -54,7 +54,7 @@ inline const std::vector<Conversation> conversations = {
 	{{"2001:db8::1", "2001:db8::2"}, {40000, 80}, 7},
 	{{"2001:db8::1:0:0:1", "2001:db8::2"}, {8089, 50000}, 0},
 	{{"fe80::1", "fe80::ffff"}, {22, 22}, 1},
-	{{"::ffff:10.0.0.1", "::ffff:10.0.0.2"}, {40000, 80}, 0}, // the first one, said otherwise
+	{{"::ffff:10.0.0.1", "::ffff:10.0.0.2"}, {40000, 80}, 0}, // the first one, as IPv6
 };
 
 class Traffic {
@@ -155,7 +155,7 @@ private:
 						   random_.below(7000));
 	}
 
-	// Few, so that they often follow, meet or repeat one another, on both sides of 2^32.
+	// Few, so that segments often follow, overlap or repeat each other, on both sides of 2^32.
 	uint32_t number()
 	{
 		static const std::vector<uint32_t> few = {0, 1, 2, 10, 11, 12, 20, 21, 0xffffffff, 0xfffffff0};
@@ -190,7 +190,7 @@ private:
 		return random_.chance(85) ? random_.one_of(usual) : bytes(random_.below(41));
 	}
 
-	// Mostly as it was; else with a few other bytes, and cut off.
+	// Mostly unchanged; else with a few other bytes, and truncated.
 	Bytes damaged(Bytes frame)
 	{
 		if (random_.chance(12))
@@ -207,7 +207,7 @@ private:
 	{
 		Bytes bytes(size);
 		for (uint8_t &each : bytes)
-			each = byte(random_.chance(50) ? 5 : 256); // small ones are kinds and lengths of options
+			each = byte(random_.chance(50) ? 5 : 256); // small values are kinds and lengths of options
 		return bytes;
 	}
 

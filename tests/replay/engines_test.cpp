@@ -18,7 +18,7 @@ namespace {
 // Clears what only one engine sets: the owner of the flow, the interface, the time of the record.
 tcpwin_record comparable(tcpwin_record record, std::uint64_t flows_before)
 {
-	record.flow.word = 0;
+	record.flow.seq = 0;
 	record.flow.ifindex = 0;
 	record.now_ns = 0;
 	record.flow.id -= flows_before;
@@ -69,7 +69,7 @@ std::string describe(const SeenPacket &p)
 	return fmt::format(
 		"packet {} flow {} at {} first {} previous {} zero {} window {} sender {} a_side {} stat {:02x} "
 		"state {} timeout {} later {} key {}\n",
-		p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.sender,
+		p.number, e.flow_id, e.now_ns, e.first_ns, e.previous_ns, e.zero_window_count, e.window, e.from,
 		e.a_side, e.stat, e.state, e.timeout, e.later_fragment, hex(&e.key, sizeof(e.key)));
 }
 
@@ -127,7 +127,7 @@ std::string difference(const Outcome &portable, const Outcome &kernel)
 // Runs captures through one engine, each as if the engine were new.
 class Rig {
 public:
-	template <typename Make> Result<void> open(const EngineOptions &options, Make make)
+	template <typename Make> Result<void> open(const TrackingOptions &options, Make make)
 	{
 		auto made = make(options, collector_);
 		if (!made)
@@ -173,12 +173,12 @@ class Pair {
 public:
 	static Result<std::unique_ptr<Pair>> make(const tcpwin_config &config, std::uint32_t max_flows = 4096)
 	{
-		const EngineOptions options{.config = config, .report_packets = true, .max_flows = max_flows};
+		const TrackingOptions options{.config = config, .report_packets = true, .max_flows = max_flows};
 		auto pair = std::make_unique<Pair>();
 		auto opened = pair->kernel_.open(options, make_kernel_engine);
 		if (!opened)
 			return tl::unexpected(opened.error());
-		const auto portable = [](const EngineOptions &same_options, FlowObserver &observer) {
+		const auto portable = [](const TrackingOptions &same_options, FlowObserver &observer) {
 			return Result<std::unique_ptr<Engine>>(make_portable_engine(same_options, observer));
 		};
 		if (opened = pair->portable_.open(options, portable); !opened)

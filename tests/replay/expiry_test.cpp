@@ -262,7 +262,7 @@ TEST(Expiry, AnEarlierPacketIsCountedButDoesNotMoveTheLastTime)
 	timeline.finish();
 	const SeenPacket &second = timeline.collector().packets.at(1);
 	const tcpwin_flow &flow = timeline.collector().flows.at(0).flow;
-	const tcpwin_direction &client = flow.direction[second.event.sender];
+	const tcpwin_direction &client = flow.direction[second.event.from];
 	EXPECT_EQ(client.packets, 2U);
 	EXPECT_EQ(client.first_ns, static_cast<__u64>((start + 10s).count()));
 	EXPECT_EQ(client.last_ns, static_cast<__u64>((start + 10s).count()));

@@ -26,7 +26,7 @@ constexpr uint64_t rounds = 150;               // with the real object
 constexpr uint64_t unprotected_rounds = 1000;  // at most; a few suffice unless other processes delay one of the CPUs
 constexpr uint32_t packets_per_round = 20'000; // per CPU, of one stream
 constexpr uint64_t forever = 3600 * second;
-constexpr int last_sweeps = 1000; // more than any table needs
+constexpr int last_sweeps = 1000; // more than any table takes
 
 enum class Entries { stay, go }; // after their flows have ended
 
@@ -56,7 +56,7 @@ std::vector<Stream> make_streams(uint16_t keys)
 			stream.frames.push_back(frame_of(key, from_server));
 			const Parsed parsed = parse(stream.frames[0]);
 			stream.key = parsed.key;
-			stream.sender = parsed.sender;
+			stream.from = parsed.from;
 			stream.bytes = parsed.packet.bytes;
 			stream.window = parsed.packet.window;
 			streams.push_back(std::move(stream));
@@ -172,7 +172,7 @@ TEST_F(RaceTest, WithoutTheSweepsCompareAndSwapPacketsAreLost)
 	EXPECT_GT(first_error(one_flow_ends, "sweep_stores"), 0u) << "the race was not met";
 }
 
-TEST_F(RaceTest, WithoutOwnershipPacketsAreLost)
+TEST_F(RaceTest, WithoutTheLockPacketsAreLost)
 {
 	EXPECT_GT(first_error(one_flow_ends, "packets_own_nothing"), 0u) << "the race was not met";
 }
@@ -187,7 +187,7 @@ TEST_F(RaceTest, WithoutTheDeletionsCompareAndSwapPacketsAreLost)
 	EXPECT_GT(first_error(one_entry_goes, "deletion_stores"), 0u) << "the race was not met";
 }
 
-// That it would fail without the fold of the key cannot be shown on two CPUs: one would have to delete the entry and
+// That it would fail without the hash of the key cannot be shown on two CPUs: one would have to delete the entry and
 // fill it anew while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
 TEST_F(RaceTest, NoPacketIsLostWhenEntriesAreReusedWhilePacketsArrive)
 {

@@ -9,7 +9,7 @@ foreach(script ${SCRIPTS})
   add_custom_command(
     OUTPUT ${dir}/tcpwin.bpf.o
     COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/bpf ${dir}/bpf
-    COMMAND ${SED} -i -f ${script} ${dir}/bpf/tcpwin.bpf.c ${dir}/bpf/ownership.bpf.h
+    COMMAND ${SED} -i -f ${script} ${dir}/bpf/sweep.bpf.h ${dir}/bpf/ownership.bpf.h
     COMMAND sh -c "! diff -qr '${PROJECT_SOURCE_DIR}/bpf' '${dir}/bpf' >/dev/null || { echo '${name}.sed changes nothing' >&2; exit 1; }"
     COMMAND ${CLANG} ${BPF_FLAGS} -c ${dir}/bpf/tcpwin.bpf.c -o ${dir}/tcpwin.bpf.o
     DEPENDS ${BPF_SOURCES} ${script}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which CPUs there are to be used, and threads that stay on one.
+// The CPUs that may be used, and pinning threads to one.
 #pragma once
 
 #include <pthread.h>

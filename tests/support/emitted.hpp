@@ -11,7 +11,7 @@
 
 namespace tcpwin::test {
 
-// CTest says where (TCPWIN_EMITTED); by hand, nothing is kept. Text that is not JSON is no business of ours.
+// CTest sets the directory (TCPWIN_EMITTED); without it nothing is kept. Text that is not JSON is ignored.
 inline void keep_emitted(std::string_view lines)
 {
 	const char *directory = std::getenv("TCPWIN_EMITTED");

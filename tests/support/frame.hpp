@@ -4,9 +4,9 @@
 //
 //	Frame().ethernet().vlan(7).ipv4("10.0.0.1", "10.0.0.2").tcp(4000, 80, TCPWIN_FLAG_SYN).bytes()
 //
-// bytes() fills in what depends on the rest: lengths, the number of the next
+// bytes() fills in the dependent fields: lengths, the number of the next
 // protocol, the TCP data offset, the IPv4 header checksum. A field of the
-// option structs that is set is written as it is, right or wrong. TCP and UDP
+// option structs that is set is written unchanged, right or wrong. TCP and UDP
 // checksums stay 0.
 #pragma once
 
@@ -177,7 +177,7 @@ public:
 	Frame &payload(size_t size, uint8_t fill = 0x5a) { return add({.bytes = Bytes(size, fill)}); }
 	Frame &raw(const Bytes &bytes) { return add({.bytes = bytes}); }
 
-	// At least size bytes: padding is zeros after the last header, counted in no length.
+	// At least size bytes: padding is zeros after the last header, not included in any length.
 	Frame &pad_to(size_t size)
 	{
 		pad_to_ = size;
@@ -197,7 +197,7 @@ private:
 	static constexpr size_t none = SIZE_MAX;
 	static constexpr uint8_t no_next_header = 59;
 
-	// A header and where in it to write what depends on other headers.
+	// A header, and where in it fields depend on other headers.
 	struct Layer {
 		Bytes bytes = {};
 		size_t next_at = none;

@@ -2,8 +2,8 @@
 /*
  * Makes live frames: run by BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES, it
  * writes addresses, ports, length, flags and window into the frame it is given
- * and redirects it. The frame is one of a pool that comes round again, so all
- * that differs between packets is written each time.
+ * and redirects it. The frames of a pool are reused, so everything that differs
+ * between packets is written each time.
  */
 #include "live_traffic.h"
 

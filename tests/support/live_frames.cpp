@@ -167,7 +167,7 @@ LiveSender::LiveSender(const live_traffic &traffic, uint32_t frame_length)
 		fail("open the generator");
 	if (!traffic.flows || !traffic.burst || traffic.first_flow + traffic.flows > LIVE_MAX_FLOWS)
 		throw std::invalid_argument("no such flows");
-	// The destination is no device's address, so the network stack drops the frame as soon as it sees it.
+	// No device has the destination address, so the network stack drops the frame immediately.
 	frame_ = Frame().ethernet().ipv4("10.0.0.0", "192.0.2.1").tcp(0, 0, 0).bytes();
 	frame_.resize(std::max<size_t>(frame_length, LIVE_SHORTEST_FRAME));
 	std::memcpy(const_cast<live_traffic *>(&skeleton_->rodata->traffic), &traffic, sizeof(traffic));

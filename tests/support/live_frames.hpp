@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Millions of packets a second into an XDP program, through a veth pair:
+// Millions of packets per second into an XDP program, through a veth pair:
 //
 //	VethPair pair;                                       // in a namespace without a name
 //	pair.inside([&] { ...attach a program to pair.watched()... });
@@ -8,10 +8,10 @@
 //	pair.inside([&] { pin_to(0); sender.send(1'000'000); });
 //	pair.statistics()                                    // how many of them the program saw
 //
-// One LiveSender a thread, each thread pinned to a CPU of its own and inside the
+// One LiveSender per thread, each thread pinned to its own CPU and inside the
 // namespace of the device (live frames leave by a device of the sender's
 // namespace). A queue of the veth is served by the CPU that fills it, right after
-// each batch, so nothing is lost on the way as a rule; what was is told apart.
+// each batch, so normally nothing is lost on the way; losses are counted separately.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ namespace tcpwin::test {
 class NetworkNamespace {
 public:
 	NetworkNamespace();
-	void enter() const; // the calling thread, for good
+	void enter() const; // the calling thread, permanently
 
 	// What work() returns, which runs in a thread inside.
 	template <typename Work> auto inside(Work &&work) const

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What live frames say: shared by the program that writes them and by the tests
- * that know what to expect of each.
+ * The contents of live frames: shared by the program that writes them and by the
+ * tests, which know what to expect of each.
  *
  * Flow n is a connection of client 10.0.0.0 + n, port 20000 + n % 16384, with the
  * server 192.0.2.1, port 80. What one endpoint of a flow sends is a stream; each
- * has an IP total length and a window of its own, so that a record in which the
- * packets of two streams were mixed gives itself away.
+ * has its own IP total length and window, so that a record in which the packets of
+ * two streams were mixed is detected.
  */
 #ifndef LIVE_TRAFFIC_H
 #define LIVE_TRAFFIC_H
@@ -20,7 +20,7 @@
 #define LIVE_FULL_FRAME 182    /* holds the longest IP packet */
 
 enum live_order {
-	LIVE_IN_TURN, /* flow after flow, round and round */
+	LIVE_IN_TURN, /* flow after flow, repeatedly */
 	LIVE_RANDOM,
 	LIVE_TOGETHER, /* the flow is chosen by the clock, so that all senders send the same one at any moment */
 };
@@ -28,13 +28,13 @@ enum live_order {
 enum live_side {
 	LIVE_CLIENT,
 	LIVE_SERVER,
-	LIVE_BOTH, /* by turns */
+	LIVE_BOTH, /* alternately */
 };
 
 struct live_traffic {
 	__u32 device; /* index of the interface whose peer gets the frames */
 	__u32 first_flow;
-	__u32 flows;   /* first_flow and the ones after it */
+	__u32 flows;   /* number of flows, from first_flow on */
 	__u32 order;   /* enum live_order */
 	__u32 burst;   /* packets in a row of one flow; LIVE_TOGETHER: slice of time, in units of 1024 ns */
 	__u32 side;    /* enum live_side: who sends */

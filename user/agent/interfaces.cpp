@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include <tcpwin/parse.h>
+#include <linux/if_ether.h>
 
 #include "base/boot_clock.hpp"
 #include "base/log.hpp"
@@ -89,7 +89,7 @@ Result<void> Interfaces::add_to_program(const Interface &interface)
 	added.since_ns = before ? before->since_ns : boot_clock_ns();
 	if (options_.per_interface)
 		added.scope = before && before->scope ? before->scope : next_scope();
-	added.link_header = interface.ethernet ? TCPWIN_ETHERNET_HEADER : 0;
+	added.link_header = interface.ethernet ? ETH_HLEN : 0;
 	added.ingress = options_.directions != Directions::egress;
 	interface.name.copy(added.name, sizeof(added.name) - 1);
 	names_[interface.index] = interface.name;

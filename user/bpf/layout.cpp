@@ -36,6 +36,7 @@ struct Type {
 	std::size_t size() const { return static_cast<std::size_t>(btf__resolve_size(types, id)); }
 	Type element() const { return {types, btf_array(type)->type}; }
 	std::uint32_t elements() const { return btf_array(type)->nelems; }
+	std::string_view name() const { return name_at(type->name_off); }
 	std::string_view name_at(std::uint32_t offset) const { return btf__name_by_offset(types, offset); }
 };
 
@@ -55,6 +56,26 @@ std::vector<Member> members(const Type &of)
 			all.push_back({name, {of.types, member.type}, btf_member_bit_offset(of.type, i) / 8});
 	}
 	return all;
+}
+
+// Members that layouts up to 3 had under another name.
+struct FormerName {
+	std::string_view struct_name, former, member;
+};
+constexpr FormerName former_names[] = {
+	{"tcpwin_flow", "word", "seq"},
+	{"tcpwin_progress", "known", "flags"},
+	{"tcpwin_analysis", "facts", "flags"},
+};
+
+// Member `name` of the struct, which may have its former name. Null: there is none.
+const Member *find_member(const std::vector<Member> &all, std::string_view struct_name, std::string_view name)
+{
+	auto found = std::ranges::find(all, name, &Member::name);
+	for (const FormerName &one : former_names)
+		if (found == all.end() && one.struct_name == struct_name && one.member == name)
+			found = std::ranges::find(all, one.former, &Member::name);
+	return found == all.end() ? nullptr : &*found;
 }
 
 struct Enumerator {
@@ -174,11 +195,9 @@ public:
 	void match_members(const Type &theirs, std::size_t from, const Type &ours, std::size_t to)
 	{
 		const std::vector<Member> their_members = members(theirs);
-		for (const Member &our : members(ours)) {
-			auto their = std::ranges::find(their_members, our.name, &Member::name);
-			if (their != their_members.end())
+		for (const Member &our : members(ours))
+			if (const Member *their = find_member(their_members, ours.name(), our.name))
 				match(their->type, from + their->offset, our.type, to + our.offset);
-		}
 	}
 
 private:

@@ -34,7 +34,7 @@ bool has_same_struct(const btf *theirs, const btf *ours, const std::string &name
 
 // From a struct of theirs to ours of the same name, member by member, by name. Integers of another width are converted
 // as C does it, arrays go element by element, structs member by member. A member is zero in ours if theirs has none of
-// that name or has it as something else (a struct or an array where ours is a number), and if it has no name or is a
+// that name, nor under a former one, or has it as something else (a struct or an array where ours is a number), and if it has no name or is a
 // pointer, a union or a bit-field.
 class StructReader {
 public:

@@ -10,7 +10,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <tcpwin/flow.h>
+#include <tcpwin/expiry.h>
+#include <tcpwin/flow_lock.h>
 
 #include "record/analysis.hpp"
 #include "base/boot_clock.hpp"
@@ -23,10 +24,6 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 using TakeRecord = std::function<void(const tcpwin_record &)>;
-
-// The low bits of tcpwin_flow.word, see bpf/ownership.bpf.h.
-constexpr std::uint64_t mark_mask = 3;
-constexpr std::uint64_t mark_busy = 1; // above: ended or dying
 
 constexpr std::uint32_t batch_entries = 4096; // no bucket of the table, handed over whole, comes near it
 
@@ -112,23 +109,22 @@ Result<void> for_each_entry(int map_fd, std::size_t key_size, std::size_t value_
 	return {};
 }
 
+// Layouts up to 3 have no type in their messages: it is read as NONE, and a record is recognized by its size.
 Result<void> drain_ring(int records_fd, const Types &types, const TakeRecord &take)
 {
 	auto reader = TRY(types.reader("tcpwin_record"));
 	auto ring = TRY(RingReader::open(records_fd));
 	ring.read([&](Bytes bytes) {
-		if (bytes.size() != reader.size()) // a notice
+		if (bytes.size() != reader.size())
 			return;
 		tcpwin_record record;
 		reader.read(bytes, &record);
+		if (record.type != TCPWIN_MESSAGE_RECORD && record.type != TCPWIN_MESSAGE_NONE)
+			return;
+		record.type = TCPWIN_MESSAGE_RECORD;
 		take(record);
 	});
 	return {};
-}
-
-tcpwin_end_reason end_reason(const tcpwin_flow &flow, const tcpwin_config &config, std::uint64_t now_ns)
-{
-	return tcpwin_is_expired(&flow, &config, now_ns) ? tcpwin_expiry_reason(&flow, &config) : TCPWIN_END_SHUTDOWN;
 }
 
 struct FlowReaders {
@@ -153,12 +149,14 @@ Result<void> drain_table(int flows_fd, const Types &types, const tcpwin_config &
 
 	return for_each_entry(flows_fd, readers.key.size(), readers.flow.size(), [&](Bytes key, Bytes flow) {
 		tcpwin_record record{};
+		record.type = TCPWIN_MESSAGE_RECORD;
 		readers.flow.read(flow, &record.flow);
-		if ((record.flow.word & mark_mask) > mark_busy)
+		if (!tcpwin_is_live(record.flow.seq))
 			return;
 		readers.key.read(key, &record.key);
 		record.now_ns = now_ns;
-		record.reason = end_reason(record.flow, config, now_ns);
+		record.reason = tcpwin_reason_to_end(&record.flow, &config,
+						     tcpwin_is_expired(&record.flow, &config, now_ns), 0);
 		take(record);
 	});
 }
@@ -231,17 +229,19 @@ Result<bool> LiveFlows::read_some(const TakeRecord &take)
 	if (!more)
 		return more;
 	tcpwin_record record{};
+	record.type = TCPWIN_MESSAGE_RECORD;
 	record.now_ns = boot_clock_ns();
 	record.reason = not_ended;
 	for (std::size_t i = 0; i < batches.count(); i++) {
 		readers.flow.read(batches.value(i), &record.flow);
-		for (int tries = 0; (record.flow.word & mark_mask) == mark_busy && tries < most_tries; tries++) {
+		for (int tries = 0; tcpwin_mark_of(record.flow.seq) == TCPWIN_MARK_BUSY && tries < most_tries;
+		     tries++) {
 			if (!batches.read_again(i))
 				break;
 			readers.flow.read(batches.value(i), &record.flow);
 			record.now_ns = boot_clock_ns();
 		}
-		if ((record.flow.word & mark_mask) > mark_busy)
+		if (!tcpwin_is_live(record.flow.seq))
 			continue;
 		readers.key.read(batches.key(i), &record.key);
 		take(record);

@@ -98,11 +98,14 @@ std::uint32_t max_entries(int fd)
 	return map_info(fd).max_entries;
 }
 
+// In another layout, maps that only the programs use may have other names (stalled_hosts was "sources" up to 3).
 bool PinnedInterface::is_complete() const
 {
+	const bool own_layout = layout_ == TCPWIN_LAYOUT_VERSION;
 	return std::ranges::all_of(pinned_maps, [&](std::string_view name) {
 		std::error_code ignored; // not ours to read: not there
-		return fs::exists(directory_ / name, ignored);
+		const bool needed = own_layout || std::ranges::find(program_maps, name) == program_maps.end();
+		return !needed || fs::exists(directory_ / name, ignored);
 	});
 }
 

@@ -23,8 +23,10 @@ namespace tcpwin {
 constexpr auto default_bpffs = "/sys/fs/bpf";
 
 // Without all of these a directory is the remainder of an agent that was killed before it attached.
-constexpr std::array<std::string_view, 8> pinned_maps{"flows",      "records", "counters", "fragments",
-						      "interfaces", "sources", "data",     "bss"};
+constexpr std::array<std::string_view, 8> pinned_maps{"flows",      "records",       "counters", "fragments",
+						      "interfaces", "stalled_hosts", "data",     "bss"};
+// Those of which no agent reads the entries.
+constexpr std::array<std::string_view, 2> program_maps{"fragments", "stalled_hosts"};
 
 // Of one interface.
 class PinnedInterface {

@@ -26,8 +26,8 @@ constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, 
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
 	const auto &maps = skeleton->maps;
-	return {maps.flows,      maps.records, maps.counters, maps.fragments,
-		maps.interfaces, maps.sources, maps.data,     maps.bss};
+	return {maps.flows,      maps.records,       maps.counters, maps.fragments,
+		maps.interfaces, maps.stalled_hosts, maps.data,     maps.bss};
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
@@ -57,13 +57,13 @@ Result<Program> Program::load(const ProgramOptions &options)
 	Program program;
 	program.skeleton_.reset(tcpwin_bpf__open());
 	if (!program.skeleton_)
-		return explain_load_error(-errno, options.max_flows);
+		return explain_load_error(-errno, options.tracking.max_flows);
 	program.configure(options);
 	if (options.adopted)
 		TRY(program.adopt(*options.adopted));
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
-		return explain_load_error(error, options.max_flows);
-	program.set_config(options.config); // again: .data may be an adopted map, which packets read
+		return explain_load_error(error, options.tracking.max_flows);
+	program.set_config(options.tracking.config); // again: .data may be an adopted map, which packets read
 	TRY(program.open_rings());
 	return program;
 }
@@ -71,17 +71,17 @@ Result<Program> Program::load(const ProgramOptions &options)
 void Program::configure(const ProgramOptions &options)
 {
 	tcpwin_bpf *skeleton = skeleton_.get();
-	bpf_map__set_max_entries(skeleton->maps.flows, options.max_flows);
-	if (options.report_packets)
+	bpf_map__set_max_entries(skeleton->maps.flows, options.tracking.max_flows);
+	if (options.tracking.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
 	for (bpf_program *live :
 	     {skeleton->progs.tcpwin_xdp, skeleton->progs.tcpwin_ingress, skeleton->progs.tcpwin_egress})
 		bpf_program__set_autoload(live, !options.test_runs);
 	bpf_program__set_autoload(skeleton->progs.tcpwin_xdp_at, options.test_runs);
-	skeleton->data->config = options.config;
-	skeleton->rodata->report_packets = options.report_packets;
+	skeleton->data->config = options.tracking.config;
+	skeleton->rodata->report_packets = options.tracking.report_packets;
 	skeleton->rodata->per_interface = options.per_interface;
-	skeleton->rodata->analyze_stalls = options.analyze_stalls;
+	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
 }
 
 // Equal layout numbers promise equal types; equal sizes are what can be seen of that.
@@ -213,12 +213,21 @@ Result<void> Program::run_at(std::span<const std::uint8_t> frame, std::uint32_t 
 void Program::drain(const TakeRecord &take, const TakeAlarm &take_alarm)
 {
 	records_->read([&](std::span<const std::uint8_t> bytes) {
-		if (bytes.size() == sizeof(tcpwin_record))
-			take(*reinterpret_cast<const tcpwin_record *>(bytes.data()));
-		else if (bytes.size() == sizeof(tcpwin_alarm) && take_alarm)
-			take_alarm(*reinterpret_cast<const tcpwin_alarm *>(bytes.data()));
-		else if (bytes.size() == sizeof(tcpwin_table_full))
+		const auto *type = reinterpret_cast<const __u32 *>(bytes.data());
+		switch (static_cast<tcpwin_message>(*type)) {
+		case TCPWIN_MESSAGE_RECORD:
+			take(*reinterpret_cast<const tcpwin_record *>(type));
+			break;
+		case TCPWIN_MESSAGE_ALARM:
+			if (take_alarm)
+				take_alarm(*reinterpret_cast<const tcpwin_alarm *>(type));
+			break;
+		case TCPWIN_MESSAGE_TABLE_FULL:
 			table_full_ = true;
+			break;
+		case TCPWIN_MESSAGE_NONE:
+			break;
+		}
 	});
 }
 

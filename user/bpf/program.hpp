@@ -13,6 +13,7 @@
 #include "bpf/hook.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/ring.hpp"
+#include "config/tracking.hpp"
 #include "base/error.hpp"
 
 #include <tcpwin/types.h>
@@ -22,13 +23,10 @@ struct tcpwin_bpf;
 namespace tcpwin {
 
 struct ProgramOptions {
-	std::uint32_t max_flows = 262'144; // entries of the flow table
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
-	bool report_packets = false; // packet mode
-	bool per_interface = false;  // each interface has flows of its own
-	bool analyze_stalls = true;
+	TrackingOptions tracking;
+	bool per_interface = false;               // each interface has its own flows
 	bool test_runs = false;                   // for run_at instead of an interface
-	const PinnedInterface *adopted = nullptr; // whose maps to go on with, max_flows then is theirs
+	const PinnedInterface *adopted = nullptr; // whose maps to take over; max_flows is theirs then
 };
 
 class Program {

@@ -19,7 +19,7 @@ struct NetworkLayer {
 
 inline std::uint16_t ethertype_of_version(std::uint8_t first_byte)
 {
-	return first_byte >> 4 == 4 ? TCPWIN_ETHERTYPE_IPV4 : first_byte >> 4 == 6 ? TCPWIN_ETHERTYPE_IPV6 : 0;
+	return first_byte >> 4 == 4 ? ETH_P_IP : first_byte >> 4 == 6 ? ETH_P_IPV6 : 0;
 }
 
 // AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30, after the system that captured.
@@ -27,19 +27,19 @@ inline std::uint16_t ethertype_of_family(std::uint32_t family)
 {
 	switch (family) {
 	case 2:
-		return TCPWIN_ETHERTYPE_IPV4;
+		return ETH_P_IP;
 	case 10:
 	case 24:
 	case 28:
 	case 30:
-		return TCPWIN_ETHERTYPE_IPV6;
+		return ETH_P_IPV6;
 	}
 	return 0;
 }
 
 inline std::uint16_t ethertype_of_ppp(std::uint16_t protocol)
 {
-	return protocol == 0x0021 ? TCPWIN_ETHERTYPE_IPV4 : protocol == 0x0057 ? TCPWIN_ETHERTYPE_IPV6 : 0;
+	return protocol == 0x0021 ? ETH_P_IP : protocol == 0x0057 ? ETH_P_IPV6 : 0;
 }
 
 // The family of DLT_NULL is in the byte order of the machine that captured.

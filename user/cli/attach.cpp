@@ -65,11 +65,11 @@ Result<void> attach(const AttachOptions &options)
 	auto signals = TRY(Signals::create(Signals::Taken::all));
 	auto claims = TRY(claim_all(options, all));
 	auto persistence = TRY(find_earlier(options, all, claims));
-	auto program = TRY(Program::load({.max_flows = options.max_flows,
-					  .config = options.config,
-					  .report_packets = !options.packets.empty(),
+	auto program = TRY(Program::load({.tracking = {.config = options.config,
+						       .report_packets = !options.packets.empty(),
+						       .analyze_stalls = options.analyze_stalls,
+						       .max_flows = options.max_flows},
 					  .per_interface = options.per_interface,
-					  .analyze_stalls = options.analyze_stalls,
 					  .adopted = persistence ? persistence->adopted() : nullptr}));
 	auto writers = TRY(RecordWriters::open(options));
 

@@ -165,10 +165,10 @@ std::string Replay::report(const Engine &engine) const
 
 Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowObserver &observer)
 {
-	const EngineOptions engine_options{.config = options.config,
-					   .report_packets = !options.packets.empty(),
-					   .analyze_stalls = options.analyze_stalls,
-					   .max_flows = options.max_flows};
+	const TrackingOptions engine_options{.config = options.config,
+					     .report_packets = !options.packets.empty(),
+					     .analyze_stalls = options.analyze_stalls,
+					     .max_flows = options.max_flows};
 	if (options.engine == EngineKind::kernel)
 		return make_kernel_engine(engine_options, observer);
 	return make_portable_engine(engine_options, observer);

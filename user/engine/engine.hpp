@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What turns frames into flows: either in user space, or the real XDP program.
-// Both compile the same include/tcpwin headers and give the same records.
+// Turns frames into flows, either in user space or with the real XDP program.
+// Both compile the same include/tcpwin headers and produce the same records.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,18 @@
 
 #include "base/error.hpp"
 #include "capture/frame.hpp"
+#include "config/tracking.hpp"
 
 namespace tcpwin {
 
 class FlowObserver {
 public:
 	virtual ~FlowObserver() = default;
-	// In the order in which flows end (time of expiry, then number); also of flows that go on, when that is due.
+	// In the order in which flows end (time of expiry, then number); also interim records when they are due.
 	virtual void on_flow(const tcpwin_record &record) = 0;
 	// At the packet that raised it, after the flows that ended before.
 	virtual void on_alarm(const tcpwin_alarm &alarm) = 0;
-	// Only if packet mode is on; number: the frame's.
+	// In packet mode only. number: of the frame.
 	virtual void on_packet(const tcpwin_packet_event &event, std::uint64_t number) = 0;
 };
 
@@ -31,13 +32,6 @@ public:
 	// Ends every remaining flow, reason shutdown.
 	virtual Result<void> finish() = 0;
 	virtual Result<tcpwin_counters> counters() const = 0;
-};
-
-struct EngineOptions {
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
-	bool report_packets = false;
-	bool analyze_stalls = true;
-	std::uint32_t max_flows = 262'144; // of the kernel engine's table
 };
 
 } // namespace tcpwin

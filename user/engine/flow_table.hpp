@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows by key, live or ended. Slots never move, so that a slot's number names it.
+// Flows by key, live or ended. Slots never move: the number of a slot identifies it.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ public:
 	struct Slot {
 		tcpwin_key key;
 		tcpwin_flow flow;     // id 0: the slot is free
-		std::uint64_t due_ns; // when the flow is next looked at
-		bool ended;           // it has its record
+		std::uint64_t due_ns; // when the flow is examined next
+		bool ended;           // its record has been made
 	};
 
 	FlowTable() : index_(1024) {}
@@ -26,38 +26,38 @@ public:
 
 	// The flow's slot, or none.
 	static constexpr std::uint32_t none = UINT32_MAX;
-	std::uint32_t find(const tcpwin_key &key, std::uint32_t fold)
+	std::uint32_t find(const tcpwin_key &key, std::uint32_t key_hash)
 	{
-		for (std::size_t i = fold & mask();; i = (i + 1) & mask()) {
+		for (std::size_t i = key_hash & mask();; i = (i + 1) & mask()) {
 			const Cell cell = index_[i];
 			if (cell.slot == none)
 				return none;
-			if (cell.fold == fold && std::memcmp(&slot(cell.slot).key, &key, sizeof(key)) == 0)
+			if (cell.key_hash == key_hash && std::memcmp(&slot(cell.slot).key, &key, sizeof(key)) == 0)
 				return cell.slot;
 		}
 	}
 
 	// A slot for a key that is not in the table; its flow is left to the caller.
-	std::uint32_t insert(const tcpwin_key &key, std::uint32_t fold)
+	std::uint32_t insert(const tcpwin_key &key, std::uint32_t key_hash)
 	{
 		if ((size_ + 1) * 2 > index_.size())
 			grow();
 		const std::uint32_t number = take_slot();
 		slot(number).key = key;
-		put({fold, number});
+		put({key_hash, number});
 		size_++;
 		return number;
 	}
 
-	// Backward-shift deletion: no tombstones, so lookups stay short for ever.
+	// Backward-shift deletion: no tombstones, so lookups stay short.
 	void erase(std::uint32_t number)
 	{
 		Slot &gone = slot(number);
-		std::size_t hole = tcpwin_fold_key(&gone.key) & mask();
+		std::size_t hole = tcpwin_hash_key(&gone.key) & mask();
 		while (index_[hole].slot != number)
 			hole = (hole + 1) & mask();
 		for (std::size_t i = (hole + 1) & mask(); index_[i].slot != none; i = (i + 1) & mask()) {
-			const std::size_t home = index_[i].fold & mask();
+			const std::size_t home = index_[i].key_hash & mask();
 			if (((i - home) & mask()) < ((i - hole) & mask()))
 				continue;
 			index_[hole] = index_[i];
@@ -73,7 +73,7 @@ public:
 
 private:
 	struct Cell {
-		std::uint32_t fold = 0;
+		std::uint32_t key_hash = 0;
 		std::uint32_t slot = none;
 	};
 	static constexpr std::uint32_t chunk_size = 4096;
@@ -82,7 +82,7 @@ private:
 
 	void put(Cell cell)
 	{
-		std::size_t i = cell.fold & mask();
+		std::size_t i = cell.key_hash & mask();
 		while (index_[i].slot != none)
 			i = (i + 1) & mask();
 		index_[i] = cell;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel engine: every frame through the real XDP program.
 //
-// It gives the portable engine's records in the portable engine's order. A flow
+// It produces the portable engine's records in the portable engine's order. A flow
 // ends at the first frame of any flow whose time reaches its expiry; the program
-// cuts a flow only at its own packets, and the sweep finds the others. That is
-// the same as long as time does not go back, so the sweep runs before each step
-// back (and now and then, for room). What has ended by then is complete, and is
-// handed on in order of expiry.
+// cuts a flow only at the flow's own packets, and the sweep finds the others. Both
+// are the same as long as time does not go back, so the sweep runs before each
+// step back (and at intervals, for room). The flows that have ended by then are
+// complete, and are handed on in order of expiry.
 #include "engine/kernel.hpp"
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include <linux/if_ether.h>
 #include <tcpwin/flow.h>
 
 #include "bpf/program.hpp"
@@ -30,7 +31,7 @@ constexpr std::size_t drain_at = 8192;       // records in the ring buffer, whic
 
 class KernelEngine final : public Engine {
 public:
-	KernelEngine(const EngineOptions &options, FlowObserver &observer, Program program)
+	KernelEngine(const TrackingOptions &options, FlowObserver &observer, Program program)
 		: config_(options.config), exact_(config_.active_s || config_.source_alarm),
 		  report_packets_(options.report_packets), observer_(observer), program_(std::move(program)),
 		  room_(program_.max_flows())
@@ -75,7 +76,7 @@ public:
 	}
 
 private:
-	// The frame as the program takes it; false: it ends before its network layer.
+	// The frame as the program expects it; false: it ends before its network layer.
 	bool make_ethernet(const Frame &frame)
 	{
 		const NetworkLayer network = find_network_layer(frame);
@@ -86,11 +87,11 @@ private:
 			wire_length_ = frame.wire;
 			return true;
 		}
-		bytes_.assign(TCPWIN_ETHERNET_HEADER, 0);
+		bytes_.assign(ETH_HLEN, 0);
 		bytes_[12] = static_cast<std::uint8_t>(network.ethertype >> 8);
 		bytes_[13] = static_cast<std::uint8_t>(network.ethertype & 0xff);
 		bytes_.insert(bytes_.end(), frame.data + network.offset, frame.data + frame.captured);
-		wire_length_ = frame.wire - network.offset + TCPWIN_ETHERNET_HEADER;
+		wire_length_ = frame.wire - network.offset + ETH_HLEN;
 		return true;
 	}
 
@@ -101,12 +102,12 @@ private:
 		program_.commit();
 	}
 
-	// Ends what has expired by now_, all with shutdown, and hands on what has ended.
+	// Ends the flows that have expired by now_, or all (shutdown), and hands on their records.
 	Result<void> sweep(bool shutdown)
 	{
 		since_sweep_ = 0;
 		TRY(sweep(shutdown, TCPWIN_CONTINUES_NS));
-		// A small table keeps nothing for flows that may continue.
+		// A small table keeps no ended entries for flows that may be continued.
 		if (!shutdown && room_ < program_.max_flows() / 2)
 			TRY(sweep(shutdown, 0));
 		hand_on();
@@ -152,7 +153,7 @@ private:
 	using Event = std::variant<tcpwin_record, tcpwin_alarm>;
 
 	const tcpwin_config config_;
-	const bool exact_; // what a packet makes depends on which flows have ended, and records on when the sweep comes
+	const bool exact_; // alarms depend on which flows have ended, interim records on when the sweep runs
 	const bool report_packets_;
 	FlowObserver &observer_;
 	Program program_;
@@ -160,20 +161,16 @@ private:
 	std::vector<std::uint8_t> bytes_;
 	std::uint32_t wire_length_ = 0;
 	std::uint64_t now_ = 0;
-	std::uint64_t room_; // entries that the table had free after the last sweep: each frame takes one at most
+	std::uint64_t room_; // free entries after the last sweep; each frame takes at most one
 	std::uint64_t since_sweep_ = 0;
 	std::uint64_t too_short_ = 0;
 };
 
 } // namespace
 
-Result<std::unique_ptr<Engine>> make_kernel_engine(const EngineOptions &options, FlowObserver &observer)
+Result<std::unique_ptr<Engine>> make_kernel_engine(const TrackingOptions &options, FlowObserver &observer)
 {
-	auto program = TRY(Program::load({.max_flows = options.max_flows,
-					  .config = options.config,
-					  .report_packets = options.report_packets,
-					  .analyze_stalls = options.analyze_stalls,
-					  .test_runs = true}));
+	auto program = TRY(Program::load({.tracking = options, .test_runs = true}));
 	return std::make_unique<KernelEngine>(options, observer, std::move(program));
 }
 

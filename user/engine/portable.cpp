@@ -3,21 +3,21 @@
 //
 // Flows end in the order of their expiry. Each live flow has one valid entry in
 // a heap, at a time that is never later than its expiry: a packet that prolongs
-// a flow does not touch the heap, and an entry that comes up too early is put
+// a flow does not touch the heap, and an entry that is reached too early is put
 // back at the flow's present expiry. Only an abort, which shortens a timeout,
-// adds an entry; what it replaces no longer matches the slot and is dropped. An
-// ended flow stays in its slot for a while, as in the kernel's table, so that the
-// next one of its key can continue it.
+// adds an entry; the entry that it replaces no longer matches the slot and is
+// dropped. An ended flow stays in its slot for a while, as in the kernel's table,
+// so that the next flow of its key can continue it.
 #include "engine/portable.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <queue>
 #include <string>
 #include <unordered_map>
 
-#include "engine/flow_table.hpp"
 #include "capture/link_layer.hpp"
+#include "engine/flow_table.hpp"
+#include "engine/fragment_table.hpp"
 
 namespace tcpwin {
 namespace {
@@ -33,43 +33,9 @@ struct Due {
 	}
 };
 
-// First fragments, by what their later ones have in common with them; the oldest go first.
-class FragmentTable {
-public:
-	void remember(const tcpwin_packet &packet, const tcpwin_fragment &fragment)
-	{
-		const Key key = make_key(packet);
-		if (fragments_.insert_or_assign(key, fragment).second)
-			order_.push_back(key);
-		if (order_.size() > TCPWIN_MAX_FRAGMENTED_PACKETS) {
-			fragments_.erase(order_.front());
-			order_.pop_front();
-		}
-	}
-
-	const tcpwin_fragment *find(const tcpwin_packet &packet) const
-	{
-		auto found = fragments_.find(make_key(packet));
-		return found == fragments_.end() ? nullptr : &found->second;
-	}
-
-private:
-	using Key = std::string; // the bytes of tcpwin_fragment_key
-
-	static Key make_key(const tcpwin_packet &packet)
-	{
-		tcpwin_fragment_key key;
-		tcpwin_make_fragment_key(&packet, &key);
-		return {reinterpret_cast<const char *>(&key), sizeof(key)};
-	}
-
-	std::unordered_map<Key, tcpwin_fragment> fragments_;
-	std::deque<Key> order_;
-};
-
 class PortableEngine final : public Engine {
 public:
-	PortableEngine(const EngineOptions &options, FlowObserver &observer)
+	PortableEngine(const TrackingOptions &options, FlowObserver &observer)
 		: config_(options.config), report_packets_(options.report_packets), analyze_(options.analyze_stalls),
 		  observer_(observer)
 	{
@@ -123,39 +89,35 @@ private:
 		else if (next > due.time_ns)
 			schedule(due.slot, next);
 		else if (expires > due.time_ns && expires > now_)
-			go_on(due.slot);
+			make_interim_record(due.slot);
 		else if (expires > due.time_ns)
 			schedule(due.slot, expires);
 		else
-			end_flow(due.slot, expires, expires <= std::min(limit, now_));
+			end_flow(due.slot, expires <= std::min(limit, now_));
 	}
 
 	tcpwin_record make_record(const Slot &slot, tcpwin_end_reason reason) const
 	{
-		tcpwin_record record{};
-		record.key = slot.key;
-		record.flow = slot.flow;
-		record.now_ns = now_;
-		record.reason = static_cast<__u8>(reason);
+		tcpwin_record record;
+		tcpwin_fill_record(&record, &slot.key, &slot.flow, now_, reason);
 		return record;
 	}
 
-	void end_flow(std::uint32_t number, std::uint64_t expires, bool expired)
+	void end_flow(std::uint32_t number, bool expired)
 	{
 		Slot &slot = table_.slot(number);
-		const tcpwin_record record =
-			make_record(slot, expired ? tcpwin_expiry_reason(&slot.flow, &config_) : TCPWIN_END_SHUTDOWN);
+		const tcpwin_record record = make_record(slot, tcpwin_reason_to_end(&slot.flow, &config_, expired, 0));
 		slot.ended = true;
 		live_flows_--;
 		for (unsigned i : {0, 1})
-			if (slot.flow.stalled >> i & 1)
-				add_stalled(slot.key, i, -1);
-		schedule(number, expires + tcpwin_linger(&slot.flow, TCPWIN_CONTINUES_NS));
+			if (const int change = tcpwin_stalled_change(slot.flow.stalled, 0, i))
+				add_stalled(slot.key, i, change);
+		schedule(number, tcpwin_forgotten_at(&slot.flow, &config_, TCPWIN_CONTINUES_NS));
 		observer_.on_flow(record);
 	}
 
-	// A record of a flow that does not end, if it has something new to tell.
-	void go_on(std::uint32_t number)
+	// An interim record, unless it would contain nothing new.
+	void make_interim_record(std::uint32_t number)
 	{
 		Slot &slot = table_.slot(number);
 		const tcpwin_record record = make_record(slot, TCPWIN_END_ACTIVE_TIMEOUT);
@@ -168,24 +130,25 @@ private:
 
 	std::int64_t add_stalled(const tcpwin_key &key, unsigned endpoint, int change)
 	{
-		const tcpwin_source source{key.address[endpoint], key.vlan, key.scope, 0};
-		const std::string bytes(reinterpret_cast<const char *>(&source), sizeof(source));
+		tcpwin_stalled_host host;
+		tcpwin_make_host(&key, endpoint, &host);
+		const std::string bytes(reinterpret_cast<const char *>(&host), sizeof(host));
 		const std::int64_t flows = stalled_flows_[bytes] += change;
 		if (!flows)
 			stalled_flows_.erase(bytes);
 		return flows;
 	}
 
-	// stalled: which windows were closed before the packet that was just counted.
+	// stalled: tcpwin_flow.stalled before the packet that was just counted.
 	void note_alarms(Slot &slot, unsigned stalled)
 	{
 		std::uint32_t stalled_flows = 0;
 		for (unsigned i : {0, 1}) {
-			const unsigned was = stalled >> i & 1, is = slot.flow.stalled >> i & 1;
-			if (was == is)
+			const int change = tcpwin_stalled_change(stalled, slot.flow.stalled, i);
+			if (!change)
 				continue;
-			const std::int64_t flows = add_stalled(slot.key, i, is ? 1 : -1);
-			if (!is)
+			const std::int64_t flows = add_stalled(slot.key, i, change);
+			if (change < 0)
 				continue;
 			stalled_flows = static_cast<std::uint32_t>(flows);
 			tcpwin_note_stalled_flows(&slot.flow, i, flows, &config_);
@@ -204,20 +167,20 @@ private:
 		due_.push({time_ns, slot.flow.id, number});
 	}
 
-	// In a slot of its own, or in that of a flow of the same key that has ended.
+	// In a new slot, or in that of an ended flow of the same key.
 	std::uint32_t begin_flow(std::uint32_t number, const tcpwin_packet &packet, const tcpwin_key &key,
-				 std::uint32_t sender, std::uint32_t fold)
+				 std::uint32_t from, std::uint32_t key_hash)
 	{
 		const bool succeeds = number != FlowTable::none;
 		if (!succeeds)
-			number = table_.insert(key, fold);
+			number = table_.insert(key, key_hash);
 		Slot &slot = table_.slot(number);
 		flows_numbered_++;
 		if (succeeds)
-			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, sender, now_);
+			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, from, now_);
 		else
-			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, sender, now_);
-		slot.flow.word = 0;
+			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, from, now_);
+		slot.flow.seq = 0;
 		slot.due_ns = UINT64_MAX;
 		slot.ended = false;
 		counters_.value[TCPWIN_COUNTER_FLOWS_CREATED]++;
@@ -228,56 +191,55 @@ private:
 	void track(const tcpwin_packet &packet, const Frame &frame)
 	{
 		tcpwin_key key;
-		const std::uint32_t sender = tcpwin_make_key(&packet, &key);
-		const std::uint32_t fold = tcpwin_fold_key(&key);
-		std::uint32_t number = table_.find(key, fold);
+		const std::uint32_t from = tcpwin_make_key(&packet, &key);
+		const std::uint32_t key_hash = tcpwin_hash_key(&key);
+		std::uint32_t number = table_.find(key, key_hash);
 		if (number == FlowTable::none || table_.slot(number).ended)
-			number = begin_flow(number, packet, key, sender, fold);
+			number = begin_flow(number, packet, key, from, key_hash);
 
 		Slot &slot = table_.slot(number);
-		const std::uint64_t previous = slot.flow.direction[sender].last_ns;
-		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, sender)) {
-			tcpwin_count_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+		const std::uint64_t previous = slot.flow.direction[from].last_ns;
+		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, from)) {
+			tcpwin_count_packet(&slot.flow, &config_, &packet, from, now_, analyze_);
 		} else {
 			const unsigned stalled = slot.flow.stalled;
-			tcpwin_count_any_packet(&slot.flow, &config_, &packet, sender, now_, analyze_);
+			tcpwin_count_packet_slow(&slot.flow, &config_, &packet, from, now_, analyze_);
 			note_alarms(slot, stalled);
 		}
 		if (const std::uint64_t next = tcpwin_due_at(&slot.flow, &config_); next < slot.due_ns)
 			schedule(number, next);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		if (packet.first_fragment)
-			fragments_.remember(packet, {key, slot.flow.id, sender, 0});
-		report(slot, packet, sender, previous, frame, false);
+			fragments_.remember(packet, {key, slot.flow.id, from, 0});
+		report(slot, packet, from, previous, frame, false);
 		if (tcpwin_is_terminated(&slot.flow))
-			end_due_flows(); // now, and not at the next frame, whose time may be earlier
+			end_due_flows(); // now, because the time of the next frame may be earlier
 	}
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)
 	{
 		const tcpwin_fragment *first = fragments_.find(packet);
 		const std::uint32_t number =
-			first ? table_.find(first->key, tcpwin_fold_key(&first->key)) : FlowTable::none;
+			first ? table_.find(first->key, tcpwin_hash_key(&first->key)) : FlowTable::none;
 		if (number == FlowTable::none || table_.slot(number).ended ||
 		    table_.slot(number).flow.id != first->flow_id) {
 			counters_.value[TCPWIN_COUNTER_LATER_FRAGMENT]++;
 			return;
 		}
 		Slot &slot = table_.slot(number);
-		const std::uint64_t previous = slot.flow.direction[first->sender & 1].last_ns;
-		tcpwin_refresh_flow(&slot.flow, &packet, first->sender, now_);
+		const std::uint64_t previous = slot.flow.direction[first->from & 1].last_ns;
+		tcpwin_refresh_flow(&slot.flow, &packet, first->from, now_);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
-		report(slot, packet, first->sender, previous, frame, true);
+		report(slot, packet, first->from, previous, frame, true);
 	}
 
-	void report(const Slot &slot, const tcpwin_packet &packet, std::uint32_t sender, std::uint64_t previous,
+	void report(const Slot &slot, const tcpwin_packet &packet, std::uint32_t from, std::uint64_t previous,
 		    const Frame &frame, bool later_fragment)
 	{
 		if (!report_packets_)
 			return;
 		tcpwin_packet_event event;
-		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, sender, now_, previous,
-					 later_fragment);
+		tcpwin_fill_packet_event(&event, &slot.key, &slot.flow, &packet, from, now_, previous, later_fragment);
 		observer_.on_packet(event, frame.number);
 	}
 
@@ -290,14 +252,14 @@ private:
 	FragmentTable fragments_;
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
-	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_source
-	__u64 live_flows_ = 0;                                        // the table has those that have ended, too
+	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_stalled_host
+	__u64 live_flows_ = 0;                                        // the table also has ended ones
 	std::uint64_t now_ = 0;
 };
 
 } // namespace
 
-std::unique_ptr<Engine> make_portable_engine(const EngineOptions &options, FlowObserver &observer)
+std::unique_ptr<Engine> make_portable_engine(const TrackingOptions &options, FlowObserver &observer)
 {
 	return std::make_unique<PortableEngine>(options, observer);
 }

@@ -28,40 +28,40 @@ bool is_timeout(std::uint8_t reason)
 	       reason == TCPWIN_END_FIN_TIMEOUT;
 }
 
-std::optional<std::string_view> last_ended(const tcpwin_analysis &facts, bool open, std::uint8_t reason)
+std::optional<std::string_view> last_ended(const tcpwin_analysis &stats, bool open, std::uint8_t reason)
 {
 	if (open)
 		return known(is_timeout(reason), std::string_view("timeout"));
-	return known(facts.ended != TCPWIN_STALL_END_NONE, name_of(static_cast<tcpwin_stall_end>(facts.ended)));
+	return known(stats.ended != TCPWIN_STALL_END_NONE, name_of(static_cast<tcpwin_stall_end>(stats.ended)));
 }
 
 StallFacts make_stall(const tcpwin_record &record, unsigned endpoint, nanoseconds wall_offset)
 {
 	const tcpwin_flow &flow = record.flow;
-	const tcpwin_analysis &facts = flow.analysis[endpoint];
-	const bool open = flow.progress[endpoint].known & TCPWIN_STALLED, peer_seen = flow.direction[!endpoint].packets;
+	const tcpwin_analysis &stats = flow.analysis[endpoint];
+	const bool open = flow.progress[endpoint].flags & TCPWIN_STALLED, peer_seen = flow.direction[!endpoint].packets;
 	const std::uint64_t last = std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
 	const std::uint64_t until = record.reason == not_ended ? record.now_ns : last;
 	const std::uint64_t in_open = tcpwin_open_stall_ns(&flow, endpoint, until);
-	return {.zero_window_segments = facts.zero_windows,
-		.episodes = facts.episodes,
-		.total = duration(facts.stalled_ns + in_open),
-		.longest = duration(std::max<std::uint64_t>(facts.longest_ns, in_open)),
+	return {.zero_window_segments = stats.zero_windows,
+		.episodes = stats.episodes,
+		.total = duration(stats.stalled_ns + in_open),
+		.longest = duration(std::max<std::uint64_t>(stats.longest_ns, in_open)),
 		.open = open,
-		.last_began = known(facts.episodes,
-				    std::chrono::sys_time<nanoseconds>(duration(facts.stalled_since_ns) + wall_offset)),
-		.last_ended = last_ended(facts, open, record.reason),
-		.probes = known(peer_seen, facts.probes),
-		.probe_answers = known(peer_seen, facts.probe_answers)};
+		.last_began = known(stats.episodes,
+				    std::chrono::sys_time<nanoseconds>(duration(stats.stalled_since_ns) + wall_offset)),
+		.last_ended = last_ended(stats, open, record.reason),
+		.probes = known(peer_seen, stats.probes),
+		.probe_answers = known(peer_seen, stats.probe_answers)};
 }
 
 WindowFacts make_window(const tcpwin_flow &flow, unsigned endpoint)
 {
 	const tcpwin_progress &progress = flow.progress[endpoint];
-	const tcpwin_analysis &facts = flow.analysis[endpoint];
+	const tcpwin_analysis &stats = flow.analysis[endpoint];
 	const bool scaled = tcpwin_is_scaled(&flow);
 	const bool sure =
-		scaled || facts.scale == TCPWIN_SCALE_NONE || flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE;
+		scaled || stats.scale == TCPWIN_SCALE_NONE || flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE;
 	const bool any = sure && progress.window_min <= progress.window_max;
 	const auto bytes = [&](std::uint16_t raw) {
 		return known(any, static_cast<std::uint32_t>(raw) << progress.shift);
@@ -71,21 +71,21 @@ WindowFacts make_window(const tcpwin_flow &flow, unsigned endpoint)
 		.min = bytes(progress.window_min),
 		.max = bytes(progress.window_max),
 		.last = bytes(progress.window),
-		.shrinks = known(sure, facts.window_shrinks),
-		.updates = facts.window_updates,
-		.full = known(sure && flow.direction[!endpoint].packets, facts.window_full)};
+		.shrinks = known(sure, stats.window_shrinks),
+		.updates = stats.window_updates,
+		.full = known(sure && flow.direction[!endpoint].packets, stats.window_full)};
 }
 
 TcpFacts make_tcp(const tcpwin_flow &flow, unsigned endpoint)
 {
 	const tcpwin_progress &progress = flow.progress[endpoint];
-	const tcpwin_analysis &facts = flow.analysis[endpoint];
+	const tcpwin_analysis &stats = flow.analysis[endpoint];
 	return {.payload_bytes = progress.payload_bytes,
-		.retransmitted_segments = facts.retransmitted,
-		.out_of_order_segments = facts.out_of_order,
-		.keep_alives = facts.keep_alives,
+		.retransmitted_segments = stats.retransmitted,
+		.out_of_order_segments = stats.out_of_order,
+		.keep_alives = stats.keep_alives,
 		.bytes_in_flight_max = known(progress.in_flight_max || !progress.payload_bytes, progress.in_flight_max),
-		.handshake_rtt = known(facts.facts & TCPWIN_FACT_RTT, duration(facts.handshake_rtt_ns))};
+		.handshake_rtt = known(stats.flags & TCPWIN_ANALYSIS_RTT, duration(stats.handshake_rtt_ns))};
 }
 
 } // namespace

@@ -53,7 +53,7 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind, unsigned receiver,
 			      const tcpwin_config &config, nanoseconds wall_offset, std::string_view interface)
 {
-	const unsigned sender = receiver ^ 1;
+	const unsigned blocked = receiver ^ 1;
 	const std::uint64_t stalled_since = alarm.stalled_since_ns[receiver];
 	AlarmRecord record{
 		.kind = kind,
@@ -63,8 +63,8 @@ AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind,
 		.interface = interface,
 		.receiver_ip = format_address(alarm.key.address[receiver]),
 		.receiver_port = alarm.key.port[receiver],
-		.sender_ip = format_address(alarm.key.address[sender]),
-		.sender_port = alarm.key.port[sender],
+		.blocked_ip = format_address(alarm.key.address[blocked]),
+		.blocked_port = alarm.key.port[blocked],
 		.zero_window_count = alarm.zero_window_count[receiver],
 		.abort_count = config.abort_count,
 		.stalled_since = {},
@@ -151,7 +151,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t number, const tcpwin_config &config,
 				nanoseconds wall_offset)
 {
-	const unsigned from = event.sender & 1, to = from ^ 1;
+	const unsigned from = event.from & 1, to = from ^ 1;
 	return {
 		.number = number,
 		.flow_id = event.flow_id,

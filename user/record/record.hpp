@@ -69,8 +69,8 @@ struct AlarmRecord {
 	std::string_view interface; // as of FlowRecord
 	std::string receiver_ip;
 	std::uint16_t receiver_port;
-	std::string sender_ip; // who has to wait
-	std::uint16_t sender_port;
+	std::string blocked_ip; // who has to wait
+	std::uint16_t blocked_port;
 	std::uint32_t zero_window_count; // of the receiver
 	std::uint32_t abort_count;
 	WallTime stalled_since;           // TCPWIN_ALARM_STALL only, as the next

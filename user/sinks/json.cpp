@@ -140,7 +140,7 @@ public:
 		line << ",\"vlan\":";
 		put_vlan(line, r.key.vlan);
 		line << ",\"receiver\":{\"ip\":\"" << r.receiver_ip << "\",\"port\":" << r.receiver_port
-		     << "},\"sender\":{\"ip\":\"" << r.sender_ip << "\",\"port\":" << r.sender_port
+		     << "},\"sender\":{\"ip\":\"" << r.blocked_ip << "\",\"port\":" << r.blocked_port
 		     << "},\"zero_window_count\":" << r.zero_window_count;
 		if (r.kind == TCPWIN_ALARM_ABORT_COUNT)
 			line << ",\"abort_count\":" << r.abort_count;

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-# A packet counts itself in a flow whether or not another one does at that moment.
-s/^\tif (__sync_val_compare_and_swap(&flow->word, word, (word & ~(__u64)MARK_MASK) | MARK_BUSY) != word)/\tif (false)/
+# A packet counts itself in a flow whether or not another packet does at that moment.
+s/^\tif (!swap_seq(flow, seq, tcpwin_marked(seq, TCPWIN_MARK_BUSY)))/\tif (false)/

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # The sweep ends a flow whether or not a packet came since it was copied.
-s/^\tif (__sync_val_compare_and_swap(&flow->word, word, word | MARK_ENDED) != word) {/\tflow->word = word | MARK_ENDED;\n\tif (false) {/
+s/^\tif (!swap_seq(flow, seq, seq | TCPWIN_MARK_ENDED)) {/\tflow->seq = seq | TCPWIN_MARK_ENDED;\n\tif (false) {/

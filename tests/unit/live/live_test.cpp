@@ -62,14 +62,14 @@ tcpwin_record stalled(std::uint64_t id, std::uint64_t seconds, bool open, const 
 		      const std::string &client = "10.0.0.9")
 {
 	tcpwin_record record = record_of(id, client, server);
-	tcpwin_analysis &facts = record.flow.analysis[0];
-	facts.episodes = 1;
-	facts.zero_windows = 3;
+	tcpwin_analysis &stats = record.flow.analysis[0];
+	stats.episodes = 1;
+	stats.zero_windows = 3;
 	if (open) {
-		record.flow.progress[0].known |= TCPWIN_STALLED;
-		facts.stalled_since_ns = now - seconds * second;
+		record.flow.progress[0].flags |= TCPWIN_STALLED;
+		stats.stalled_since_ns = now - seconds * second;
 	} else {
-		facts.stalled_ns = facts.longest_ns = seconds * second;
+		stats.stalled_ns = stats.longest_ns = seconds * second;
 	}
 	return record;
 }

@@ -109,7 +109,7 @@ TEST(Json, HasTheAnalysisOfEachSide)
 				   .ack = 8,
 				   .window = 5,
 				   .shift = 7,
-				   .known = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
+				   .flags = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
 				   .duplicate_acks = 1,
 				   .payload_bytes = 5'000'000'000,
 				   .next_ns = 1,
@@ -132,7 +132,7 @@ TEST(Json, HasTheAnalysisOfEachSide)
 				   .out_of_order = 21,
 				   .scale = 8,
 				   .ended = TCPWIN_STALL_END_RESUMED,
-				   .facts = TCPWIN_FACT_RTT,
+				   .flags = TCPWIN_ANALYSIS_RTT,
 				   .zero = {}};
 	record.flow.analysis[0].scale = 1;
 	record.flow.progress[0].window_min = 0xffff;
@@ -244,7 +244,7 @@ tcpwin_packet_event packet_event()
 	event.now_ns = 6'250'000'000;
 	event.zero_window_count = 2;
 	event.window = 0;
-	event.sender = 1;
+	event.from = 1;
 	event.a_side = 1;
 	event.stat = 0xd2;
 	event.state = TCPWIN_STATE_ABRT;
@@ -278,7 +278,7 @@ TEST(PacketMode, ALaterFragmentHasNoPortsAndNoWindow)
 {
 	tcpwin_packet_event event = packet_event();
 	event.later_fragment = 1;
-	event.sender = 0;
+	event.from = 0;
 	EXPECT_EQ(
 		write(Format::t2, event),
 		"12\t7\tB\t1000000006.250000000\t0.250000001\t1.250000000\t10.0.0.1\t0\t10.0.0.2\t0\t-\t-\t-\t-\t-\t-\n");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Keys, directions A and B, what a direction adds up, and when a flow ends.
+// Keys, directions A and B, what a direction sums up, and when a flow ends.
 #include <tcpwin/flow.h>
 
 #include <arpa/inet.h>
@@ -59,7 +59,7 @@ tcpwin_packet reply_to(tcpwin_packet packet)
 	return packet;
 }
 
-// A key made over memory full of rubbish, so that unwritten bytes show.
+// A key made over non-zero memory, so that unwritten bytes are detected.
 tcpwin_key key_of(const tcpwin_packet &packet, __u8 rubbish = 0xa5)
 {
 	tcpwin_key key;
@@ -74,10 +74,10 @@ __u32 sender_of(const tcpwin_packet &packet)
 	return tcpwin_make_key(&packet, &key);
 }
 
-__u32 fold_of(const tcpwin_packet &packet)
+__u32 hash_of(const tcpwin_packet &packet)
 {
 	tcpwin_key key = key_of(packet);
-	return tcpwin_fold_key(&key);
+	return tcpwin_hash_key(&key);
 }
 
 template <typename T> bool same_bytes(const T &left, const T &right)
@@ -100,7 +100,7 @@ TEST(Key, BothDirectionsHaveTheSameKeyAndDifferentSenders)
 		EXPECT_TRUE(same_bytes(key_of(packet, 0x00), key_of(reply, 0xff)));
 		EXPECT_NE(sender_of(packet), sender_of(reply));
 		EXPECT_LE(sender_of(packet), 1u);
-		EXPECT_EQ(fold_of(packet), fold_of(reply));
+		EXPECT_EQ(hash_of(packet), hash_of(reply));
 	}
 }
 
@@ -176,30 +176,30 @@ TEST(Key, IgnoresEverythingElseInThePacket)
 	EXPECT_TRUE(same_bytes(key_of(packet, 0), key_of(other, 0xff)));
 }
 
-TEST(Fold, ChangesWithEveryBitOfTheKey)
+TEST(Hash, ChangesWithEveryBitOfTheKey)
 {
 	const tcpwin_key base = key_of(between("10.0.0.1", 40000, "10.0.0.2", 80, 7));
-	std::set<__u32> folds = {tcpwin_fold_key(&base)};
+	std::set<__u32> hashes = {tcpwin_hash_key(&base)};
 
 	for (std::size_t bit = 0; bit < 8 * sizeof(base); bit++) {
 		tcpwin_key changed = base;
 		reinterpret_cast<__u8 *>(&changed)[bit / 8] ^= static_cast<__u8>(1 << bit % 8);
-		folds.insert(tcpwin_fold_key(&changed));
+		hashes.insert(tcpwin_hash_key(&changed));
 	}
-	EXPECT_EQ(folds.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits fold alike";
+	EXPECT_EQ(hashes.size(), 1 + 8 * sizeof(base)) << "two keys that differ in one or two bits hash alike";
 }
 
-TEST(Fold, SpreadsNeighbouringConnections)
+TEST(Hash, SpreadsNeighbouringConnections)
 {
-	std::set<__u32> folds, low_bits;
+	std::set<__u32> hashes, low_bits;
 
 	for (int host = 1; host <= 250; host++)
 		for (__u16 port = 40000; port < 40040; port++) {
 			auto packet = between("10.0.0." + std::to_string(host), port, "192.168.0.1", 443);
-			folds.insert(fold_of(packet));
-			low_bits.insert(fold_of(packet) & 0xffff);
+			hashes.insert(hash_of(packet));
+			low_bits.insert(hash_of(packet) & 0xffff);
 		}
-	EXPECT_GE(folds.size(), 9990u) << "of 10000";
+	EXPECT_GE(hashes.size(), 9990u) << "of 10000";
 	EXPECT_GE(low_bits.size(), 8500u) << "10000 thrown into 65536 places at random meet 9300";
 }
 
@@ -217,7 +217,7 @@ const FirstPacket first_packets[] = {
 	{"client to server", 40000, 80, SYN, 'A'},
 	{"low port to high port", 80, 40000, ACK, 'B'},
 	{"the largest low port", 1023, 1024, ACK, 'B'},
-	{"1024 is no low port", 1024, 40000, ACK, 'A'},
+	{"1024 is not a low port", 1024, 40000, ACK, 'A'},
 	{"low port above its destination", 80, 79, ACK, 'A'},
 	{"low port below a low port", 22, 80, ACK, 'B'},
 	{"equal low ports", 80, 80, SYN, 'A'},
@@ -274,13 +274,13 @@ TEST(Side, LaterPacketsDoNotChangeIt)
 	EXPECT_EQ(flow.a_side, 0);
 }
 
-TEST(Flow, BeginsWithNothingOfItsPredecessor)
+TEST(Flow, KeepsNothingOfItsPredecessor)
 {
 	tcpwin_flow flow;
 	std::memset(&flow, 0xa5, sizeof(flow));
 	tcpwin_packet packet = between("10.0.0.1", 40000, "10.0.0.2", 80);
 	tcpwin_flow expected = {};
-	expected.word = 0xa5a5a5a5a5a5a5a5; // left to the caller
+	expected.seq = 0xa5a5a5a5a5a5a5a5; // left to the caller
 	expected.id = 17;
 	expected.ifindex = 3;
 	expected.a_side = 1;
@@ -291,7 +291,7 @@ TEST(Flow, BeginsWithNothingOfItsPredecessor)
 	EXPECT_TRUE(same_bytes(flow, expected));
 }
 
-// ----------------------------------------------------- what a direction adds up
+// ----------------------------------------------------- what a direction sums up
 
 struct Flow {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -442,7 +442,7 @@ TEST(Expiry, NanosecondsDoNotGetLostInLongUptimes)
 	EXPECT_TRUE(f.is_expired(ten_years + 1ms));
 }
 
-// Random packets of both directions, at times that go back now and then, and limits that abort.
+// Random packets of both directions, at times that sometimes go back, with limits that abort.
 TEST(Expiry, QuickAnswerIsNeverLaterThanTheExactOne)
 {
 	std::mt19937 random(1);
@@ -486,7 +486,7 @@ TEST(Expiry, DirectionWithoutPacketsDoesNotCount)
 	EXPECT_EQ(f.expires(), 1001ms);
 }
 
-TEST(Expiry, TimeBackwardsIsNoIdleTime)
+TEST(Expiry, TimeBackwardsIsNotIdleTime)
 {
 	Flow f;
 	f.seen(0, 5s, TCPWIN_TIMEOUT_ABRT);
@@ -563,7 +563,7 @@ TEST(Expiry, ReasonIsIdleForEveryTimeoutButAbort)
 		  TCPWIN_END_ABORT_TIMEOUT);
 }
 
-TEST(Expiry, ReasonIsThatOfTheDirectionThatHeldTheFlowToTheLast)
+TEST(Expiry, ReasonIsThatOfTheDirectionThatExpiredLast)
 {
 	for (int i : {0, 1}) {
 		Flow idle, abort;

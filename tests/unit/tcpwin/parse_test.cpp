@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames and what the parser makes of them, whole and cut off at every byte.
+// Frames and their descriptions by the parser, whole and truncated at every byte.
 #include "support/frame.hpp"
 
 #include <tcpwin/parse.h>
@@ -51,7 +51,7 @@ Parsed parse(const Bytes &frame, std::size_t captured, std::size_t wire_length)
 	std::unique_ptr<__u8[]> exact(new __u8[captured]);
 	std::copy_n(frame.begin(), captured, exact.get());
 	Parsed result;
-	std::memset(&result.packet, 0xa5, sizeof(result.packet)); // so that unwritten fields show
+	std::memset(&result.packet, 0xa5, sizeof(result.packet)); // so that unwritten fields are detected
 	result.reject = tcpwin_parse_ethernet(exact.get(), exact.get() + captured, static_cast<__u32>(wire_length), 0,
 					      &result.packet);
 	return result;
@@ -140,7 +140,7 @@ Frame tagged(const std::vector<std::pair<__u16, __u16>> &tpids_and_ids)
 	return tcp(frame.ipv4("10.0.0.1", "10.0.0.2"));
 }
 
-// n extension headers of 8 bytes, of every kind that has this length in turn.
+// n extension headers of 8 bytes; the kinds that have this length take turns.
 Frame chain(int n)
 {
 	return v6([n](Frame &frame) {
@@ -178,8 +178,8 @@ struct Accepted {
 	std::size_t ip;  // offset of the IP header: 14, and 4 for each VLAN tag
 	std::size_t tcp; // offset of the TCP header
 	Expected expected;
-	std::size_t scale_end = 0; // of a SYN: as much tells the scale, or that there is none
-	bool no_length = false;    // IP does not say how long it is
+	std::size_t scale_end = 0; // of a SYN: after so many bytes the scale, or that there is none, is known
+	bool no_length = false;    // the IP length is 0
 };
 
 std::vector<Accepted> plain_frames()
@@ -429,7 +429,7 @@ TEST(Parse, RejectsIpv6LengthsTooSmallForExtensionsAndTcp)
 	EXPECT_EQ(verdict(v6(extensions, {.payload_length = 16 + 12 + 8 + 20})), TCPWIN_ACCEPTED);
 }
 
-TEST(Parse, BelievesNothingBeyondTheIpLength)
+TEST(Parse, IgnoresEverythingBeyondTheIpLength)
 {
 	auto udp_after = [](std::size_t extension, __u16 payload_length) {
 		return Frame()
@@ -551,7 +551,7 @@ TEST(WindowScale, IsAtMostFourteen)
 		EXPECT_EQ(scale_of(syn_with({3, 3, __u8(scale)})), std::min(scale, 14));
 }
 
-TEST(WindowScale, IsNotThereWithoutTheOption)
+TEST(WindowScale, IsAbsentWithoutTheOption)
 {
 	EXPECT_EQ(scale_of(syn_with({})), NO_SCALE);
 	EXPECT_EQ(scale_of(syn_with({1, 1, 1, 1})), NO_SCALE);
@@ -577,7 +577,7 @@ TEST(WindowScale, IsNotFoundAfterAnOptionOfImpossibleLength)
 		EXPECT_EQ(scale_of(syn_with({8, length, 1, 3, 3, 7})), NO_SCALE) << +length;
 }
 
-TEST(WindowScale, IsIgnoredWhereTheHeaderCutsItOff)
+TEST(WindowScale, IsIgnoredBeyondTheHeader)
 {
 	for (Bytes header : {Bytes{1, 1, 3, 3}, Bytes{1, 1, 1, 3}}) {
 		Bytes options = header;
@@ -591,7 +591,7 @@ TEST(WindowScale, IsIgnoredWhereTheHeaderCutsItOff)
 	EXPECT_EQ(scale_of(payload), NO_SCALE) << "payload that looks like the option";
 }
 
-TEST(WindowScale, IsIgnoredWhereTheIpPacketCutsItOff)
+TEST(WindowScale, IsIgnoredBeyondTheIpPacket)
 {
 	for (__u16 length = 40; length <= 44; length++) {
 		auto frame = Frame().ethernet()
@@ -610,9 +610,9 @@ TEST(WindowScale, BelongsToSynsOnly)
 	}
 }
 
-// ---------------------------------------------------------------- cut frames
+// ---------------------------------------------------------- truncated frames
 
-// Why the first n bytes of an acceptable frame are no packet.
+// Why the first n bytes of an acceptable frame are rejected.
 tcpwin_reject expected_when_cut(const Accepted &whole, std::size_t n)
 {
 	if (n < whole.ip)
@@ -627,12 +627,12 @@ tcpwin_reject expected_when_cut(const Accepted &whole, std::size_t n)
 Expected fields_when_cut(const Accepted &whole, std::size_t n)
 {
 	Expected fields = whole.expected;
-	if (n < whole.scale_end) // none yet: nobody knows what would have come
+	if (n < whole.scale_end) // not seen yet: the rest might have contained it
 		fields.scale = UNKNOWN_SCALE;
 	return fields;
 }
 
-TEST(Cut, CaptureOfAnyLengthGivesTheFieldsOrTheLayerThatWasCut)
+TEST(Truncated, CaptureOfAnyLengthGivesTheFieldsOrTheTruncatedLayer)
 {
 	for (const Accepted &whole : accepted_frames()) {
 		const Bytes frame = whole.frame.bytes();
@@ -645,8 +645,8 @@ TEST(Cut, CaptureOfAnyLengthGivesTheFieldsOrTheLayerThatWasCut)
 	}
 }
 
-// As XDP sees it: the frame itself ends early, its IP length says more. That length is not what is too small.
-TEST(Cut, FrameThatEndsEarlyIsTruncatedNotOfTooSmallIpLength)
+// As XDP sees it: the frame itself is truncated, its IP length is larger. The reason must not be the length.
+TEST(Truncated, FrameThatEndsEarlyIsTruncatedNotOfTooSmallIpLength)
 {
 	for (const Accepted &whole : accepted_frames()) {
 		const Bytes frame = whole.frame.bytes();
@@ -656,7 +656,7 @@ TEST(Cut, FrameThatEndsEarlyIsTruncatedNotOfTooSmallIpLength)
 	}
 }
 
-TEST(Cut, FrameThatEndsAfterTheTcpHeaderHasTheBytesOfTheFrame)
+TEST(Truncated, FrameThatEndsAfterTheTcpHeaderHasTheBytesOfTheFrame)
 {
 	for (const Accepted &whole : accepted_frames()) {
 		const Bytes frame = whole.frame.bytes();
@@ -669,7 +669,7 @@ TEST(Cut, FrameThatEndsAfterTheTcpHeaderHasTheBytesOfTheFrame)
 	}
 }
 
-TEST(Cut, VlanTagsAreCountedBeforeTheFrameIsTooShort)
+TEST(Truncated, VlanTagsAreCountedBeforeTheFrameIsTooShort)
 {
 	const Bytes five = tagged(std::vector<std::pair<__u16, __u16>>(5, {0x8100, 1})).bytes();
 
@@ -679,7 +679,7 @@ TEST(Cut, VlanTagsAreCountedBeforeTheFrameIsTooShort)
 			<< n;
 }
 
-// Memory whose last byte is followed by a page that must not be touched; needs no sanitizer.
+// Memory whose last byte is followed by an inaccessible page; works without a sanitizer.
 class Brink {
 public:
 	Brink()
@@ -706,7 +706,7 @@ private:
 	__u8 *start_;
 };
 
-TEST(Cut, NothingBeyondTheEndIsRead)
+TEST(Truncated, NothingBeyondTheEndIsRead)
 {
 	Brink brink;
 	for (const Accepted &whole : accepted_frames()) {
@@ -718,8 +718,8 @@ TEST(Cut, NothingBeyondTheEndIsRead)
 	}
 }
 
-// Bytes that say nothing about the rest of the packet are set at random, and the end is cut.
-TEST(Cut, DamagedFramesAreAcceptedOrNamed)
+// Bytes that do not affect the parsing of others are random, and the end is truncated.
+TEST(Truncated, DamagedFramesAreAcceptedOrNamed)
 {
 	std::mt19937 random(17);
 	std::vector<int> seen(TCPWIN_REJECT_COUNT);

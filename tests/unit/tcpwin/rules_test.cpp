@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tutorial does not have: the rules of the monitor profile, what reaching
-// the abort count may do, held stalls, alarms, and records of flows that go on.
+// What the tutorial does not have: the rules of the monitor profile, the choices
+// for --on-threshold, held stalls, alarms, and interim records.
 #include <chrono>
 #include <cstring>
 #include <vector>
@@ -31,7 +31,7 @@ tcpwin_address address(__u8 last)
 
 enum Who { reader, writer };
 
-// Of one flow: the reader is 10.0.0.1:1000, endpoint 0, and the writer 10.0.0.2:2000.
+// One flow: the reader is 10.0.0.1:1000, endpoint 0, and the writer 10.0.0.2:2000.
 struct Flow {
 	explicit Flow(const tcpwin_config &with) : config(with) {}
 
@@ -57,7 +57,7 @@ struct Flow {
 		packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
 		if (!flow.id)
 			tcpwin_begin_flow(&flow, 1, 1, &packet, who, now);
-		tcpwin_count_any_packet(&flow, &config, &packet, who, now, 1);
+		tcpwin_count_packet_slow(&flow, &config, &packet, who, now, 1);
 		return *this;
 	}
 
@@ -113,12 +113,12 @@ TEST(Rules, WindowsOfSynAndRstNeedNotCount)
 	EXPECT_EQ(flow.of(reader).zero_window_count, 1u);
 }
 
-TEST(Rules, FinHasATimeoutOfItsOwnForGood)
+TEST(Rules, FinHasItsOwnTimeoutPermanently)
 {
 	Flow flow(with_rule(TCPWIN_RULE_FIN_TIMEOUT));
 	flow.packet(reader, ACK).packet(writer, ACK).packet(reader, FIN | ACK);
 	EXPECT_EQ(flow.of(reader).timeout, TCPWIN_TIMEOUT_FIN);
-	EXPECT_EQ(flow.of(writer).timeout, TCPWIN_TIMEOUT_EST) << "it may go on sending";
+	EXPECT_EQ(flow.of(writer).timeout, TCPWIN_TIMEOUT_EST) << "it may continue to send";
 	flow.packet(reader, ACK);
 	EXPECT_EQ(flow.of(reader).timeout, TCPWIN_TIMEOUT_FIN);
 	EXPECT_EQ(flow.of(reader).state, TCPWIN_STATE_ABRT);
@@ -153,7 +153,7 @@ TEST(Rules, TerminateEndsTheFlowAtThatPacket)
 {
 	tcpwin_config config = tutorial;
 	config.on_threshold = TCPWIN_ON_THRESHOLD_TERMINATE;
-	config.stalled_ns = 300'000'000'000; // holds nothing that is terminated
+	config.stalled_ns = 300'000'000'000; // does not hold a terminated flow
 	Flow flow(config);
 	flow.packet(writer, ACK).at(10ms).packet(reader, ACK, 0).at(20ms).packet(reader, ACK, 0);
 	EXPECT_EQ(flow.expires(), 20ms);
@@ -188,7 +188,7 @@ std::vector<int> pending(const Flow &flow)
 	return {TCPWIN_ALARM_PENDING(flow.of(reader).alarms), TCPWIN_ALARM_PENDING(flow.of(writer).alarms)};
 }
 
-TEST(Alarms, TheAbortCountRaisesOneAFlow)
+TEST(Alarms, TheAbortCountRaisesOnePerFlow)
 {
 	Flow flow(monitor);
 	flow.packet(writer, ACK);
@@ -220,7 +220,7 @@ TEST(Alarms, AStallRaisesOneAtThePacketThatFindsItTooLong)
 	Flow flow(monitor);
 	flow.packet(writer, ACK).packet(reader, ACK, 0).at(5s - 1ns).packet(writer, ACK);
 	EXPECT_THAT(pending(flow), ElementsAre(0, 0));
-	flow.at(5s).packet(writer, ACK); // whoever sends it
+	flow.at(5s).packet(writer, ACK); // from either side
 	EXPECT_THAT(pending(flow), ElementsAre(TCPWIN_ALARM_STALL, 0));
 	flow.flow.direction[reader].alarms &= TCPWIN_ALARM_ALL;
 	flow.at(20s).packet(writer, ACK);
@@ -271,7 +271,7 @@ private:
 	std::uint64_t number_ = 0;
 };
 
-TEST(Alarms, ASourceRaisesOneWhenItStallsMoreFlowsThanAllowed)
+TEST(Alarms, AHostRaisesOneWhenItStallsMoreFlowsThanAllowed)
 {
 	tcpwin_config config = monitor;
 	config.source_alarm = 3;
@@ -282,7 +282,7 @@ TEST(Alarms, ASourceRaisesOneWhenItStallsMoreFlowsThanAllowed)
 	EXPECT_EQ(engine.seen.alarms[0].raised[0], TCPWIN_ALARM_STALLED_FLOWS);
 	EXPECT_EQ(engine.seen.alarms[0].stalled_flows, 4u);
 	EXPECT_EQ(engine.seen.alarms[0].flow_id, 4u);
-	for (std::uint16_t port = 1001; port <= 1008; port++) // two are left
+	for (std::uint16_t port = 1001; port <= 1008; port++) // two remain
 		engine.packet(2s, port, 1000);
 	engine.packet(3s, 2001, 0);
 	EXPECT_EQ(engine.seen.alarms.size(), 1u);
@@ -296,7 +296,7 @@ TEST(Alarms, ASourceRaisesOneWhenItStallsMoreFlowsThanAllowed)
 	EXPECT_THAT(marked, testing::UnorderedElementsAre(4, 5, 6, 7, 8, 9, 10, 12));
 }
 
-TEST(Alarms, FlowsThatHaveEndedAreNotStalledAnyMore)
+TEST(Alarms, EndedFlowsAreNotStalled)
 {
 	tcpwin_config config = tutorial;
 	config.source_alarm = 1;
@@ -306,7 +306,7 @@ TEST(Alarms, FlowsThatHaveEndedAreNotStalledAnyMore)
 	EXPECT_THAT(engine.seen.alarms, IsEmpty());
 }
 
-TEST(Alarms, EachIsARecordOfItsOwn)
+TEST(Alarms, EachIsASeparateRecord)
 {
 	tcpwin_alarm alarm{};
 	alarm.key = {{address(1), address(2)}, {1000, 2000}, 0, 0};
@@ -320,16 +320,16 @@ TEST(Alarms, EachIsARecordOfItsOwn)
 	ASSERT_EQ(records.size(), 2u);
 	EXPECT_EQ(records[0].kind, TCPWIN_ALARM_STALL);
 	EXPECT_EQ(records[0].receiver_ip, "10.0.0.2");
-	EXPECT_EQ(records[0].sender_port, 1000);
+	EXPECT_EQ(records[0].blocked_port, 1000);
 	EXPECT_EQ(records[0].stalled, 6500ms);
 	EXPECT_EQ(records[0].time.time_since_epoch(), 10s);
 	EXPECT_EQ(records[1].kind, TCPWIN_ALARM_STALLED_FLOWS);
 	EXPECT_EQ(records[1].stalled_flows, 21u);
 }
 
-// ------------------------------------------------------------------ flows that go on
+// ------------------------------------------------------------------ interim records
 
-TEST(ActiveTimeout, RecordsAFlowThatGoesOnWithAllItHas)
+TEST(ActiveTimeout, RecordsAContinuingFlowCompletely)
 {
 	tcpwin_config config = monitor;
 	config.active_s = 10;
@@ -348,7 +348,7 @@ TEST(ActiveTimeout, RecordsAFlowThatGoesOnWithAllItHas)
 	EXPECT_THAT(reasons, ElementsAre(TCPWIN_END_ACTIVE_TIMEOUT, TCPWIN_END_ACTIVE_TIMEOUT, TCPWIN_END_SHUTDOWN));
 }
 
-TEST(ActiveTimeout, SaysNothingOfAFlowThatIsSilent)
+TEST(ActiveTimeout, RecordsNoSilentFlow)
 {
 	tcpwin_config config = monitor;
 	config.active_s = 10;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames that offloading made of several TCP segments: what they are on the wire.
+// Frames that offloading made of several TCP segments: their counts on the wire.
 #include <gtest/gtest.h>
 
 #include <cstring>
 
 #include <tcpwin/flow.h>
+#include <tcpwin/parse.h>
 
 #include "support/frame.hpp"
 
@@ -50,7 +51,7 @@ TEST(Segments, HeadersAreThoseOfIpv6ItsExtensionsAndTcp)
 	EXPECT_EQ(packet_of(frame).header_bytes, 40 + 16 + 20);
 }
 
-TEST(Segments, EachHasHeadersOfItsOwn)
+TEST(Segments, EachHasItsOwnHeaders)
 {
 	tcpwin_packet packet = with_payload(2 * 1448 + 100);
 	tcpwin_count_segments(&packet, 3, 1448);
@@ -58,7 +59,7 @@ TEST(Segments, EachHasHeadersOfItsOwn)
 	EXPECT_EQ(packet.bytes, 3u * ipv4_and_tcp + 2 * 1448 + 100);
 }
 
-TEST(Segments, AreCountedHereIfTheSenderLeftThatOpen)
+TEST(Segments, AreCountedHereIfTheSenderDidNot)
 {
 	tcpwin_packet packet = with_payload(2 * 1448 + 1), full = with_payload(2 * 1448);
 	tcpwin_count_segments(&packet, 0, 1448);
@@ -79,7 +80,7 @@ TEST(Segments, OneThatFitsIsOnePacket)
 	EXPECT_EQ(plain.segments, 1u);
 }
 
-TEST(Segments, AllCountAsPacketsAndTheirWindowAsOften)
+TEST(Segments, AllCountAsPacketsAndAsWindows)
 {
 	const tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	tcpwin_packet packet = with_payload(3 * 1000);
@@ -113,7 +114,7 @@ TEST(Scope, KeepsFlowsOfInterfacesApart)
 	tcpwin_make_key(&packet, &key);
 	tcpwin_make_key(&other, &other_key);
 	EXPECT_NE(std::memcmp(&key, &other_key, sizeof(key)), 0);
-	EXPECT_NE(tcpwin_fold_key(&key), tcpwin_fold_key(&other_key));
+	EXPECT_NE(tcpwin_hash_key(&key), tcpwin_hash_key(&other_key));
 }
 
 TEST(TagTakenOff, IsTheVlanUnlessTheFrameHasOneInside)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state machine against a rule list of its own, read from the semantics and
-// not from flow.h: every rule over all states, all flags and all limits. Then
-// the consequences that the semantics name, each as packets of one connection.
+// The state machine against an independent list of rules, written from the
+// semantics and not from state.h: every rule over all states, all flags and all
+// limits. Then the consequences that the semantics name, each as packets of one
+// connection.
 #include <tcpwin/flow.h>
 
 #include <gmock/gmock.h>
@@ -48,7 +49,7 @@ bool ack(const Situation &s)
 	return s.flags & ACK;
 }
 
-bool ended(const Situation &s) // FIN or RST ever, this packet included
+bool ended(const Situation &s) // FIN or RST so far, including this packet
 {
 	return (s.stat | s.flags) & (FIN | RST);
 }
@@ -106,7 +107,7 @@ const Rule *the_rule_for(const Situation &s)
 	return found;
 }
 
-// Every byte has a value that the machine could wrongly change.
+// Every byte has a value whose wrong change would be detected.
 tcpwin_direction some_direction()
 {
 	tcpwin_direction direction = {};
@@ -285,7 +286,7 @@ INSTANTIATE_TEST_SUITE_P(StateMachine, EveryState, testing::Values(NEW, BGN, EST
 // ---------------------------------------------------------- one connection
 
 // Client 10.0.0.1:40000 is endpoint 0 of the key, server 10.0.0.2:80 endpoint 1.
-// Does what the owner of a flow table does: a packet that finds the flow expired begins another.
+// As the caller does with its flow table: a packet that finds the flow expired begins another.
 struct Connection {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	tcpwin_flow flow = {};
@@ -427,7 +428,7 @@ TEST(StateMachine, FinOfOneDirectionLeavesTheOtherAlone)
 	EXPECT_TRUE(same(tcp.flow.direction[1], before));
 }
 
-TEST(StateMachine, ZeroWindowsOfBothDirectionsAreCountedApart)
+TEST(StateMachine, ZeroWindowsOfBothDirectionsAreCountedSeparately)
 {
 	Connection tcp;
 
@@ -596,7 +597,7 @@ TEST(StateMachine, WindowsAreRawEvenWithAScale)
 	EXPECT_EQ(tcp.client(1ms, ACK, 99).zero_window_count, 1u);
 }
 
-// What must hold after any packets in any order.
+// What must be true after any packets in any order.
 TEST(StateMachine, InvariantsHoldInRandomConversations)
 {
 	std::mt19937 random(20240229);

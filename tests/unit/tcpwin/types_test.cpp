@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lists of names, the codes of the origin and the defaults.
+// The lists of names, Tranalyzer2's codes and the defaults.
 #include <tcpwin/types.h>
 
 #include <gmock/gmock.h>
@@ -43,7 +43,7 @@ const std::vector<Name> end_reasons = {TCPWIN_END_REASONS(X)};
 const std::vector<Name> timeouts = {TCPWIN_TIMEOUTS(X)};
 #undef X
 
-// Every value from first up to end has one name, and no name is there twice.
+// Every value from first up to end has one name, and all names differ.
 void expect_names_for_all(const std::vector<Name> &names, int first, int end)
 {
 	std::set<std::string> texts;
@@ -93,7 +93,7 @@ TEST(Types, EachRejectHasItsOwnCounterOfTheSameName)
 		EXPECT_TRUE(used.insert(counter).second) << reject.text << " shares a counter";
 	}
 	for (const Name &other : verdicts_and_events)
-		EXPECT_FALSE(used.contains(other.value)) << other.text << " is no reject reason";
+		EXPECT_FALSE(used.contains(other.value)) << other.text << " is not a reject reason";
 }
 
 TEST(Types, MalformedInputOfTheSemanticsHasReasons)
@@ -107,7 +107,7 @@ TEST(Types, MalformedInputOfTheSemanticsHasReasons)
 					 "ipv6_extensions", "vlan_depth"}));
 }
 
-TEST(Types, StatesHaveTheCodesOfTheOrigin)
+TEST(Types, StatesHaveTheCodesOfTranalyzer2)
 {
 	std::vector<std::pair<std::string, int>> states;
 #define X(name, code) states.emplace_back(#name, TCPWIN_STATE_##name);
@@ -116,7 +116,7 @@ TEST(Types, StatesHaveTheCodesOfTheOrigin)
 	EXPECT_THAT(states, ElementsAre(Pair("NEW", 0x00), Pair("BGN", 0x01), Pair("EST", 0x02), Pair("ABRT", 0x04)));
 }
 
-TEST(Types, StatBitsAreThoseOfTheOriginAndDisjoint)
+TEST(Types, StatBitsAreThoseOfTranalyzer2AndDisjoint)
 {
 	EXPECT_EQ(TCPWIN_STAT_BELOW_THRESHOLD, 0x80);
 	EXPECT_EQ(TCPWIN_STAT_ABORTED, 0x40);
@@ -146,7 +146,7 @@ TEST(Types, DefaultsAreThoseOfTheSemantics)
 	EXPECT_EQ(config.abort_count, 2u);
 }
 
-// The reader of the map and the BPF program are compiled apart: fix what both rely on.
+// The reader of the map and the BPF program are compiled separately: both rely on these.
 TEST(Types, AnEntryOfTheKernelsTableFillsCacheLines)
 {
 	const std::size_t of_the_kernel = 48, line = 64, before = of_the_kernel + sizeof(tcpwin_key);
@@ -157,7 +157,19 @@ TEST(Types, AnEntryOfTheKernelsTableFillsCacheLines)
 	EXPECT_LE(before + offsetof(tcpwin_flow, progress), 4 * line) << "plain counting";
 	EXPECT_LE(before + offsetof(tcpwin_flow, analysis), 5 * line) << "and what the analysis of most packets needs";
 	EXPECT_EQ(alignof(tcpwin_key), 8u);
-	EXPECT_EQ(offsetof(tcpwin_flow, word), 0u);
+	EXPECT_EQ(offsetof(tcpwin_flow, seq), 0u);
+}
+
+TEST(Types, MessagesHaveDistinctTypesAndNoneIsZero)
+{
+	std::set<int> types = {TCPWIN_MESSAGE_NONE};
+#define X(name, message) EXPECT_TRUE(types.insert(TCPWIN_MESSAGE_##name).second) << #name;
+	TCPWIN_MESSAGES(X)
+#undef X
+	EXPECT_EQ(TCPWIN_MESSAGE_NONE, 0) << "layouts up to 3 have no type";
+	EXPECT_EQ(TCPWIN_MESSAGE_RECORD, 1) << "maps outlive an agent";
+	EXPECT_EQ(TCPWIN_MESSAGE_ALARM, 2);
+	EXPECT_EQ(TCPWIN_MESSAGE_TABLE_FULL, 3);
 }
 
 TEST(Types, CountersHoldOneValueEach)

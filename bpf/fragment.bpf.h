@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Later fragments, which have no TCP header: they are counted in the flow of
+ * their first one.
+ */
+#ifndef TCPWIN_FRAGMENT_BPF_H
+#define TCPWIN_FRAGMENT_BPF_H
+
+#include "ownership.bpf.h"
+#include "report.bpf.h"
+
+/* Out of line because of its stack. If the map cannot take it, the later fragments are counted as headless. */
+static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
+{
+	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->from, 0};
+	struct tcpwin_fragment_key key;
+
+	tcpwin_make_fragment_key(&arrival->packet, &key);
+	return bpf_map_update_elem(&fragments, &key, &fragment, BPF_ANY);
+}
+
+/* Only in the very flow of the first fragment, while that is live. */
+static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	struct tcpwin_packet_event *event = scratch_event();
+	enum lock_result lock = lock_flow(flow, arrival->key_hash);
+
+	if (lock == LOCK_CONTENDED)
+		return UNTRACKED_CONTENDED;
+	if (lock == LOCK_GONE)
+		return HEADLESS_FRAGMENT;
+
+	bool known =
+		lock == LOCKED_LIVE && flow->id == arrival->flow_id && !tcpwin_is_expired(flow, &config, arrival->now);
+	if (known) {
+		__u64 previous = flow->direction[arrival->from & 1].last_ns;
+		tcpwin_refresh_flow(flow, &arrival->packet, arrival->from, arrival->now);
+		fill_event(event, arrival, flow, previous, 1);
+	}
+	if (lock == LOCKED_ENDED)
+		unlock_ended(flow);
+	else
+		unlock_flow(flow);
+	if (!known)
+		return HEADLESS_FRAGMENT;
+	report_packet(event);
+	return TRACKED;
+}
+
+static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arrival)
+{
+	struct tcpwin_fragment_key key;
+
+	tcpwin_make_fragment_key(&arrival->packet, &key);
+	struct tcpwin_fragment *first = bpf_map_lookup_elem(&fragments, &key);
+	if (!first)
+		return HEADLESS_FRAGMENT;
+	arrival->key = first->key;
+	arrival->flow_id = first->flow_id;
+	arrival->from = first->from & 1;
+	arrival->key_hash = tcpwin_hash_key(&arrival->key);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	return flow ? count_fragment(flow, arrival) : HEADLESS_FRAGMENT;
+}
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Counting a packet in its flow: the fast path, an existing flow, a new one.
+ */
+#ifndef TCPWIN_TRACK_BPF_H
+#define TCPWIN_TRACK_BPF_H
+
+#include "alarm.bpf.h"
+#include "ownership.bpf.h"
+#include "report.bpf.h"
+#include <linux/errno.h>
+
+#define MAX_LOOKUPS 256
+
+/* In place of a flow that has ended. */
+static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+
+	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
+}
+
+static __always_inline void count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	arrival->stalled = flow->stalled;
+	tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
+}
+
+/* Before the flow is unlocked: a sweep that ends it immediately must find it counted. */
+static __always_inline __u64 add_live_flow(void)
+{
+	return __sync_fetch_and_add(&live_flows, 1) + 1;
+}
+
+static __always_inline void note_peak(__u64 live)
+{
+	struct tcpwin_counters *mine = this_cpu_counters();
+
+	if (mine && live > mine->peak_flows)
+		mine->peak_flows = live;
+}
+
+/*
+ * For a flow that is new or has another timeout; all others are due later than when the last sweep met them. So the
+ * agent knows without a sweep that nothing is due. The loser of a race for the word leaves 0, "now": one sweep too many.
+ */
+static __always_inline void note_due(const struct tcpwin_flow *flow)
+{
+	__u64 due = __sync_fetch_and_add(&due_ns, 0); /* a barrier: whoever set it since sees the flow as it is now */
+	__u64 next = tcpwin_due_at(flow, &config);
+
+	if (next < due && __sync_val_compare_and_swap(&due_ns, due, next) != due)
+		due_ns = 0;
+}
+
+/*
+ * Inserted BUSY with its first packet counted, numbered once it is in place: a
+ * full table or a lost creation race uses up no number. A BUSY entry is never
+ * deleted, so the second lookup finds it.
+ */
+static __always_inline enum verdict create(struct arrival *arrival)
+{
+	__u32 only = 0;
+	struct tcpwin_flow *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
+
+	if (!fresh)
+		return UNTRACKED_CONTENDED;
+	fresh->seq = tcpwin_busy_seq(arrival->key_hash);
+	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
+	count_packet(fresh, arrival);
+
+	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
+	if (error == -EEXIST || error == -EBUSY)
+		return LOOK_UP_AGAIN;
+	if (error) {
+		notify_full(arrival->now);
+		note_untracked_flow(arrival->key_hash);
+		return UNTRACKED_FULL;
+	}
+	struct tcpwin_packet_event *event = scratch_event();
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	if (!flow)
+		return UNTRACKED_CONTENDED;
+	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+	fill_event(event, arrival, flow, 0, 0);
+	note_any_alarms(arrival, flow);
+	__u64 live = add_live_flow();
+	note_due(flow);
+	unlock_flow(flow);
+	count(TCPWIN_COUNTER_FLOWS_CREATED);
+	note_peak(live);
+	report_alarm(arrival);
+	report_packet(event);
+	return TRACKED;
+}
+
+/*
+ * Counts the packet in its flow, which it cuts first if it finds it expired.
+ *
+ * Ring-buffer space is reserved before the flow is locked and submitted after it
+ * is unlocked, so that no holder of a flow waits for the ring buffer's lock.
+ * Whether to reserve is guessed from a look without the lock; if another packet
+ * made the flow expire since, we start over. If there is no space, the flow
+ * continues as if it had not expired: it becomes longer than it should be, but no
+ * packet is lost.
+ */
+static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	struct tcpwin_record *record = NULL;
+	bool cut = false, deferred = false;
+	__u64 live = 0; /* not 0: an ended entry was reused */
+	bool looks_expired = is_free(read_seq(flow)) && tcpwin_is_expired(flow, &config, arrival->now);
+
+	if (looks_expired)
+		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	struct tcpwin_packet_event *event = scratch_event();
+
+	enum lock_result lock = lock_flow(flow, arrival->key_hash);
+	if (lock == LOCK_GONE || lock == LOCK_CONTENDED) {
+		if (record)
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return lock == LOCK_GONE ? LOOK_UP_AGAIN : UNTRACKED_CONTENDED;
+	}
+
+	if (lock == LOCKED_ENDED) {
+		begin(flow, arrival);
+		live = add_live_flow();
+	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
+		if (record) {
+			tcpwin_fill_record(record, &arrival->key, flow, arrival->now,
+					   tcpwin_expiry_reason(flow, &config));
+			if (flow->stalled)
+				forget_stalled(&arrival->key, flow->stalled);
+			begin(flow, arrival);
+			cut = true;
+		} else if (!looks_expired) {
+			unlock_flow(flow);
+			return LOOK_UP_AGAIN;
+		} else {
+			deferred = true;
+		}
+	}
+	__u64 previous = flow->direction[arrival->from & 1].last_ns;
+	count_packet(flow, arrival);
+	note_any_alarms(arrival, flow);
+	arrival->flow_id = flow->id;
+	fill_event(event, arrival, flow, previous, 0);
+	note_due(flow);
+	unlock_flow(flow);
+
+	if (live || cut)
+		count(TCPWIN_COUNTER_FLOWS_CREATED);
+	if (live)
+		note_peak(live);
+	if (deferred)
+		count(TCPWIN_COUNTER_DEFERRED_CUTS);
+	if (cut) {
+		bpf_ringbuf_submit(record, 0);
+		count(TCPWIN_COUNTER_FLOWS_CUT);
+	} else if (record) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+	}
+	report_alarm(arrival);
+	report_packet(event);
+	return TRACKED;
+}
+
+/* Out of line: called from two places. */
+static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
+{
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+
+	return flow ? update(flow, arrival) : create(arrival);
+}
+
+/*
+ * Nearly all packets: they raise nothing, and their flow is live, free and certainly not expired. False: nothing was
+ * done. What was read of the flow before it was locked is valid, for the word proves that nobody wrote meanwhile.
+ */
+static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival *arrival)
+{
+	/* Prefetch: these lines come from memory together with those that are read before the flow is locked. */
+	(void)*(const volatile __u64 *)&flow->direction[arrival->from & 1].packets;
+	if (analyze_stalls)
+		(void)*(const volatile __u8 *)&flow->progress[1].flags;
+	__u64 seq = read_seq_acquire(flow);
+
+	if (report_packets || tcpwin_hash_of(seq) != arrival->key_hash || !is_free(seq) ||
+	    arrival->now >= tcpwin_expires_after(flow, &config) ||
+	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from))
+		return false;
+	if (!swap_seq(flow, seq, seq | TCPWIN_MARK_BUSY))
+		return false;
+	__u8 timeout = flow->direction[arrival->from & 1].timeout;
+	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
+	arrival->flow_id = flow->id;
+	if (flow->direction[arrival->from & 1].timeout != timeout) /* the other direction's never changes alone */
+		note_due(flow);
+	unlock_flow(flow);
+	return true;
+}
+
+struct retry {
+	struct arrival *arrival;
+	enum verdict verdict;
+};
+
+static long look_up_again(__u32 index, struct retry *retry)
+{
+	retry->verdict = look_up_and_count(retry->arrival);
+	return retry->verdict != LOOK_UP_AGAIN;
+}
+
+/* Retries while an entry is being deleted or another CPU creates it, which takes that CPU longer than one lookup. */
+static __always_inline enum verdict count_slow(struct arrival *arrival)
+{
+	struct retry retry = {arrival, look_up_and_count(arrival)};
+
+	if (retry.verdict == LOOK_UP_AGAIN)
+		bpf_loop(MAX_LOOKUPS, look_up_again, &retry, 0);
+	return retry.verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : retry.verdict;
+}
+
+static __always_inline enum verdict track(struct arrival *arrival)
+{
+	arrival->from = tcpwin_make_key(&arrival->packet, &arrival->key);
+	arrival->key_hash = tcpwin_hash_key(&arrival->key);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+
+	return flow && count_fast(flow, arrival) ? TRACKED : count_slow(arrival);
+}
+
+#endif

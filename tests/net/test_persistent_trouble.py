@@ -133,7 +133,7 @@ def test_pins_that_somebody_removed(wire, persistent):
     send(wire, from_client())
     shutil.rmtree(persistent.bpffs / "tcpwin-agent")
     outcome = agent.stop()
-    assert outcome.exit_code == 0 and "what was pinned has been removed" in outcome.stderr
+    assert outcome.exit_code == 0 and "the pins have been removed" in outcome.stderr
     assert persistent.packets() == 1
     assert attached_programs(wire.right, wire.RIGHT) == []
 
@@ -268,7 +268,7 @@ def test_reader_that_goes(wire, persistent, tmp_path):
     agent = persistent.attach(wire.right, wire.RIGHT, output=fifo)
     os.close(reader)
     outcome = agent.wait()
-    assert outcome.exit_code == 1 and "its reader has gone" in outcome.errors[0]
+    assert outcome.exit_code == 1 and "its reader has closed it" in outcome.errors[0]
     persistent.detach(wire.right)
     assert persistent.packets() == 1
 

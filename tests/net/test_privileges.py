@@ -426,7 +426,7 @@ def test_no_seccomp_is_one_sentence_and_no_obstacle(wire, start_agent):
     send(wire, from_client())
     outcome = agent.stop()
     sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent goes on with them", sentence)
+    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent keeps them", sentence)
     assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
 
 

@@ -148,7 +148,7 @@ def test_it_outlives_a_persistent_agent_and_ends_with_the_next(wire, persistent)
 
 @root
 @pytest.mark.parametrize("words, why", [
-    ((), "cannot tell the settings: nothing is attached"),
+    ((), "cannot print the settings: nothing is attached"),
     (("abort-count=1",), "cannot change the settings: nothing is attached"),
     (("--iface", "sender0", "abort-count=1"), "cannot change the settings of sender0: nothing is attached there")])
 def test_nobody_is_there(words, why, wire):
@@ -253,7 +253,7 @@ def test_hangup_reads_the_file_again(wire, watch, file):
 
 
 @root
-@pytest.mark.parametrize("text, why", [("abort-count = 0\n", "line 1: abort-count is '0'"), ("[", "line 1: it is no TOML"),
+@pytest.mark.parametrize("text, why", [("abort-count = 0\n", "line 1: abort-count is '0'"), ("[", "line 1: it is not TOML"),
                                        ("\n\nx = 1\n", "line 3: there is no setting 'x'"), (None, "No such file or directory")])
 def test_a_wrong_file_changes_nothing(text, why, wire, watch, file):
     path = file("abort-count = 5\n")

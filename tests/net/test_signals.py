@@ -164,7 +164,7 @@ def replace_by_fifo(path):
 
 @root
 @pytest.mark.parametrize("replace, why", [(replace_by_nothing, "No such file or directory"),
-                                          (replace_by_fifo, "no regular file|No such device or address")])
+                                          (replace_by_fifo, "not a regular file|No such device or address")])
 def test_what_cannot_be_opened_is_a_warning(replace, why, wire, start_agent, tmp_path):
     directory = tmp_path / "logs"
     directory.mkdir()
@@ -178,7 +178,7 @@ def test_what_cannot_be_opened_is_a_warning(replace, why, wire, start_agent, tmp
         outcome = agent.stop()
         record, = parse_lines(old.read())
     sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert re.fullmatch(rf"tcpwin-agent: warning: cannot reopen {flows}: .*({why}).*; what was open goes on", sentence)
+    assert re.fullmatch(rf"tcpwin-agent: warning: cannot reopen {flows}: .*({why}).*; the old file stays in use", sentence)
     assert (outcome.exit_code, outcome.errors, packets_of([record])) == (0, [], 1)
 
 
@@ -282,7 +282,7 @@ def test_an_agent_without_its_helper_goes_on(wire, watch, tmp_path):
     assert wait_until(lambda: is_gone(helper), PATIENCE)
     for times in (1, 2):
         agent.process.send_signal(signal.SIGHUP)
-        assert wait_until(lambda: agent.stderr().count("the process that opens files has gone") == times, PATIENCE)
+        assert wait_until(lambda: agent.stderr().count("the file helper exited") == times, PATIENCE)
     send(wire, from_client())
     assert agent.stop().exit_code == 0
     assert len(flows_of(flows)) == 1

@@ -11,13 +11,23 @@
 #include <net/if.h>
 #include <nlohmann/json.hpp>
 
+#include "agent/presence.hpp"
+#include "cli/common_options.hpp"
 #include "handover/attached.hpp"
 #include "record/names.hpp"
-#include "agent/presence.hpp"
 #include "record/record.hpp"
 
 namespace tcpwin {
 namespace {
+
+constexpr auto examples = R"(Examples:
+  # What is attached in this network namespace, by running agents or left by earlier ones
+  sudo tcpwin-agent status
+
+  # One interface, for programs: one JSON object per interface
+  sudo tcpwin-agent status --json eth0
+
+Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
 // Of a flow table, which several interfaces may share.
 struct Table {
@@ -199,6 +209,14 @@ std::string as_json(const std::vector<Row> &rows)
 }
 
 } // namespace
+
+void define_status(OptionList &list, StatusOptions &options)
+{
+	list.arguments("IFACE", options.interfaces, "Only these interfaces");
+	list.flag("--json", options.json, "One JSON object per interface");
+	add_bpffs(list, options.bpffs);
+	list.footer(examples);
+}
 
 Result<Exit> status(const StatusOptions &options)
 {

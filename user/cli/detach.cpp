@@ -44,9 +44,9 @@ std::string describe(const Target &target)
 {
 	if (!target.name.empty())
 		return target.name;
-	return fmt::format("interface {}, which {}", target.pinned.ifindex(),
-			   target.elsewhere ? "was deleted in another network namespace" :
-					      "was deleted or went to another network namespace");
+	return fmt::format("interface {}, which was {}", target.pinned.ifindex(),
+			   target.elsewhere ? "deleted in another network namespace" :
+					      "deleted or moved to another network namespace");
 }
 
 std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
@@ -55,7 +55,7 @@ std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? "" : found->name;
 }
 
-// The names are those of all interfaces that exist or that were named.
+// Error: nothing was left on an interface that was named.
 Result<std::vector<Target>> find_targets(const DetachOptions &options, const std::vector<PinnedInterface> &pinned,
 					 const std::vector<Interface> &all)
 {
@@ -75,7 +75,7 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	return targets;
 }
 
-// For the time of the work, so that no agent starts meanwhile.
+// Held while this command works, so that no agent starts in the meantime.
 Result<void> claim(std::vector<Target> &targets)
 {
 	std::set<unsigned> claimed; // an interface may have pins of two layouts
@@ -106,7 +106,7 @@ void detach_hooks(const Target &target)
 	}
 }
 
-// Of one flow table, all of whose interfaces were detached.
+// The remaining flows of one table, after all its interfaces were detached.
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
 			 Signals &signals, Verbosity verbosity)
 {
@@ -142,7 +142,7 @@ Result<void> write_table(const Target &table, const std::vector<Interface> &all,
 	return drained ? written : drained;
 }
 
-// One directory of each table whose every directory is among the targets.
+// One directory per table, for the tables whose directories are all among the targets.
 std::vector<Target> tables_to_write(const std::vector<Target> &targets, const std::vector<PinnedInterface> &pinned)
 {
 	std::vector<Target> all;

@@ -42,13 +42,13 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 	case InputKind::t2:
 		return fail(
 			"cannot explain " + input.name(),
-			"it holds Tranalyzer2's columns, which do not tell when and for how long a window was closed",
+			"it holds Tranalyzer2's columns, which do not show when and for how long a window was closed",
 			"record with --format json, or give the capture");
 	case InputKind::other:
 		break;
 	}
 	return fail("cannot explain " + input.name(), "it holds neither flow records (JSON lines) nor a capture",
-		    "give what tcpwin-agent wrote with --format json, or a pcap or pcapng file");
+		    "use output of tcpwin-agent with --format json, or a pcap or pcapng file");
 }
 
 } // namespace

@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the file of --config is wrong;
 with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
 
-constexpr std::uint64_t look_around = 4096; // frames between two looks at signals and the clock
+constexpr std::uint64_t frames_between_checks = 4096; // of signals and of the clock
 
 // The earliest and the latest time of the frames, whatever their order.
 struct Span {
@@ -67,7 +67,7 @@ public:
 private:
 	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
 	void answer_signals(const Engine &engine);
-	Result<void> look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine);
+	Result<void> check_in(const CaptureReader &reader, const std::string &path, const Engine &engine);
 	void keep(Result<void> written);
 
 	const ReplayOptions &options_;
@@ -77,11 +77,11 @@ private:
 	Progress progress_;
 	Span span_;
 	std::uint64_t frames_ = 0;          // in all files
-	std::uint64_t frames_of_files_ = 0; // in the files before the present one
+	std::uint64_t frames_of_files_ = 0; // in the files before the current one
 	Result<void> written_;              // the first error
 };
 
-// Observers cannot fail; the error is returned at the next look around.
+// Observers cannot fail; check_in() returns the error.
 void Replay::keep(Result<void> written)
 {
 	if (!written && written_)
@@ -117,7 +117,7 @@ void Replay::answer_signals(const Engine &engine)
 	std::fputs(text.c_str(), stderr); // may fail: stderr carries no data
 }
 
-Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine)
+Result<void> Replay::check_in(const CaptureReader &reader, const std::string &path, const Engine &engine)
 {
 	answer_signals(engine);
 	progress_.show(path, reader.position(), reader.size(), frames_);
@@ -139,8 +139,8 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 		read.number += frames_of_files_;
 		span_.add(read.time_ns);
 		TRY(engine.packet(read));
-		if (++frames_ % look_around == 0)
-			TRY(look_around_at(reader, path, engine));
+		if (++frames_ % frames_between_checks == 0)
+			TRY(check_in(reader, path, engine));
 	}
 	frames_of_files_ += reader.number();
 	return {};

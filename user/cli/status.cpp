@@ -41,7 +41,8 @@ struct Table {
 struct Row {
 	unsigned ifindex = 0;
 	std::string name;
-	std::vector<RunningProgram> programs; // none: the interface was deleted, or its agent killed while it attached
+	std::vector<RunningProgram>
+		programs; // none: the interface was deleted, or its agent was killed while attaching
 	bool persistent = false;
 	std::string_view no_hooks; // why there are none
 	std::optional<pid_t> agent;
@@ -54,7 +55,7 @@ struct Row {
 	}
 };
 
-// What cannot be read is missing.
+// Without what cannot be read.
 Table read_table(const Leftovers &maps)
 {
 	Table table{.id = map_id(maps.flows_fd),
@@ -109,7 +110,7 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	for (const std::string &name : options.interfaces)
 		if (!if_nametoindex(name.c_str()) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
-			return fail("cannot tell the status of " + name, "there is no such interface",
+			return fail("cannot show the status of " + name, "there is no such interface",
 				    "'ip link' lists them");
 	return rows;
 }
@@ -134,7 +135,7 @@ std::string describe_agent(const Row &row)
 	const auto persistent = row.persistent ? "persistent, " : "";
 	if (row.agent)
 		return fmt::format("{}process {}", persistent, *row.agent);
-	return fmt::format("{}no agent runs", persistent);
+	return fmt::format("{}no agent is running", persistent);
 }
 
 std::string number(const std::optional<std::uint64_t> &value)
@@ -142,7 +143,7 @@ std::string number(const std::optional<std::uint64_t> &value)
 	return value ? fmt::format("{}", *value) : "?";
 }
 
-// Each name of the end report's counters with its value, those that are 0 left out.
+// The counters of the end report that are not 0, by name.
 std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &table)
 {
 	std::vector<std::pair<std::string_view, std::uint64_t>> all;
@@ -159,7 +160,7 @@ std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &tab
 	return all;
 }
 
-// Interfaces that share a table are told together.
+// The counters of a table come after the last of the interfaces that share it.
 std::string as_text(const std::vector<Row> &rows)
 {
 	if (rows.empty())

@@ -4,24 +4,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "cli/attach.hpp"
+#include "base/log.hpp"
 #include "bpf/log.hpp"
-#include "cli/check.hpp"
-#include "cli/detach.hpp"
-#include "cli/explain.hpp"
-#include "cli/flows.hpp"
-#include "cli/options.hpp"
-#include "cli/replay.hpp"
-#include "cli/set.hpp"
-#include "cli/status.hpp"
-#include "cli/top.hpp"
+#include "cli/commands.hpp"
 
 namespace {
 
 using namespace tcpwin;
 
-// A closed standard descriptor must not become the number of something else that
-// is opened: records would go there. Output refuses one that cannot be written.
+// A descriptor that is opened later must not get the number of a closed standard one: records
+// would be written to it. Output refuses a descriptor that cannot be written.
 void keep_standard_descriptors()
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
@@ -31,35 +23,12 @@ void keep_standard_descriptors()
 
 Result<Exit> run(int argc, char **argv)
 {
-	auto options = TRY(parse_options(argc, argv));
-	if (auto *information = std::get_if<Information>(&options)) {
+	const auto parsed = TRY(parse_command_line(all_commands(), argc, argv));
+	if (const auto *information = std::get_if<Information>(&parsed)) {
 		std::fputs(information->text.c_str(), stdout);
 		return Exit::success;
 	}
-	if (auto *check_options = std::get_if<CheckOptions>(&options))
-		return check(*check_options);
-	if (auto *explain_options = std::get_if<ExplainOptions>(&options))
-		return explain(*explain_options);
-	if (auto *set_options = std::get_if<SetOptions>(&options))
-		return set(*set_options).map([] { return Exit::success; });
-	if (auto *status_options = std::get_if<StatusOptions>(&options))
-		return status(*status_options);
-	if (auto *flows_options = std::get_if<FlowsOptions>(&options))
-		return list_flows(*flows_options);
-	if (auto *top_options = std::get_if<TopOptions>(&options))
-		return top(*top_options);
-	const auto success = [] { return Exit::success; };
-	if (auto *detach_options = std::get_if<DetachOptions>(&options)) {
-		log::set_verbosity(detach_options->verbosity);
-		return detach(*detach_options).map(success);
-	}
-	if (auto *replay_options = std::get_if<ReplayOptions>(&options)) {
-		log::set_verbosity(replay_options->verbosity);
-		return replay(*replay_options).map(success);
-	}
-	const auto &attach_options = std::get<AttachOptions>(options);
-	log::set_verbosity(attach_options.verbosity);
-	return attach(attach_options).map(success);
+	return std::get<Run>(parsed)();
 }
 
 } // namespace

@@ -69,10 +69,10 @@ double write_all(Program &program, RecordWriters &writers, Signals &signals, con
 
 nlohmann::json measure(const std::string &file, int rounds)
 {
-	CommonOptions options;
-	options.output = file;
-	auto program = value_of(
-		Program::load({.tracking = {.config = options.config, .max_flows = records}, .test_runs = true}));
+	constexpr tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	OutputOptions options;
+	options.flows.path = file;
+	auto program = value_of(Program::load({.tracking = {.config = config, .max_flows = records}, .test_runs = true}));
 	auto writers = value_of(RecordWriters::open(options));
 	auto signals = value_of(Signals::create());
 	nlohmann::json samples;
@@ -81,7 +81,7 @@ nlohmann::json measure(const std::string &file, int rounds)
 		if (std::filesystem::is_regular_file(file))
 			std::filesystem::resize_file(file,
 						     0); // a gigabyte that waits for the disk would be measured, too
-		samples.push_back(write_all(program, writers, signals, options.config));
+		samples.push_back(write_all(program, writers, signals, config));
 	}
 	return {{"ns", {{"record", samples}}}};
 }

@@ -130,7 +130,7 @@ def test_an_agent_whose_pins_were_removed_writes_its_flows_at_the_end(wire, pers
     send(wire, from_client())
     shutil.rmtree(persistent.bpffs / "tcpwin-agent")
     outcome = agent.stop()
-    assert outcome.exit_code == 0 and "what was pinned has been removed" in outcome.stderr
+    assert outcome.exit_code == 0 and "the pins have been removed" in outcome.stderr
     assert persistent.packets() == 1
     assert attached_programs(wire.right, wire.RIGHT) == []
 
@@ -264,7 +264,7 @@ def test_records_lost_to_a_closed_fifo_wait_for_the_next_agent(wire, persistent,
     agent = persistent.attach(wire.right, wire.RIGHT, output=fifo)
     os.close(reader)
     outcome = agent.wait()
-    assert outcome.exit_code == 1 and "its reader has gone" in outcome.errors[0]
+    assert outcome.exit_code == 1 and "its reader has closed it" in outcome.errors[0]
     persistent.detach(wire.right)
     assert persistent.packets() == 1
 

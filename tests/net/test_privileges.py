@@ -375,7 +375,7 @@ def test_missing_seccomp_is_only_a_warning(wire, start_agent):
     send(wire, from_client())
     outcome = agent.stop()
     sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent goes on with them", sentence)
+    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent keeps them", sentence)
     assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
 
 

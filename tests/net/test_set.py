@@ -146,7 +146,7 @@ def test_a_change_outlives_a_persistent_agent_until_the_next_one_starts(wire, pe
 
 @root
 @pytest.mark.parametrize("words, why", [
-    ((), "cannot tell the settings: nothing is attached"),
+    ((), "cannot print the settings: nothing is attached"),
     (("abort-count=1",), "cannot change the settings: nothing is attached"),
     (("--iface", "sender0", "abort-count=1"), "cannot change the settings of sender0: nothing is attached there")])
 def test_set_without_an_agent_is_an_error(words, why, wire):
@@ -253,7 +253,7 @@ def test_sighup_rereads_the_file(wire, watch, file):
 
 
 @root
-@pytest.mark.parametrize("text, why", [("abort-count = 0\n", "line 1: abort-count is '0'"), ("[", "line 1: it is no TOML"),
+@pytest.mark.parametrize("text, why", [("abort-count = 0\n", "line 1: abort-count is '0'"), ("[", "line 1: it is not TOML"),
                                        ("\n\nx = 1\n", "line 3: there is no setting 'x'"), (None, "No such file or directory")])
 def test_an_invalid_file_changes_nothing(text, why, wire, watch, file):
     path = file("abort-count = 5\n")

@@ -153,7 +153,7 @@ def replace_by_fifo(path):
 
 @root
 @pytest.mark.parametrize("replace, why", [(replace_by_nothing, "No such file or directory"),
-                                          (replace_by_fifo, "no regular file|No such device or address")])
+                                          (replace_by_fifo, "not a regular file|No such device or address")])
 def test_a_file_that_cannot_be_reopened_is_a_warning(replace, why, wire, start_agent, tmp_path):
     directory = tmp_path / "logs"
     directory.mkdir()
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_reopened_is_a_warning(replace, why, wire, start_a
         outcome = agent.stop()
         record, = parse_lines(old.read())
     sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert re.fullmatch(rf"tcpwin-agent: warning: cannot reopen {flows}: .*({why}).*; what was open goes on", sentence)
+    assert re.fullmatch(rf"tcpwin-agent: warning: cannot reopen {flows}: .*({why}).*; the old file stays in use", sentence)
     assert (outcome.exit_code, outcome.errors, packets_of([record])) == (0, [], 1)
 
 
@@ -271,7 +271,7 @@ def test_an_agent_keeps_watching_if_its_helper_dies(wire, watch, tmp_path):
     assert wait_until(lambda: is_gone(helper))
     for times in (1, 2):
         agent.process.send_signal(signal.SIGHUP)
-        assert wait_until(lambda: agent.stderr().count("the process that opens files has gone") == times)
+        assert wait_until(lambda: agent.stderr().count("the file helper exited") == times)
     send(wire, from_client())
     assert agent.stop().exit_code == 0
     assert len(flows_of(flows)) == 1

@@ -17,8 +17,8 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? nullptr : &*found;
 }
 
-// Error: it is another agent's.
-Result<Presence> claim(const AttachOptions &options, const Interface &interface)
+// Error: another agent has it.
+Result<Presence> claim(const WatchOptions &options, const Interface &interface)
 {
 	auto presence = Presence::claim(interface);
 	if (presence && !options.persistent)
@@ -28,12 +28,12 @@ Result<Presence> claim(const AttachOptions &options, const Interface &interface)
 
 } // namespace
 
-Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interface> &all)
+Result<Claims> claim_all(const WatchOptions &options, const std::vector<Interface> &all)
 {
 	Claims claims;
 	for (const Interface &interface : all) {
 		const bool wanted = !options.any()     ? is_named(options, interface) :
-				    options.persistent ? true : // it may be pinned, up or not
+				    options.persistent ? true : // it may have pins, up or not
 							 interface.up && !interface.stacked;
 		if (!wanted)
 			continue;
@@ -46,7 +46,7 @@ Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interfa
 	return claims;
 }
 
-bool is_named(const AttachOptions &options, const Interface &interface)
+bool is_named(const WatchOptions &options, const Interface &interface)
 {
 	return std::ranges::count(options.interfaces, interface.name) > 0;
 }
@@ -58,7 +58,7 @@ bool Interfaces::is_wanted(const Interface &interface) const
 	return is_named(options_, interface);
 }
 
-// What goes out here and comes in again at an interface that is watched would count twice.
+// A packet that leaves here and arrives at another watched interface would be counted twice.
 std::string_view Interfaces::why_no_egress(const Interface &interface, const All &all) const
 {
 	if (options_.directions == Directions::ingress)
@@ -66,14 +66,14 @@ std::string_view Interfaces::why_no_egress(const Interface &interface, const All
 	if (options_.directions == Directions::egress)
 		return {};
 	if (interface.loopback)
-		return "outgoing packets come in again";
+		return "outgoing packets also come in";
 	const Interface *peer = interface.peer ? find(all, interface.peer) : nullptr;
 	if (peer && (is_wanted(*peer) || watched_.contains(peer->index)) && !options_.per_interface)
 		return "outgoing packets are counted at its other end";
 	return {};
 }
 
-// 0 is no scope; 65,535 interfaces may come and go before one is used again.
+// 0 means no scope; a scope is reused after 65,535 interfaces.
 std::uint16_t Interfaces::next_scope()
 {
 	if (++last_scope_ == 0)
@@ -81,7 +81,7 @@ std::uint16_t Interfaces::next_scope()
 	return last_scope_;
 }
 
-// What is known of an interface that is taken over stays.
+// Facts about an interface that is taken over are kept.
 Result<void> Interfaces::add_to_program(const Interface &interface)
 {
 	const auto before = program_.interface(interface.index);
@@ -114,7 +114,7 @@ Result<void> Interfaces::attach(const Interface &interface, const All &all)
 	return {};
 }
 
-// One of many that cannot be watched is a warning.
+// With any, an interface that cannot be watched is a warning.
 Result<void> Interfaces::attach_new(const All &all)
 {
 	for (const Interface &interface : all) {
@@ -133,13 +133,13 @@ Result<void> Interfaces::attach_new(const All &all)
 
 Result<void> Interfaces::attach_all(const All &all)
 {
-	for (const Interface &interface : all) // before new ones get a scope
+	for (const Interface &interface : all) // before new interfaces get a scope
 		if (const auto known = program_.interface(interface.index))
 			last_scope_ = std::max(last_scope_, known->scope);
 	auto attached = attach_new(all);
 	claims_.clear();
 	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
-		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
+		attached = fail("cannot attach", "one of the interfaces was deleted in the meantime");
 	if (!attached) {
 		for (auto &[ifindex, watched] : watched_)
 			if (!is_pinned(ifindex))
@@ -152,7 +152,7 @@ Result<void> Interfaces::attach_all(const All &all)
 	return {};
 }
 
-// The other end of a pair may have come, or have moved to another network namespace.
+// The other end of a pair may have appeared, or moved to another network namespace.
 void Interfaces::follow_peers(const All &all)
 {
 	for (auto &[ifindex, watched] : watched_) {
@@ -205,11 +205,11 @@ bool Interfaces::pins_are_gone() const
 	       std::ranges::all_of(watched_, [](const auto &entry) { return entry.second.pins_are_gone(); });
 }
 
-void Interfaces::release(bool leaves)
+void Interfaces::release(bool leave)
 {
-	if (leaves)
+	if (leave)
 		for (const auto &[ifindex, watched] : watched_)
-			log::info("{} stays attached: 'attach --persistent' goes on with it, 'detach' ends it",
+			log::info("{} stays attached: 'attach --persistent' continues with it, 'detach' ends it",
 				  name(ifindex));
 	watched_.clear();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The interfaces that the options ask for, attached as they come and forgotten as they go.
+// The interfaces that the options ask for: attached when they appear, forgotten when they are deleted.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 #include "bpf/program.hpp"
 #include "base/error.hpp"
 #include "net/interface.hpp"
-#include "cli/options.hpp"
+#include "agent/options.hpp"
 #include "handover/persistence.hpp"
 #include "agent/privileges.hpp"
 #include "agent/watched.hpp"
@@ -24,32 +24,32 @@ using Claims = std::map<unsigned, Presence>; // by interface index
 
 class Interfaces {
 public:
-	using All = std::vector<Interface>; // that exist
+	using All = std::vector<Interface>; // all that exist
 
 	// The first three outlive it; persistence may be null. claims: made before anything was touched.
-	Interfaces(const AttachOptions &options, Program &program, const Persistence *persistence, Claims claims)
+	Interfaces(const WatchOptions &options, Program &program, const Persistence *persistence, Claims claims)
 		: options_(options), program_(program), persistence_(persistence), claims_(std::move(claims))
 	{
 	}
 
-	// At the start. After an error nothing is attached that was not before.
+	// At the start. After an error, only what was attached before is attached.
 	Result<void> attach_all(const All &all);
-	// Interfaces have come or changed. Error: not for one of `any`, which is a warning.
+	// Interfaces have appeared or changed. With `any`, an interface that cannot be watched is a warning, not an error.
 	Result<void> follow(const All &all);
-	// Those that are watched and exist no more.
+	// Those that are watched but no longer exist.
 	std::vector<unsigned> deleted(const All &all) const;
-	// No packet of it is counted any more. False: this process may not remove what is pinned of it.
+	// Its packets are no longer counted. False: this process may not remove its pins.
 	bool forget(unsigned ifindex);
-	// Of all.
+	// Of all interfaces.
 	bool pins_are_gone() const;
-	// Detaches from all, or leaves them attached if they are persistent.
-	void release(bool leaves);
+	// Detaches from all, or (leave) leaves them attached for the next agent.
+	void release(bool leave);
 
 	bool empty() const { return watched_.empty(); }
-	// Of all that were ever watched, as they were named last.
+	// The last name of an interface that is or was watched.
 	std::string_view name(unsigned ifindex) const;
 	void remember_name(unsigned ifindex, std::string name) { names_[ifindex] = std::move(name); }
-	// What they still need when privileges are given up.
+	// What must still be possible after privileges are dropped.
 	Needs needs() const;
 	void note_process();
 
@@ -64,20 +64,20 @@ private:
 	Result<void> attach_new(const All &all);
 	void follow_peers(const All &all);
 
-	const AttachOptions &options_;
+	const WatchOptions &options_;
 	Program &program_;
 	const Persistence *persistence_;
-	Claims claims_;                         // of what is not attached yet
+	Claims claims_;                         // of interfaces not attached yet
 	std::map<unsigned, Watched> watched_;   // by interface index
-	std::map<unsigned, std::string> names_; // outlives the interfaces
-	std::set<unsigned> refused_;            // could not be attached; any
-	std::optional<Presence> process_;       // any: makes later claims believable
+	std::map<unsigned, std::string> names_; // kept after the interface is gone
+	std::set<unsigned> refused_;            // with any: could not be attached
+	std::optional<Presence> process_;       // with any: makes later claims credible
 	std::uint16_t last_scope_ = 0;
 };
 
-bool is_named(const AttachOptions &options, const Interface &interface);
-// Of all that may be attached, before anything is touched that may be another agent's: its maps, its configuration, its
-// files. any: what cannot be claimed is a warning when it is to be attached.
-Result<Claims> claim_all(const AttachOptions &options, const std::vector<Interface> &all);
+bool is_named(const WatchOptions &options, const Interface &interface);
+// Of all interfaces that may be attached, before anything is touched that may be another agent's: maps, configuration,
+// files. any: an interface that cannot be claimed is skipped; attaching it later is a warning.
+Result<Claims> claim_all(const WatchOptions &options, const std::vector<Interface> &all);
 
 } // namespace tcpwin

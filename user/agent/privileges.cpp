@@ -30,7 +30,7 @@ bool permitted(unsigned capability)
 	return capng_have_capability(CAPNG_PERMITTED, capability) == 1;
 }
 
-// What is permitted stays, so that it can be raised again.
+// The permitted set stays, so that capabilities can be raised again.
 Result<void> set_effective(const Capabilities &wanted)
 {
 	for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
@@ -51,7 +51,7 @@ Capabilities all_permitted()
 	return all;
 }
 
-// The fewest with which still_works is true; found by trying, for kernels differ.
+// The fewest with which still_works is true; found by trial, because kernels differ.
 Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()> &still_works)
 {
 	Capabilities kept, more{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
@@ -84,14 +84,14 @@ int keep_only(const Capabilities &kept, int user, int flags)
 	return capng_change_id(user, user, static_cast<capng_flags_t>(flags));
 }
 
-// Whether root can become nobody; a container may have taken the right to it.
+// Whether root can become nobody; a container may not allow it.
 bool can_change_user()
 {
 	if (geteuid() != 0)
 		return false;
 	if (permitted(CAP_SETUID) && permitted(CAP_SETGID))
 		return true;
-	log::debug("user 0 stays: it has no CAP_SETUID and CAP_SETGID");
+	log::debug("user 0 stays: it lacks CAP_SETUID or CAP_SETGID");
 	return false;
 }
 
@@ -125,21 +125,21 @@ std::string describe(const Capabilities &kept)
 	return kept.empty() ? "none" : fmt::format("{}", fmt::join(names, " "));
 }
 
-// Libraries that read a file when they are first asked.
-void read_files_now()
+// These library functions read a file at their first call.
+void preload_files()
 {
 	tzset();
 	libbpf_num_possible_cpus();
 }
 
-Result<void> forbid_new_ones()
+Result<void> forbid_new_privileges()
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail("no_new_privs", describe_errno(errno));
 	return {};
 }
 
-Result<void> drop_what_is_not_needed(const Needs &needs, const std::function<bool()> &still_works)
+Result<void> drop_unneeded_capabilities(const Needs &needs, const std::function<bool()> &still_works)
 {
 	if (capng_get_caps_process() != 0)
 		return fail("capabilities", "they cannot be read");
@@ -150,7 +150,7 @@ Result<void> drop_what_is_not_needed(const Needs &needs, const std::function<boo
 	return dropped;
 }
 
-Result<void> keep_passing_over_permissions()
+Result<void> keep_only_dac_override()
 {
 	if (capng_get_caps_process() != 0)
 		return fail("capabilities", "they cannot be read");
@@ -173,17 +173,17 @@ template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
 
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works)
 {
-	read_files_now();
-	const auto dropped =
-		all_of({forbid_new_ones(), drop_what_is_not_needed(needs, still_works), drop_system_calls(needs)});
+	preload_files();
+	const auto dropped = all_of({forbid_new_privileges(), drop_unneeded_capabilities(needs, still_works),
+				     install_seccomp_filter(needs)});
 	if (dropped)
 		return {};
-	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent goes on with them");
+	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent keeps them");
 }
 
-Result<void> keep_privileges_to_open_files()
+Result<void> drop_privileges_of_reopen_helper()
 {
-	return all_of({forbid_new_ones(), keep_passing_over_permissions(), drop_system_calls_but_opening()});
+	return all_of({forbid_new_privileges(), keep_only_dac_override(), install_seccomp_filter_of_reopen_helper()});
 }
 
 } // namespace tcpwin

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Least privilege: once everything is attached and opened, the agent keeps only
-// what reading records and detaching take.
+// Least privilege: once everything is attached and opened, the agent keeps only the
+// privileges for reading records and for detaching.
 #pragma once
 
 #include <functional>
@@ -9,27 +9,27 @@
 
 namespace tcpwin {
 
-// Whom an agent of root becomes, and its group.
+// The user and group that an agent started by root switches to.
 constexpr unsigned nobody = 65534;
 
-// What is still to be done.
+// What the agent still has to do.
 struct Needs {
-	bool attach_more = false;       // to interfaces that come later
+	bool attach_more = false;       // to interfaces that appear later
 	bool detach_by_netlink = false; // clsact filters, at the end
 	bool detach_links = false;      // that are pinned
-	bool pin_more = false;          // in directories of this user, who is kept
+	bool pin_more = false;          // in directories of this user; so the user stays
 };
 
-// For good: capabilities, user and groups of root, and every system call that is not needed any
-// more; what it refuses fails with EPERM. Files cannot be opened, threads and processes not started
-// afterwards. still_works tries what the agent does with its programs and maps; kernels before 5.19
-// want CAP_BPF for it. To be called while there is one thread: capabilities are each thread's own.
-// Each of the three is given up by itself: an error tells the first that was not, and what is still
-// to be done can be done nevertheless.
+// Permanently drops capabilities, root's user and groups, and every system call that is no longer
+// needed; those fail with EPERM. Afterwards no file can be opened, and no thread or process started.
+// still_works tries what the agent does with its programs and maps; kernels before 5.19 require
+// CAP_BPF for it. Call it while there is one thread: capabilities belong to a thread. Each of the
+// three is dropped independently; the error names the first that was not, and the agent can still
+// do its work.
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works);
 
-// Of the process that opens files for the agent: user and groups stay, and the right to pass over permissions of files as
-// far as it was there; system calls but those that this takes are refused.
-Result<void> keep_privileges_to_open_files();
+// For the process that opens files for the agent. It keeps user, groups and CAP_DAC_OVERRIDE if it had it; system calls that
+// it does not need fail.
+Result<void> drop_privileges_of_reopen_helper();
 
 } // namespace tcpwin

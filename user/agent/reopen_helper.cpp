@@ -21,7 +21,7 @@ namespace tcpwin {
 namespace {
 
 constexpr int socket_in_helper = 3;
-constexpr int answer_timeout_ms = 10'000; // a file system may hang, watching must not
+constexpr int answer_timeout_ms = 10'000; // a file system may hang; watching must not
 constexpr mode_t mode = 0644;
 
 // An answer: errno, and with 0 a descriptor.
@@ -54,7 +54,7 @@ void send_answer(int error, const UniqueFd &fd)
 	} else {
 		answer.header.msg_controllen = 0;
 	}
-	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // an agent that is gone is noticed by the next request
+	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // the next recv notices an agent that is gone
 }
 
 std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
@@ -71,14 +71,14 @@ std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
 	return answer.error;
 }
 
-// O_NONBLOCK: a FIFO that has come in the place of the file would wait for a reader.
-int open_file(const FileOpener::File &file)
+// O_NONBLOCK: a FIFO that replaced the file would block until it has a reader.
+int open_file(const ReopenHelper::File &file)
 {
 	const int flags = file.for_appending ? O_WRONLY | O_APPEND | O_CREAT : O_RDONLY;
 	return ::open(file.path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
 }
 
-void answer(const std::vector<FileOpener::File> &files, std::size_t number)
+void answer(const std::vector<ReopenHelper::File> &files, std::size_t number)
 {
 	if (number >= files.size())
 		return send_answer(EINVAL, UniqueFd());
@@ -91,7 +91,7 @@ void answer(const std::vector<FileOpener::File> &files, std::size_t number)
 	send_answer(0, fd);
 }
 
-// Nothing of the agent's but the socket; the standard descriptors hold no pipe or terminal open.
+// Of the agent's descriptors, only the socket stays open. The standard ones must not keep a pipe or terminal open.
 bool keep_only(int socket)
 {
 	const int null = ::open("/dev/null", O_RDWR);
@@ -105,15 +105,15 @@ bool keep_only(int socket)
 	return close_range(socket_in_helper + 1, ~0U, 0) == 0;
 }
 
-// Its end is the agent's. What the terminal or a service manager sends to all processes is the agent's to answer.
-[[noreturn]] void serve(const std::vector<FileOpener::File> &files, int socket)
+// Exits when the agent does. Signals that a terminal or service manager sends to all processes are left to the agent.
+[[noreturn]] void serve(const std::vector<ReopenHelper::File> &files, int socket)
 {
 	prctl(PR_SET_NAME, "tcpwin-files");
 	for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE})
 		std::signal(signal, SIG_IGN);
 	if (!keep_only(socket))
 		_exit(1);
-	static_cast<void>(keep_privileges_to_open_files()); // what cannot be given up is no reason to open no files
+	static_cast<void>(drop_privileges_of_reopen_helper()); // files can be opened even if privileges remain
 	std::uint8_t number = 0;
 	while (true) {
 		const ssize_t got = recv(socket_in_helper, &number, sizeof(number), 0);
@@ -126,11 +126,11 @@ bool keep_only(int socket)
 
 } // namespace
 
-Result<FileOpener> FileOpener::start(std::vector<File> files)
+Result<ReopenHelper> ReopenHelper::start(std::vector<File> files)
 {
 	if (files.empty())
-		return FileOpener({}, UniqueFd());
-	constexpr auto what = "cannot start the process that opens files again";
+		return ReopenHelper({}, UniqueFd());
+	constexpr auto what = "cannot start the file helper";
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return fail(what, describe_errno(errno));
@@ -140,23 +140,22 @@ Result<FileOpener> FileOpener::start(std::vector<File> files)
 		return fail(what, describe_errno(errno));
 	if (process == 0)
 		serve(files, theirs.get());
-	return FileOpener(std::move(files), std::move(ours));
+	return ReopenHelper(std::move(files), std::move(ours));
 }
 
-Result<UniqueFd> FileOpener::open(const std::string &path)
+Result<UniqueFd> ReopenHelper::open(const std::string &path)
 {
 	const std::string what = "cannot reopen " + path;
 	const auto file = std::ranges::find(files_, path, &File::path);
 	if (file == files_.end())
-		return fail(what, "it was no regular file when the agent started");
+		return fail(what, "it was not a regular file when the agent started");
 	if (!socket_)
-		return fail(what, "the process that opens files has gone", "start the agent anew");
-	auto opened = request(static_cast<std::uint8_t>(file - files_.begin()), what);
-	return opened;
+		return fail(what, "the file helper exited", "restart the agent");
+	return request(static_cast<std::uint8_t>(file - files_.begin()), what);
 }
 
-// Who has not answered in time is not asked again: a late answer would be taken for the next one's.
-Result<UniqueFd> FileOpener::request(std::uint8_t number, const std::string &what)
+// After a timeout the helper is not asked again: a late answer would be taken for the answer to the next request.
+Result<UniqueFd> ReopenHelper::request(std::uint8_t number, const std::string &what)
 {
 	pollfd answer{socket_.get(), POLLIN, 0};
 	const bool asked = send(socket_.get(), &number, sizeof(number), MSG_NOSIGNAL) == sizeof(number);
@@ -165,11 +164,10 @@ Result<UniqueFd> FileOpener::request(std::uint8_t number, const std::string &wha
 	const auto error = came ? receive_answer(socket_.get(), fd) : std::nullopt;
 	if (!error) {
 		socket_ = UniqueFd();
-		return fail(what, asked && !came ? "it takes too long" : "the process that opens files has gone",
-			    "start the agent anew");
+		return fail(what, asked && !came ? "it takes too long" : "the file helper exited", "restart the agent");
 	}
 	if (*error == EINVAL)
-		return fail(what, "it is no regular file");
+		return fail(what, "it is not a regular file");
 	if (*error || !fd)
 		return fail(what, describe_errno(*error));
 	return fd;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens some files again for an agent that may open nothing any more (privilege separation, as in OpenSSH).
+// Reopens files for an agent that may no longer open any (privilege separation, as in OpenSSH).
 //
-// A process of its own keeps what that takes, and does nothing else: it gets the number of a file through a socket, and
-// sends a descriptor back. It knows the names from its start, has no other descriptors, and ends with the agent, however
-// that ends.
+// A separate process keeps the privileges for it and does nothing else: it receives the number of a file through a socket
+// and sends back a descriptor. It knows the names from the start, has no other descriptors, and exits when the agent does,
+// however the agent ends.
 #pragma once
 
 #include <string>
@@ -14,21 +14,22 @@
 
 namespace tcpwin {
 
-class FileOpener {
+class ReopenHelper {
 public:
 	struct File {
 		std::string path;
-		bool for_appending; // created if it does not exist; else for reading
+		bool for_appending; // and created if missing; otherwise for reading
 	};
 
-	// Before there is anything that the process must not inherit: maps stay mapped in it. No files: no process.
-	static Result<FileOpener> start(std::vector<File> files);
+	// Must be called before anything exists that the process must not inherit: maps would stay mapped in it. Without files
+	// there is no process.
+	static Result<ReopenHelper> start(std::vector<File> files);
 
-	// One of those that it was started with. Only regular files.
+	// One of the files that it was started with; only regular files.
 	Result<UniqueFd> open(const std::string &path);
 
 private:
-	FileOpener(std::vector<File> files, UniqueFd socket) : files_(std::move(files)), socket_(std::move(socket)) {}
+	ReopenHelper(std::vector<File> files, UniqueFd socket) : files_(std::move(files)), socket_(std::move(socket)) {}
 	Result<UniqueFd> request(std::uint8_t number, const std::string &what);
 
 	std::vector<File> files_;

@@ -19,7 +19,7 @@
 namespace tcpwin {
 namespace {
 
-// The system calls that stay; the first error is kept.
+// The system calls that are allowed; keeps the first error.
 class Filter {
 public:
 	Filter() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release) {}
@@ -29,7 +29,7 @@ public:
 		for (int call : calls)
 			allow_if(call, {});
 	}
-	// Each condition holds.
+	// If all conditions hold.
 	void allow_if(int call, const std::vector<scmp_arg_cmp> &conditions)
 	{
 		note(seccomp_rule_add_array(context_.get(), SCMP_ACT_ALLOW, call,
@@ -45,7 +45,7 @@ private:
 	int error_ = 0;
 };
 
-// An argument of 32 bits; the upper half of its register may hold anything.
+// A 32-bit argument; the upper half of its register may hold anything.
 scmp_arg_cmp argument(unsigned number, std::uint32_t value)
 {
 	return {number, SCMP_CMP_MASKED_EQ, UINT32_MAX, value};
@@ -74,7 +74,7 @@ Result<void> Filter::load()
 	return {};
 }
 
-// Waiting, reading what is open, writing records, and the C library's own.
+// Waiting, reading open descriptors, writing records, and what the C library needs.
 void allow_watching(Filter &filter)
 {
 	filter.allow({SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait)});
@@ -94,20 +94,20 @@ void allow_watching(Filter &filter)
 			  BPF_MAP_LOOKUP_BATCH, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD});
 }
 
-// Netlink sockets that are open.
+// Open netlink sockets.
 void allow_open_sockets(Filter &filter)
 {
 	filter.allow({SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg)});
 }
 
-// A socket for each request.
+// Each request opens a socket.
 void allow_netlink(Filter &filter)
 {
 	filter.allow_if(SCMP_SYS(socket), {argument(0, AF_NETLINK)});
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt)});
 }
 
-// Presence: listens, and asks who listens already.
+// Presence listens, and asks for the process that already listens.
 void allow_presence(Filter &filter)
 {
 	filter.allow_if(SCMP_SYS(socket), {argument(0, AF_UNIX)});
@@ -134,7 +134,7 @@ void allow_pinning(Filter &filter)
 
 } // namespace
 
-Result<void> drop_system_calls(const Needs &needs)
+Result<void> install_seccomp_filter(const Needs &needs)
 {
 	Filter filter;
 	allow_watching(filter);
@@ -150,7 +150,7 @@ Result<void> drop_system_calls(const Needs &needs)
 	return filter.load();
 }
 
-Result<void> drop_system_calls_but_opening()
+Result<void> install_seccomp_filter_of_reopen_helper()
 {
 	Filter filter;
 	filter.allow({SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg)});

@@ -5,10 +5,10 @@
 
 namespace tcpwin {
 
-// Of all threads, for good: every system call but those of watching and of what the needs say fails with EPERM.
-Result<void> drop_system_calls(const Needs &needs);
+// For all threads, permanently: system calls fail with EPERM, except those for watching and for the needs.
+Result<void> install_seccomp_filter(const Needs &needs);
 
-// The same but those of opening files and sending their descriptors.
-Result<void> drop_system_calls_but_opening();
+// The same, except those for opening files and sending their descriptors.
+Result<void> install_seccomp_filter_of_reopen_helper();
 
 } // namespace tcpwin

@@ -1,79 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
-// The live agent at work: sweep at every interval, write records, report.
+// The live agent: sweeps at every interval, writes records, and reports.
 //
-// One thread. It waits for the ring buffers, for signals, for interfaces that come
-// and go, for the output's reader to go away, and for the next sweep.
+// One thread. It waits for the ring buffers, for signals, for changes of interfaces,
+// for the reader of the output to close it, and for the next sweep.
 #pragma once
 
 #include <chrono>
 #include <optional>
 #include <string>
 
-#include "bpf/program.hpp"
-#include "base/error.hpp"
-#include "agent/reopen_helper.hpp"
 #include "agent/interfaces.hpp"
-#include "net/interface.hpp"
-#include "cli/options.hpp"
-#include "handover/persistence.hpp"
-#include "sinks/outputs.hpp"
-#include "record/stats.hpp"
+#include "agent/options.hpp"
+#include "agent/record_drain.hpp"
+#include "agent/reopen_helper.hpp"
+#include "agent/stats_reporter.hpp"
+#include "agent/sweeper.hpp"
+#include "base/error.hpp"
 #include "base/signals.hpp"
+#include "bpf/program.hpp"
+#include "handover/persistence.hpp"
+#include "net/interface.hpp"
+#include "sinks/outputs.hpp"
 
 namespace tcpwin {
 
 class Session {
 public:
+	struct Parts {
+		Signals signals;
+		InterfaceMonitor monitor;
+		Claims claims;
+		RecordWriters writers;
+		Program program;
+		std::optional<Persistence> persistence; // only of a persistent agent
+		ReopenHelper helper;
+	};
+
 	// options outlives it.
-	Session(const AttachOptions &options, Signals signals, InterfaceMonitor monitor, Claims claims,
-		RecordWriters writers, Program program, std::optional<Persistence> persistence, FileOpener opener);
+	Session(const SessionOptions &options, Parts parts);
 	Session(const Session &) = delete;
 	Session &operator=(const Session &) = delete;
 
 	Result<void> attach_all();
-	// What is to be attached, is; a monitor goes on with privileges that it could not give up.
+	// After attach_all. What cannot be dropped is a warning.
 	void drop_privileges();
+	// Until a signal, the end of the duration, or an error.
 	Result<void> watch();
-	// Detaches and writes what is left, after an error too. --persistent: leaves it to the next agent.
+	// Detaches and writes what is left, even after an error. A persistent agent leaves it to the next one.
 	Result<void> finish();
-	// goes_on: it is not the end yet.
-	std::string report(bool goes_on = false);
+	// The end report.
+	std::string report() const { return stats_.report(false); }
 
 private:
 	using Clock = std::chrono::steady_clock;
 
+	Result<void> write_out_earlier();
+	Result<void> forget_gone();
+	Result<void> forget(unsigned ifindex);
+	Result<void> forget_deleted(const std::vector<Interface> &all);
+	Result<void> follow_interfaces();
 	Result<void> wait(Clock::time_point until);
-	Result<void> sweep(tcpwin_sweep request);
-	Result<void> sweep_if_due();
-	Result<void> write_records();
-	Result<void> flush();
-	void announce();
+	Result<void> write_stats(bool last);
 	Result<void> answer_signals();
 	Result<void> reopen();
 	void reread_settings();
-	Result<StatsTotals> totals() const;
-	Result<void> begin_stats();
-	Result<void> write_stats(bool last);
-	Result<void> write_out_earlier();
-	Result<void> follow_interfaces();
-	Result<void> forget(unsigned ifindex);
-	Result<void> forget_deleted(const std::vector<Interface> &all);
-	void warn_full();
 
-	const AttachOptions &options_;
+	const SessionOptions &options_;
 	Signals signals_;
 	InterfaceMonitor monitor_;
 	RecordWriters writers_;
 	Program program_;
 	std::optional<Persistence> persistence_;
-	FileOpener opener_;
-	Interfaces interfaces_; // refers to the two before it
-	std::uint64_t packets_reported_ = 0;
-	bool failed_ = false; // records could not be written
-	Clock::time_point last_full_warning_{};
-	std::uint64_t started_ns_ = 0;    // of the boot clock, as the next
-	std::uint64_t last_stats_ns_ = 0; // when last_stats_ was
-	StatsTotals last_stats_;
+	ReopenHelper helper_;
+	Interfaces interfaces_; // this and the next refer to members above them
+	RecordDrain drain_;
+	Sweeper sweeper_;
+	StatsReporter stats_;
 };
 
 } // namespace tcpwin

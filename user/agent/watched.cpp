@@ -7,7 +7,7 @@
 namespace tcpwin {
 namespace {
 
-bool suits(const AttachOptions &options, Attachment attachment, Direction direction)
+bool suits(const WatchOptions &options, Attachment attachment, Direction direction)
 {
 	if (attachment == Attachment::tcx)
 		return options.tc_hook != TcHook::clsact &&
@@ -46,7 +46,7 @@ Result<Hook> attach_hook(const HookSource &source, const Interface &interface, D
 	if (source.persistence)
 		if (auto hook = take_over(source, interface, direction))
 			return std::move(*hook);
-	const AttachOptions &options = source.options;
+	const WatchOptions &options = source.options;
 	auto hook = direction == Direction::ingress ?
 			    Hook::attach_ingress(interface, options.mode, options.tc_hook, source.program.fds()) :
 			    Hook::attach_egress(interface, options.tc_hook, source.program.fds());

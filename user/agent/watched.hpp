@@ -11,7 +11,7 @@
 #include "bpf/program.hpp"
 #include "base/error.hpp"
 #include "net/interface.hpp"
-#include "cli/options.hpp"
+#include "agent/options.hpp"
 #include "handover/persistence.hpp"
 #include "agent/presence.hpp"
 
@@ -19,7 +19,7 @@ namespace tcpwin {
 
 // What hooks are made from.
 struct HookSource {
-	const AttachOptions &options;
+	const WatchOptions &options;
 	const Program &program;
 	const Persistence *persistence; // null: not persistent
 };

@@ -7,15 +7,93 @@
 
 #include <sys/stat.h>
 
-#include "agent/reopen_helper.hpp"
 #include "agent/session.hpp"
-#include "base/log.hpp"
+#include "cli/common_options.hpp"
 
 namespace tcpwin {
 namespace {
 
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+constexpr auto examples = R"(Durations have a unit: 10s, 2.2s, 1ms, 5min, 1h30min.
+
+Examples:
+  # Flow records as JSON lines until Ctrl-C, the end report on stderr
+  sudo tcpwin-agent attach eth0
+
+  # All interfaces that are up, including those that come up later
+  sudo tcpwin-agent attach any
+
+  # Two interfaces for ten minutes, into a file
+  sudo tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
+
+  # Lose nothing when the agent ends, is killed or upgraded: the next agent continues
+  sudo tcpwin-agent attach eth0 --persistent --output flows.json
+
+  # Whose window was closed, as it happens
+  sudo tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
+
+  # Tranalyzer2's columns, with the timeouts of its tutorial's exercise
+  sudo tcpwin-agent attach eth0 --format t2 --timeout-est 4s --abort-count 3
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
+or device, 77 no permission, 78 the file of --config is wrong.)";
+
+// "attach eth0 eth0" watches it once.
+void remove_repeated(std::vector<std::string> &names)
+{
+	auto end = names.end();
+	for (auto name = names.begin(); name != end; ++name)
+		end = std::remove(std::next(name), end, *name);
+	names.erase(end, names.end());
+}
+
+Result<void> complete(AttachOptions &options)
+{
+	WatchOptions &watch = options.session.watch;
+	options.output.append = watch.persistent;
+	remove_repeated(watch.interfaces);
+	if (watch.any() && watch.interfaces.size() > 1)
+		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",
+			    Exit::usage);
+	if (options.session.stats_interval && options.output.flows.format == Format::t2)
+		return fail("wrong usage",
+			    "--stats-interval writes JSON lines, which do not fit the columns of --format t2",
+			    "use --format json", Exit::usage);
+	return {};
+}
+
+void define_watching(OptionList &list, WatchOptions &options)
+{
+	list.arguments("IFACE", options.interfaces,
+		       "Network interfaces to watch; any: all that are up, as they come and go",
+		       OptionList::Needed::required);
+	list.choice<IngressMode>("--mode", "MODE", options.mode,
+				 {{"auto", IngressMode::automatic},
+				  {"native", IngressMode::native},
+				  {"generic", IngressMode::generic},
+				  {"tc", IngressMode::tc}},
+				 "How incoming packets are seen: XDP in the driver (native) or on any device "
+				 "(generic), tc, or the first of these that works (auto)");
+	list.choice<Directions>(
+		"--direction", "DIRECTION", options.directions,
+		{{"both", Directions::both}, {"ingress", Directions::ingress}, {"egress", Directions::egress}},
+		"Watch incoming packets, outgoing packets (tc), or both");
+	list.choice<TcHook>(
+		"--tc-hook", "HOOK", options.tc_hook,
+		{{"auto", TcHook::automatic}, {"tcx", TcHook::tcx}, {"clsact", TcHook::clsact}},
+		"How tc programs are attached: TCX (Linux 6.6), clsact (any kernel), or TCX where possible (auto)");
+	list.flag("--per-interface", options.per_interface,
+		  "Keep the flows of each interface apart (for instance on both sides of address translation)");
+	list.flag("--persistent", options.persistent,
+		  "Programs, flows and counters outlive the agent, and the next 'attach --persistent' continues with "
+		  "them; files are appended to");
+	add_bpffs(list, options.bpffs);
+}
+
 // Without --persistent: nothing.
-Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, const std::vector<Interface> &all,
+Result<std::optional<Persistence>> find_earlier(const WatchOptions &options, const std::vector<Interface> &all,
 						const Claims &claims)
 {
 	if (!options.persistent)
@@ -25,65 +103,90 @@ Result<std::optional<Persistence>> find_earlier(const AttachOptions &options, co
 }
 
 // Before anything is loaded or opened.
-Result<void> find_all(const AttachOptions &options, const std::vector<Interface> &all)
+Result<void> check_existence(const WatchOptions &options, const std::vector<Interface> &all)
 {
 	if (options.any())
 		return {};
-	for (const std::string &name : options.interfaces) {
-		const auto same = [&](const Interface &interface) { return interface.name == name; };
-		if (std::none_of(all.begin(), all.end(), same))
+	for (const std::string &name : options.interfaces)
+		if (!std::ranges::count(all, name, &Interface::name))
 			return fail("cannot attach to " + name, "there is no such interface", "'ip link' lists them");
-	}
 	return {};
 }
 
-// By name, so that SIGHUP can have them opened again; not what is there and is no regular file.
-std::vector<FileOpener::File> files_to_reopen(const AttachOptions &options)
+// By name, so that SIGHUP can reopen them. An output that exists and is not a regular file is left out.
+std::vector<ReopenHelper::File> files_to_reopen(const AttachOptions &options)
 {
-	std::vector<FileOpener::File> files;
-	for (const std::string &path : {options.output, options.packets}) {
+	std::vector<ReopenHelper::File> files;
+	for (const std::string &path : {options.output.flows.path, options.output.packets}) {
 		struct stat status{};
 		const bool other = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode);
 		if (!path.empty() && path != "-" && !other)
 			files.push_back({.path = path, .for_appending = true});
 	}
+	const std::string &settings = options.session.settings.file;
 	struct stat status{};
-	if (stat(options.config_file.c_str(), &status) == 0 && S_ISREG(status.st_mode))
-		files.push_back({.path = options.config_file, .for_appending = false});
+	if (stat(settings.c_str(), &status) == 0 && S_ISREG(status.st_mode))
+		files.push_back({.path = settings, .for_appending = false});
 	return files;
+}
+
+// The output comes last: an error elsewhere must not have emptied a file.
+Result<Session::Parts> prepare(const AttachOptions &options)
+{
+	const WatchOptions &watch = options.session.watch;
+	auto helper = TRY(ReopenHelper::start(files_to_reopen(options)));
+	auto monitor = TRY(InterfaceMonitor::open());
+	const auto all = TRY(monitor.changed());
+	TRY(check_existence(watch, all));
+	auto signals = TRY(Signals::create(Signals::Taken::all));
+	auto claims = TRY(claim_all(watch, all));
+	auto persistence = TRY(find_earlier(watch, all, claims));
+	auto program = TRY(Program::load({.tracking = options.tracking,
+					  .per_interface = watch.per_interface,
+					  .adopted = persistence ? persistence->adopted() : nullptr}));
+	auto writers = TRY(RecordWriters::open(options.output));
+	return Session::Parts{.signals = std::move(signals),
+			      .monitor = std::move(monitor),
+			      .claims = std::move(claims),
+			      .writers = std::move(writers),
+			      .program = std::move(program),
+			      .persistence = std::move(persistence),
+			      .helper = std::move(helper)};
 }
 
 } // namespace
 
-Result<void> attach(const AttachOptions &options)
+void define_attach(OptionList &list, AttachOptions &options)
 {
-	auto opener = TRY(FileOpener::start(files_to_reopen(options)));
-	// The output comes last: a mistake elsewhere must not have emptied a file.
-	auto monitor = TRY(InterfaceMonitor::open());
-	auto all = TRY(monitor.changed());
-	TRY(find_all(options, all));
-	auto signals = TRY(Signals::create(Signals::Taken::all));
-	auto claims = TRY(claim_all(options, all));
-	auto persistence = TRY(find_earlier(options, all, claims));
-	auto program = TRY(Program::load({.tracking = {.config = options.config,
-						       .report_packets = !options.packets.empty(),
-						       .analyze_stalls = options.analyze_stalls,
-						       .max_flows = options.max_flows},
-					  .per_interface = options.per_interface,
-					  .adopted = persistence ? persistence->adopted() : nullptr}));
-	auto writers = TRY(RecordWriters::open(options));
+	SessionOptions &session = options.session;
+	define_watching(list, session.watch);
+	list.duration("--duration", session.duration, 1ns, "End after this time (default: never)");
+	list.duration("--poll-interval", session.poll_interval, 1ms, "Interval between looks for expired flows");
+	list.duration("--stats-interval", session.stats_interval, 100ms,
+		      "Write the counters into the flow output at about this interval (default: never)");
+	add_max_flows(list, options.tracking.max_flows);
+	add_recording(list, options.output, session.settings, options.tracking);
+	add_verbosity(list, options.verbosity, "More messages on stderr, including the kernel verifier's log");
+	list.after_parsing([&] { return complete(options); });
+	list.footer(examples);
+}
 
-	if (program.max_flows() != options.max_flows)
-		log::warning("the flow table that is taken over keeps its {} entries", program.max_flows());
-	Session session(options, std::move(signals), std::move(monitor), std::move(claims), std::move(writers),
-			std::move(program), std::move(persistence), std::move(opener));
+Result<Exit> attach(const AttachOptions &options)
+{
+	log::set_verbosity(options.verbosity);
+	auto parts = TRY(prepare(options));
+	if (parts.program.max_flows() != options.tracking.max_flows)
+		log::warning("the flow table that is taken over keeps its {} entries", parts.program.max_flows());
+	Session session(options.session, std::move(parts));
 	TRY(session.attach_all());
 	session.drop_privileges();
-	auto result = session.watch();
+	auto watched = session.watch();
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)
-		std::fputs(session.report().c_str(), stderr); // may fail: stderr is nobody's data
-	return result ? finished : result;
+		std::fputs(session.report().c_str(), stderr); // may fail: stderr carries no data
+	TRY(std::move(watched));
+	TRY(std::move(finished));
+	return Exit::success;
 }
 
 } // namespace tcpwin

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/error.hpp"
-#include "cli/options.hpp"
+#include "agent/options.hpp"
+#include "base/log.hpp"
+#include "cli/parser.hpp"
+#include "config/tracking.hpp"
+#include "sinks/outputs.hpp"
 
 namespace tcpwin {
 
+struct AttachOptions {
+	SessionOptions session;
+	TrackingOptions tracking;
+	OutputOptions output;
+	Verbosity verbosity = Verbosity::normal;
+};
+
+void define_attach(OptionList &list, AttachOptions &options);
+
 // Watches until a signal, --duration or an error; then writes every remaining flow and detaches.
-Result<void> attach(const AttachOptions &options);
+Result<Exit> attach(const AttachOptions &options);
 
 } // namespace tcpwin

@@ -11,6 +11,18 @@
 namespace tcpwin {
 namespace {
 
+constexpr auto examples =
+	R"(Attaches nothing. Prints one line per check (yes, no, or ? if not known, and why) and a verdict.
+
+Examples:
+  # What kernel and user allow
+  tcpwin-agent check
+
+  # Also whether and how this interface can be watched
+  sudo tcpwin-agent check eth0
+
+Exit codes: 0 attach would work, 1 unknown, 2 wrong usage, 69 attach would fail.)";
+
 Result<void> print(const std::string &text)
 {
 	if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0)
@@ -19,6 +31,12 @@ Result<void> print(const std::string &text)
 }
 
 } // namespace
+
+void define_check(OptionList &list, CheckOptions &options)
+{
+	list.argument("IFACE", options.interface, "Network interface to check");
+	list.footer(examples);
+}
 
 Result<Exit> check(const CheckOptions &options)
 {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this kernel, this user and an interface allow, told without attaching
-// anything, and whether `attach` would work.
 #pragma once
 
 #include <string>
 
-#include "base/error.hpp"
+#include "cli/parser.hpp"
 
 namespace tcpwin {
 
@@ -13,7 +11,10 @@ struct CheckOptions {
 	std::string interface; // empty: only kernel and user
 };
 
-// Writes to standard output. Exit::unsupported: attach in --mode auto would fail.
+void define_check(OptionList &list, CheckOptions &options);
+
+// Writes to standard output what this kernel, this user and an interface allow, without attaching anything, and whether
+// `attach` would work. Exit::unsupported: attach in --mode auto would fail.
 Result<Exit> check(const CheckOptions &options);
 
 } // namespace tcpwin

@@ -8,16 +8,28 @@
 
 #include <bpf/bpf.h>
 
+#include "agent/presence.hpp"
 #include "base/boot_clock.hpp"
 #include "bpf/packets_in_flight.hpp"
-#include "net/interface.hpp"
+#include "cli/common_options.hpp"
 #include "handover/persistence.hpp"
-#include "agent/presence.hpp"
-#include "sinks/outputs.hpp"
-#include "base/log.hpp"
+#include "net/interface.hpp"
 
 namespace tcpwin {
 namespace {
+
+constexpr auto examples =
+	R"(Ends what 'attach --persistent' left attached: detaches it and appends the remaining flows to FILE.
+An agent that is still running must be ended first (kill PID).
+
+Examples:
+  # Detach from all interfaces, and write the remaining flows
+  sudo tcpwin-agent detach --output flows.json
+
+  # From one of them
+  sudo tcpwin-agent detach eth0
+
+Exit codes: 0 done, 1 something is still left, 2 wrong usage, 77 no permission.)";
 
 constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 
@@ -32,9 +44,9 @@ std::string describe(const Target &target)
 {
 	if (!target.name.empty())
 		return target.name;
-	return fmt::format("interface {}, which {}", target.pinned.ifindex(),
-			   target.elsewhere ? "was deleted in another network namespace" :
-					      "was deleted or went to another network namespace");
+	return fmt::format("interface {}, which was {}", target.pinned.ifindex(),
+			   target.elsewhere ? "deleted in another network namespace" :
+					      "deleted or moved to another network namespace");
 }
 
 std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
@@ -43,7 +55,7 @@ std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? "" : found->name;
 }
 
-// The names are those of all interfaces that exist or that were named.
+// Error: nothing was left on an interface that was named.
 Result<std::vector<Target>> find_targets(const DetachOptions &options, const std::vector<PinnedInterface> &pinned,
 					 const std::vector<Interface> &all)
 {
@@ -63,7 +75,7 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	return targets;
 }
 
-// For the time of the work, so that no agent starts meanwhile.
+// Held while this command works, so that no agent starts in the meantime.
 Result<void> claim(std::vector<Target> &targets)
 {
 	std::set<unsigned> claimed; // an interface may have pins of two layouts
@@ -94,7 +106,7 @@ void detach_hooks(const Target &target)
 	}
 }
 
-// Of one flow table, all of whose interfaces were detached.
+// The remaining flows of one table, after all its interfaces were detached.
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
 			 Signals &signals, Verbosity verbosity)
 {
@@ -130,7 +142,7 @@ Result<void> write_table(const Target &table, const std::vector<Interface> &all,
 	return drained ? written : drained;
 }
 
-// One directory of each table whose every directory is among the targets.
+// One directory per table, for the tables whose directories are all among the targets.
 std::vector<Target> tables_to_write(const std::vector<Target> &targets, const std::vector<PinnedInterface> &pinned)
 {
 	std::vector<Target> all;
@@ -155,7 +167,8 @@ Result<void> write_tables(const std::vector<Target> &tables, const std::vector<I
 	if (tables.empty())
 		return {};
 	auto signals = TRY(Signals::create());
-	auto writers = TRY(RecordWriters::open(options));
+	auto writers = TRY(
+		RecordWriters::open({.flows = options.output, .packets = {}, .alarms_only = false, .append = true}));
 	for (const Target &table : tables)
 		TRY(write_table(table, all, writers, signals, options.verbosity));
 	return {};
@@ -173,8 +186,18 @@ Result<void> remove(const std::vector<Target> &targets)
 
 } // namespace
 
-Result<void> detach(const DetachOptions &options)
+void define_detach(OptionList &list, DetachOptions &options)
 {
+	list.arguments("IFACE", options.interfaces, "Only these interfaces (default: all)");
+	add_flow_output(list, options.output);
+	add_bpffs(list, options.bpffs);
+	add_verbosity(list, options.verbosity);
+	list.footer(examples);
+}
+
+Result<Exit> detach(const DetachOptions &options)
+{
+	log::set_verbosity(options.verbosity);
 	auto directory = TRY(PinDirectory::open(options.bpffs));
 	auto all = TRY(list_interfaces());
 	std::vector<PinnedInterface> pinned = directory.list();
@@ -186,7 +209,7 @@ Result<void> detach(const DetachOptions &options)
 		}
 	if (targets.empty()) {
 		log::info("nothing was left attached");
-		return {};
+		return Exit::success;
 	}
 	TRY(claim(targets));
 	for (const Target &target : targets)
@@ -194,9 +217,10 @@ Result<void> detach(const DetachOptions &options)
 	wait_for_packets_in_flight();
 	if (auto written = write_tables(tables_to_write(targets, pinned), all, options); !written) {
 		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
-		return written;
+		return tl::unexpected(written.error());
 	}
-	return remove(targets);
+	TRY(remove(targets));
+	return Exit::success;
 }
 
 } // namespace tcpwin

@@ -12,6 +12,24 @@
 namespace tcpwin {
 namespace {
 
+constexpr auto examples =
+	R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture, compressed or not; the
+content decides. A capture is read with timeouts of ten minutes and without aborts, so that a stall stays in one flow.
+Recorded flows are cut by the timeouts that they were recorded with.
+
+Examples:
+  # Who stopped reading in a capture, for how long, and how it ended
+  tcpwin-agent explain capture.pcapng
+
+  # The worst three of what was recorded so far
+  sudo tcpwin-agent attach eth0 --profile monitor --output flows.json
+  tcpwin-agent explain --top 3 flows.json
+
+  # One host only
+  jq -c 'select(.a.ip == "192.0.2.1" or .b.ip == "192.0.2.1")' flows.json | tcpwin-agent explain -
+
+Exit codes: 0 done (also if nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
+
 Result<void> read(const ExplainOptions &options, const Input &input, InputKind kind, Connections &connections)
 {
 	switch (kind) {
@@ -24,16 +42,24 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 	case InputKind::t2:
 		return fail(
 			"cannot explain " + input.name(),
-			"it holds Tranalyzer2's columns, which do not tell when and for how long a window was closed",
+			"it holds Tranalyzer2's columns, which do not show when and for how long a window was closed",
 			"record with --format json, or give the capture");
 	case InputKind::other:
 		break;
 	}
 	return fail("cannot explain " + input.name(), "it holds neither flow records (JSON lines) nor a capture",
-		    "give what tcpwin-agent wrote with --format json, or a pcap or pcapng file");
+		    "use output of tcpwin-agent with --format json, or a pcap or pcapng file");
 }
 
 } // namespace
+
+void define_explain(OptionList &list, ExplainOptions &options)
+{
+	list.argument("FILE", options.file, "Flow records (JSON lines) or a capture; - for standard input",
+		      OptionList::Needed::required);
+	list.number("--top", options.top, 1, UINT32_MAX, "Show the N worst stalls");
+	list.footer(examples);
+}
 
 Result<Exit> explain(const ExplainOptions &options)
 {

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "base/error.hpp"
+#include "cli/parser.hpp"
 
 namespace tcpwin {
 
@@ -13,7 +13,9 @@ struct ExplainOptions {
 	std::size_t top = 10;
 };
 
-// Tells the worst stalls of flow records or of a capture in plain sentences, on standard output.
+void define_explain(OptionList &list, ExplainOptions &options);
+
+// Writes the worst stalls of flow records or of a capture to standard output, in plain sentences.
 Result<Exit> explain(const ExplainOptions &options);
 
 } // namespace tcpwin

@@ -13,9 +13,25 @@
 namespace tcpwin {
 namespace {
 
+constexpr auto examples =
+	R"(Lists flows that have not ended, of running agents and of what persistent agents left. CLOSED shows whose window
+is closed now; an open stall counts up to now. With --json, one object per flow, with the fields of a flow record.
+
+Examples:
+  # The ten flows that were stalled longest
+  sudo tcpwin-agent flows --limit 10
+
+  # Those of one server port
+  sudo tcpwin-agent flows --filter :443
+
+  # Whose window is closed now
+  sudo tcpwin-agent flows --json | jq -c '.a, .b | select(. and .stall.open) | [.ip, .port, .stall.total]'
+
+Exit codes: 0 done, 1 no agent was found or its flows cannot be read, 2 wrong usage, 77 no permission.)";
+
 constexpr auto what = "cannot list the flows";
 
-// Records only where they are to be written, for they are large. They stand in the order of the flows.
+// Records are kept only if they will be written, because they are large. They are in the order of the flows.
 struct Found {
 	std::vector<LiveFlow> flows;
 	struct Full {
@@ -31,7 +47,7 @@ Result<Found> find_flows(LiveTables &tables, const FlowsOptions &options)
 	for (bool more = true; more;) {
 		auto read = tables.read_some([&](const tcpwin_record &record, const LiveTable &table) {
 			const LiveFlow flow = make_live_flow(record, table.id);
-			if (!matches(flow, options.filter))
+			if (!matches(flow, options.selection.filter))
 				return;
 			found.flows.push_back(flow);
 			if (options.json)
@@ -84,12 +100,21 @@ Result<void> write_json(const Found &found, const Selected &selected, const Flow
 
 } // namespace
 
+void define_flows(OptionList &list, FlowsOptions &options)
+{
+	add_live_selection(list, options.selection);
+	list.number("--limit", options.limit, 1, UINT32_MAX, "At most N flows (default: all)");
+	list.flag("--json", options.json, "One JSON object per flow");
+	add_community_id(list, options.community_id_seed);
+	list.footer(examples);
+}
+
 Result<Exit> list_flows(const FlowsOptions &options)
 {
-	auto tables = TRY(LiveTables::open(options.source, what));
+	auto tables = TRY(LiveTables::open(options.selection.source, what));
 	auto found = TRY(find_flows(tables, options));
 	const Selected selected =
-		select_flows(found.flows, options.sort, {}, options.limit.value_or(found.flows.size()));
+		select_flows(found.flows, options.selection.sort, {}, options.limit.value_or(found.flows.size()));
 	auto written =
 		options.json ? write_json(found, selected, options) : write_text(found, selected, tables.names());
 	if (written && std::fflush(stdout) != 0)

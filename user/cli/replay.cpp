@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures through an engine into records.
+// Reads captures through an engine and writes the records.
 #include "cli/replay.hpp"
 
 #include <algorithm>
@@ -8,20 +8,35 @@
 
 #include <fmt/format.h>
 
+#include "base/progress.hpp"
 #include "capture/reader.hpp"
+#include "cli/common_options.hpp"
 #include "engine/kernel.hpp"
 #include "engine/portable.hpp"
-#include "base/progress.hpp"
 #include "record/record.hpp"
-#include "sinks/outputs.hpp"
 #include "record/report.hpp"
 
 namespace tcpwin {
 namespace {
 
-constexpr std::uint64_t look_around = 4096; // frames between two looks at signals and the clock
+constexpr auto examples = R"(Durations have a unit: 10s, 2.2s, 1ms, 5min, 1h30min.
 
-// First and last time of the frames; the capture's, whatever their order.
+Examples:
+  # Flow records of a capture as JSON lines, the end report on stderr
+  tcpwin-agent replay capture.pcapng
+
+  # Flows and packets as Tranalyzer2 prints them
+  tcpwin-agent replay capture.pcap --format t2 --timeout-new 182s --output flows.txt --packets packets.txt
+
+  # One host of what tcpdump writes
+  tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
+
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the file of --config is wrong;
+with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
+
+constexpr std::uint64_t frames_between_checks = 4096; // of signals and of the clock
+
+// The earliest and the latest time of the frames, whatever their order.
 struct Span {
 	std::uint64_t first_ns = UINT64_MAX;
 	std::uint64_t last_ns = 0;
@@ -52,7 +67,7 @@ public:
 private:
 	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
 	void answer_signals(const Engine &engine);
-	Result<void> look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine);
+	Result<void> check_in(const CaptureReader &reader, const std::string &path, const Engine &engine);
 	void keep(Result<void> written);
 
 	const ReplayOptions &options_;
@@ -62,11 +77,11 @@ private:
 	Progress progress_;
 	Span span_;
 	std::uint64_t frames_ = 0;          // in all files
-	std::uint64_t frames_of_files_ = 0; // in the files before the present one
+	std::uint64_t frames_of_files_ = 0; // in the files before the current one
 	Result<void> written_;              // the first error
 };
 
-// Observers cannot fail; the error is picked up at the next look around.
+// Observers cannot fail; check_in() returns the error.
 void Replay::keep(Result<void> written)
 {
 	if (!written && written_)
@@ -75,19 +90,20 @@ void Replay::keep(Result<void> written)
 
 void Replay::on_flow(const tcpwin_record &record)
 {
-	writers_.flow(make_flow_record(record, options_.config, std::chrono::nanoseconds(0), {}));
+	writers_.flow(make_flow_record(record, options_.tracking.config, std::chrono::nanoseconds(0), {}));
 	keep(writers_.flush_if_large(signals_));
 }
 
 void Replay::on_alarm(const tcpwin_alarm &alarm)
 {
-	for (const AlarmRecord &record : make_alarm_records(alarm, options_.config, std::chrono::nanoseconds(0), {}))
+	for (const AlarmRecord &record :
+	     make_alarm_records(alarm, options_.tracking.config, std::chrono::nanoseconds(0), {}))
 		writers_.alarm(record);
 }
 
 void Replay::on_packet(const tcpwin_packet_event &event, std::uint64_t number)
 {
-	writers_.packet(make_packet_record(event, number, options_.config, std::chrono::nanoseconds(0)));
+	writers_.packet(make_packet_record(event, number, options_.tracking.config, std::chrono::nanoseconds(0)));
 	keep(writers_.flush_if_large(signals_));
 }
 
@@ -98,17 +114,17 @@ void Replay::answer_signals(const Engine &engine)
 		return;
 	progress_.clear();
 	const auto text = fmt::format("Report after {} frames\n{}", frames_, report(engine));
-	std::fputs(text.c_str(), stderr); // may fail: stderr is nobody's data
+	std::fputs(text.c_str(), stderr); // may fail: stderr carries no data
 }
 
-Result<void> Replay::look_around_at(const CaptureReader &reader, const std::string &path, const Engine &engine)
+Result<void> Replay::check_in(const CaptureReader &reader, const std::string &path, const Engine &engine)
 {
 	answer_signals(engine);
 	progress_.show(path, reader.position(), reader.size(), frames_);
 	return written_;
 }
 
-// After a signal, the end or an error of the file is that of the wait for it.
+// After a signal, an end or error of the file only means that the wait for it was interrupted.
 Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine &engine)
 {
 	while (!signals_.requested()) {
@@ -123,8 +139,8 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 		read.number += frames_of_files_;
 		span_.add(read.time_ns);
 		TRY(engine.packet(read));
-		if (++frames_ % look_around == 0)
-			TRY(look_around_at(reader, path, engine));
+		if (++frames_ % frames_between_checks == 0)
+			TRY(check_in(reader, path, engine));
 	}
 	frames_of_files_ += reader.number();
 	return {};
@@ -159,43 +175,58 @@ std::string Replay::report(const Engine &engine) const
 				   duration % 1'000'000'000);
 	}
 	if (auto counters = engine.counters())
-		text += format_report(writers_.totals(), *counters, options_.config, options_.max_flows);
+		text += format_report(writers_.totals(), *counters, options_.tracking.config,
+				      options_.tracking.max_flows);
 	return text;
 }
 
 Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowObserver &observer)
 {
-	const TrackingOptions engine_options{.config = options.config,
-					     .report_packets = !options.packets.empty(),
-					     .analyze_stalls = options.analyze_stalls,
-					     .max_flows = options.max_flows};
 	if (options.engine == EngineKind::kernel)
-		return make_kernel_engine(engine_options, observer);
-	return make_portable_engine(engine_options, observer);
+		return make_kernel_engine(options.tracking, observer);
+	return make_portable_engine(options.tracking, observer);
 }
 
 } // namespace
 
-Result<void> replay(const ReplayOptions &options)
+void define_replay(OptionList &list, ReplayOptions &options)
 {
-	// The output comes last: a mistake elsewhere must not have emptied a file.
+	list.arguments("FILE", options.files,
+		       "pcap or pcapng files, compressed or not, read in this order; - for standard input",
+		       OptionList::Needed::required);
+	list.pattern("--filter", "EXPRESSION", options.filter,
+		     "Only frames that match this expression, as in pcap-filter(7) and tcpdump");
+	list.choice<EngineKind>("--engine", "ENGINE", options.engine,
+				{{"portable", EngineKind::portable}, {"kernel", EngineKind::kernel}},
+				"portable: in user space; kernel: each frame through the XDP program (root, slower)");
+	add_max_flows(list, options.tracking.max_flows);
+	add_recording(list, options.output, options.settings, options.tracking);
+	add_verbosity(list, options.verbosity, "More messages on stderr, including the kernel verifier's log");
+	list.footer(examples);
+}
+
+// The output comes last: an error elsewhere must not have emptied a file.
+Result<Exit> replay(const ReplayOptions &options)
+{
+	log::set_verbosity(options.verbosity);
 	for (const std::string &path : options.files)
 		TRY(CaptureReader::check(path));
 	auto signals = TRY(Signals::create(Signals::Taken::report));
 	Interruptions interruptions{.stop_fd = signals.stop_fd(), .request_fd = signals.request_fd(), .answer = {}};
 	auto first = CaptureReader::open(options.files.front(), options.filter, &interruptions);
 	if (!first) {
-		signals.collect(); // the wait for its first bytes was given up, or it is wrong
-		return signals.requested() ? Result<void>{} : tl::unexpected(first.error());
+		signals.collect(); // either the wait for its first bytes was given up, or the file is wrong
+		return signals.requested() ? Result<Exit>(Exit::success) : tl::unexpected(first.error());
 	}
-	auto writers = TRY(RecordWriters::open(options));
+	auto writers = TRY(RecordWriters::open(options.output));
 
 	Replay replay(options, std::move(signals), interruptions, std::move(writers));
 	auto engine = TRY(make_engine(options, replay));
-	auto result = replay.run(std::move(*first), *engine);
+	auto done = replay.run(std::move(*first), *engine);
 	if (options.verbosity != Verbosity::quiet)
-		std::fputs(replay.report(*engine).c_str(), stderr); // may fail: stderr is nobody's data
-	return result;
+		std::fputs(replay.report(*engine).c_str(), stderr); // may fail: stderr carries no data
+	TRY(std::move(done));
+	return Exit::success;
 }
 
 } // namespace tcpwin

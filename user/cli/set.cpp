@@ -8,14 +8,56 @@
 
 #include <fmt/format.h>
 
-#include "handover/attached.hpp"
-#include "bpf/live_config.hpp"
-#include "bpf/pins.hpp"
-#include "config/settings.hpp"
 #include "base/log.hpp"
+#include "bpf/live_config.hpp"
+#include "cli/common_options.hpp"
+#include "handover/attached.hpp"
 
 namespace tcpwin {
 namespace {
+
+// With a list of the settings, which are the arguments.
+std::string make_footer()
+{
+	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type, profile_text);
+	for (const Setting &setting : all_settings())
+		text += fmt::format("  {}={}\n      {}\n", setting.key, setting.type(), setting.text);
+	return text + R"(
+They take effect at once, also for flows that are already tracked, until the agent ends (with --persistent: until the
+next one starts) or reads its --config file again (SIGHUP).
+
+Examples:
+  # Print the current settings
+  sudo tcpwin-agent set
+
+  # From now on, established flows end after five minutes without a packet
+  sudo tcpwin-agent set timeout-est=5min abort-count=10
+
+  # On one interface, the settings for operation, but without stall alarms
+  sudo tcpwin-agent set --iface eth0 profile=monitor stall-alarm=none
+
+Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the file of
+--config is wrong.)";
+}
+
+// The last of the same key wins.
+Result<void, std::string> take_assignment(SettingValues &values, const std::string &word)
+{
+	const std::size_t equals = word.find('=');
+	if (equals == std::string::npos)
+		return tl::unexpected(fmt::format("'{}': it is not KEY=VALUE, for instance timeout-est=300s", word));
+	const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
+	if (key != profile_key && !find_setting(key)) {
+		const std::string_view closest = closest_key(key);
+		return tl::unexpected(
+			fmt::format("'{}': there is no such setting{}", key,
+				    closest.empty() ? "" : fmt::format(", perhaps {} is meant", closest)));
+	}
+	if (auto checked = check_setting(key, value); !checked)
+		return tl::unexpected(fmt::format("{}: '{}': {}", key, value, checked.error()));
+	values.insert_or_assign(key, value);
+	return {};
+}
 
 // Interfaces that share their maps.
 struct Group {
@@ -35,7 +77,7 @@ bool is_asked(const SetOptions &options, const std::string &name)
 	return options.interfaces.empty() || std::ranges::count(options.interfaces, name);
 }
 
-// By their maps, those whose programs are attached, whether an agent runs or will go on with them.
+// One per set of maps whose programs are attached, whether or not an agent is running.
 Result<std::vector<Group>> find_groups(const SetOptions &options, const std::string &what)
 {
 	auto attached = TRY(find_attached(options.bpffs, what));
@@ -97,16 +139,31 @@ void change(Target &target, const SettingValues &values)
 
 } // namespace
 
-Result<void> set(const SetOptions &options)
+void define_set(OptionList &list, SetOptions &options)
 {
-	const bool tells = options.settings.empty();
-	auto targets = TRY(find_targets(options, tells ? "cannot tell the settings" : "cannot change the settings"));
-	if (!tells)
+	list.arguments("KEY=VALUE", "Settings to change; none: print the current ones",
+		       [&](const std::string &word) { return take_assignment(options.sources.command_line, word); });
+	list.texts("--iface", "IFACE", options.interfaces,
+		   "Only the agents of these interfaces (default: all); may be repeated");
+	add_config_file(list, options.sources.file);
+	add_bpffs(list, options.bpffs);
+	list.after_parsing([&]() -> Result<void> {
+		options.settings = TRY(read_settings(options.sources));
+		return {};
+	});
+	list.footer(make_footer());
+}
+
+Result<Exit> set(const SetOptions &options)
+{
+	const bool print = options.settings.empty();
+	auto targets = TRY(find_targets(options, print ? "cannot print the settings" : "cannot change the settings"));
+	if (!print)
 		for (Target &target : targets)
 			change(target, options.settings);
 	else if (std::fputs(as_text(targets).c_str(), stdout) == EOF || std::fflush(stdout) != 0)
 		return fail("cannot write to standard output", describe_errno(errno));
-	return {};
+	return Exit::success;
 }
 
 } // namespace tcpwin

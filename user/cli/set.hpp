@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/error.hpp"
-#include "cli/options.hpp"
+#include <string>
+#include <vector>
+
+#include "bpf/pins.hpp"
+#include "cli/parser.hpp"
+#include "config/file.hpp"
 
 namespace tcpwin {
 
-// Changes the settings of agents that run, or prints them.
-Result<void> set(const SetOptions &options);
+struct SetOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
+	SettingSources sources;
+	SettingValues settings; // of the sources; none: print the current ones
+};
+
+void define_set(OptionList &list, SetOptions &options);
+
+// Changes the settings of running agents, or prints them.
+Result<Exit> set(const SetOptions &options);
 
 } // namespace tcpwin

@@ -11,13 +11,23 @@
 #include <net/if.h>
 #include <nlohmann/json.hpp>
 
+#include "agent/presence.hpp"
+#include "cli/common_options.hpp"
 #include "handover/attached.hpp"
 #include "record/names.hpp"
-#include "agent/presence.hpp"
 #include "record/record.hpp"
 
 namespace tcpwin {
 namespace {
+
+constexpr auto examples = R"(Examples:
+  # What is attached in this network namespace, by running agents or left by earlier ones
+  sudo tcpwin-agent status
+
+  # One interface, for programs: one JSON object per interface
+  sudo tcpwin-agent status --json eth0
+
+Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
 // Of a flow table, which several interfaces may share.
 struct Table {
@@ -31,7 +41,8 @@ struct Table {
 struct Row {
 	unsigned ifindex = 0;
 	std::string name;
-	std::vector<RunningProgram> programs; // none: the interface was deleted, or its agent killed while it attached
+	std::vector<RunningProgram>
+		programs; // none: the interface was deleted, or its agent was killed while attaching
 	bool persistent = false;
 	std::string_view no_hooks; // why there are none
 	std::optional<pid_t> agent;
@@ -44,7 +55,7 @@ struct Row {
 	}
 };
 
-// What cannot be read is missing.
+// Without what cannot be read.
 Table read_table(const Leftovers &maps)
 {
 	Table table{.id = map_id(maps.flows_fd),
@@ -99,7 +110,7 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	for (const std::string &name : options.interfaces)
 		if (!if_nametoindex(name.c_str()) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
-			return fail("cannot tell the status of " + name, "there is no such interface",
+			return fail("cannot show the status of " + name, "there is no such interface",
 				    "'ip link' lists them");
 	return rows;
 }
@@ -124,7 +135,7 @@ std::string describe_agent(const Row &row)
 	const auto persistent = row.persistent ? "persistent, " : "";
 	if (row.agent)
 		return fmt::format("{}process {}", persistent, *row.agent);
-	return fmt::format("{}no agent runs", persistent);
+	return fmt::format("{}no agent is running", persistent);
 }
 
 std::string number(const std::optional<std::uint64_t> &value)
@@ -132,7 +143,7 @@ std::string number(const std::optional<std::uint64_t> &value)
 	return value ? fmt::format("{}", *value) : "?";
 }
 
-// Each name of the end report's counters with its value, those that are 0 left out.
+// The counters of the end report that are not 0, by name.
 std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &table)
 {
 	std::vector<std::pair<std::string_view, std::uint64_t>> all;
@@ -149,7 +160,7 @@ std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &tab
 	return all;
 }
 
-// Interfaces that share a table are told together.
+// The counters of a table come after the last of the interfaces that share it.
 std::string as_text(const std::vector<Row> &rows)
 {
 	if (rows.empty())
@@ -199,6 +210,14 @@ std::string as_json(const std::vector<Row> &rows)
 }
 
 } // namespace
+
+void define_status(OptionList &list, StatusOptions &options)
+{
+	list.arguments("IFACE", options.interfaces, "Only these interfaces");
+	list.flag("--json", options.json, "One JSON object per interface");
+	add_bpffs(list, options.bpffs);
+	list.footer(examples);
+}
 
 Result<Exit> status(const StatusOptions &options)
 {

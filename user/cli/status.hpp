@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "base/error.hpp"
-#include "cli/options.hpp"
+#include <string>
+#include <vector>
+
+#include "bpf/pins.hpp"
+#include "cli/parser.hpp"
 
 namespace tcpwin {
 
-// Shows the agents' programs on the interfaces of this network namespace, whether an agent runs or not, what they
-// have counted, and what was left of interfaces that were deleted. Needs CAP_SYS_ADMIN.
+struct StatusOptions {
+	std::vector<std::string> interfaces; // none: all
+	std::string bpffs = default_bpffs;
+	bool json = false;
+};
+
+void define_status(OptionList &list, StatusOptions &options);
+
+// Shows the agents' programs on the interfaces of this network namespace, whether or not an agent is running, their
+// counters, and what is left of interfaces that were deleted. Needs CAP_SYS_ADMIN.
 Result<Exit> status(const StatusOptions &options);
 
 } // namespace tcpwin

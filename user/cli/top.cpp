@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread: the tables are read a part at a time, and keys are answered between the parts.
+// One thread: it reads the tables in parts and answers keys between them.
 #include "cli/top.hpp"
 
 #include <cerrno>
@@ -22,9 +22,22 @@ namespace {
 
 using std::chrono::steady_clock;
 
+constexpr auto examples =
+	R"(Keys: q quit, p flows or peers, s next sort key, f filter, space pause, arrows scroll, h help.
+
+Examples:
+  # What is stalled now, and by whom
+  sudo tcpwin-agent top
+
+  # One interface, every five seconds
+  sudo tcpwin-agent top eth0 --interval 5s
+
+Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the terminal cannot be used, 2 wrong usage,
+77 no permission.)";
+
 constexpr auto what = "cannot show the flows";
 
-// One look after the other, each in parts.
+// One look at the tables after the other, each in parts.
 class Looks {
 public:
 	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
@@ -46,7 +59,7 @@ public:
 	}
 
 	// Whether there is more to read.
-	Result<bool> go_on()
+	Result<bool> read_more()
 	{
 		auto more = tables_->read_some([this](const tcpwin_record &record, const LiveTable &table) {
 			next_.flows.push_back(make_live_flow(record, table.id));
@@ -78,8 +91,8 @@ private:
 class Top {
 public:
 	Top(const TopOptions &options, LiveTables tables, Screen screen, UniqueFd signals)
-		: interval_(options.interval), looks_(options.source, std::move(tables)),
-		  view_(options.sort, options.filter, is_utf8_locale()), screen_(std::move(screen)),
+		: interval_(options.interval), looks_(options.selection.source, std::move(tables)),
+		  view_(options.selection.sort, options.selection.filter, is_utf8_locale()), screen_(std::move(screen)),
 		  signals_(std::move(signals))
 	{
 	}
@@ -100,7 +113,7 @@ public:
 	}
 
 private:
-	// For keys and signals; not at all in the middle of a look.
+	// For keys and signals; returns at once in the middle of a look.
 	void wait()
 	{
 		using std::chrono::milliseconds;
@@ -144,14 +157,14 @@ private:
 				return take(tl::unexpected(begun.error()));
 			looking_ = true;
 		}
-		auto more = looks_.go_on();
+		auto more = looks_.read_more();
 		if (more && *more)
 			return;
 		looking_ = false;
 		take(more ? looks_.end() : tl::unexpected(more.error()));
 	}
 
-	// Agents end: there may be another later.
+	// An agent that has ended is not an error: another may start later.
 	void take(Result<Snapshot> snapshot)
 	{
 		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};
@@ -179,10 +192,17 @@ private:
 
 } // namespace
 
+void define_top(OptionList &list, TopOptions &options)
+{
+	add_live_selection(list, options.selection);
+	list.duration("--interval", options.interval, std::chrono::milliseconds(100), "Interval between updates");
+	list.footer(examples);
+}
+
 Result<Exit> top(const TopOptions &options)
 {
-	auto tables = TRY(LiveTables::open(options.source, what));
-	// That end it, and that the terminal has another size.
+	auto tables = TRY(LiveTables::open(options.selection.source, what));
+	// SIGWINCH: the size of the terminal changed. The others end it.
 	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
 	if (!signals)
 		return fail("cannot watch for signals", describe_errno(errno));

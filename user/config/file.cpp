@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-constexpr std::size_t largest = 64 * 1024; // settings take one; a file of another kind is not read to its end
+constexpr std::size_t largest = 64 * 1024; // far more than settings need; another kind of file is not read to its end
 
 tl::unexpected<Error> wrong(const std::string &name, const toml::source_region &where, std::string_view what,
 			    std::string advice)
@@ -25,18 +25,18 @@ tl::unexpected<Error> wrong(const std::string &name, const toml::source_region &
 std::string advise(std::string_view key)
 {
 	if (key == profile_key)
-		return "right would be profile = \"monitor\"";
+		return "write for instance profile = \"monitor\"";
 	const Setting *setting = find_setting(key);
 	if (!setting) {
 		const std::string_view closest = closest_key(key);
 		return closest.empty() ? "'tcpwin-agent attach --help' lists the settings" :
 					 fmt::format("perhaps {} is meant", closest);
 	}
-	const bool number = setting->type.starts_with("N");
-	return fmt::format("right would be {0} = {1}{2}{1}", key, number ? "" : "\"", setting->example);
+	const bool number = setting->type().starts_with("N");
+	return fmt::format("write for instance {0} = {1}{2}{1}", key, number ? "" : "\"", setting->example);
 }
 
-// As an option would have it; nothing of another type.
+// As an option would have it; nothing if the type is wrong.
 std::optional<std::string> as_text(const toml::node &node)
 {
 	if (const auto *text = node.as_string())
@@ -48,7 +48,7 @@ std::optional<std::string> as_text(const toml::node &node)
 	return std::nullopt;
 }
 
-// Of the caller's file: one line, for the sentence.
+// A value of the file on one line.
 std::string shown(std::string_view value)
 {
 	std::string text(value.substr(0, 60));
@@ -73,8 +73,7 @@ try {
 		if (!value)
 			return wrong(
 				name, node.source(),
-				fmt::format("the value of {} is neither a string, a whole number nor true or false",
-					    key),
+				fmt::format("the value of {} must be a string, a whole number, true or false", key),
 				advise(key));
 		if (auto checked = check_setting(key, *value); !checked)
 			return wrong(name, node.source(),
@@ -83,8 +82,8 @@ try {
 	}
 	return values;
 } catch (const toml::parse_error &error) {
-	return wrong(name, error.source(), fmt::format("it is no TOML: {}", error.description()),
-		     "right would be lines such as timeout-est = \"300s\"");
+	return wrong(name, error.source(), fmt::format("it is not TOML: {}", error.description()),
+		     "write lines such as timeout-est = \"300s\"");
 }
 
 Result<SettingValues> read_config_file(int fd, const std::string &name)
@@ -115,6 +114,13 @@ Result<SettingValues> read_config_file(const std::string &path)
 		return fail("cannot read " + path, describe_errno(errno), "--config takes a file of settings",
 			    Exit::configuration);
 	return read_config_file(fd.get(), path);
+}
+
+Result<SettingValues> read_settings(const SettingSources &sources)
+{
+	if (sources.file.empty())
+		return sources.command_line;
+	return merge_settings(TRY(read_config_file(sources.file)), sources.command_line);
 }
 
 } // namespace tcpwin

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings in a file (--config): TOML, one key a setting.
+// Settings in a file (--config): TOML, one key per setting.
 #pragma once
 
 #include <string>
@@ -10,9 +10,18 @@
 
 namespace tcpwin {
 
+// Where settings come from.
+struct SettingSources {
+	std::string file;           // empty: none
+	SettingValues command_line; // has precedence over the file
+};
+
+// Of both. Errors are those of the file.
+Result<SettingValues> read_settings(const SettingSources &sources);
+
 // Errors name the file, the line, what is wrong, and what would be right.
 Result<SettingValues> read_config_file(const std::string &path);
-// The same of a file that is open.
+// The same for a file that is open.
 Result<SettingValues> read_config_file(int fd, const std::string &name);
 Result<SettingValues> parse_config_file(std::string_view text, const std::string &name);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be set of timeouts, state machine and alarms: as options, in a file, and of an agent that runs. One table.
+// The settings of timeouts, state machine and alarms. One table serves the options, the file and `set`: a new setting is
+// a field of tcpwin_config and a row of the table.
 #pragma once
 
 #include <functional>
@@ -16,35 +17,45 @@ namespace tcpwin {
 
 using ParsedSetting = Result<void, std::string>; // error: a clause that says what is wrong with the value
 
-struct Setting {
-	std::string_view key;  // the option's name without its dashes
-	std::string_view type; // of the value, for a help text
-	std::string_view text; // what it is for
-	std::string_view example;
+// How the value of a setting is written, and where it is in the configuration.
+struct SettingKind {
+	std::string_view type; // for a help text: "DURATION|none"
 	ParsedSetting (*set)(tcpwin_config &config, std::string_view value);
-	std::string (*get)(const tcpwin_config &config); // what set() takes
+	std::string (*get)(const tcpwin_config &config);
+};
+
+struct Setting {
+	std::string_view key; // the option's name without dashes
+	SettingKind kind;
+	std::string_view example;
+	std::string_view text; // one line for help texts
+
+	std::string_view type() const { return kind.type; }
+	ParsedSetting set(tcpwin_config &config, std::string_view value) const { return kind.set(config, value); }
+	// As set() takes it.
+	std::string get(const tcpwin_config &config) const { return kind.get(config); }
 };
 
 std::span<const Setting> all_settings();
 const Setting *find_setting(std::string_view key);
 
-// What all other settings differ from; no setting of tcpwin_config itself.
+// The profile sets all fields of tcpwin_config; the other settings override it.
 inline constexpr std::string_view profile_key = "profile";
 inline constexpr std::string_view profile_text =
-	"Settings to begin with: the constants of the tutorial, or those for operation";
+	"Base settings: the constants of the tutorial, or values for operation (monitor)";
 inline constexpr std::string_view profile_type = "tutorial|monitor";
 
-// By key, profile_key too. Only values that check_setting has passed.
+// By key, which may be profile_key. Only values that check_setting has passed.
 using SettingValues = std::map<std::string, std::string, std::less<>>;
 
 // Error: the value is wrong, or there is no such key.
 ParsedSetting check_setting(std::string_view key, std::string_view value);
-// "timeout-est", if that is what "timeout-es" was to be; else empty.
+// The key that was probably meant ("timeout-est" for "timeout-es"), or empty.
 std::string_view closest_key(std::string_view key);
 
-// Both, where they have the same key that of stronger.
+// Both; where they have the same key, the value of stronger.
 SettingValues merge_settings(SettingValues weaker, const SettingValues &stronger);
-// The values on top of their profile, or else of base.
+// The values on top of their profile, or of base if they have none.
 tcpwin_config apply_settings(const SettingValues &values, const tcpwin_config &base = TCPWIN_DEFAULT_CONFIG);
 
 } // namespace tcpwin

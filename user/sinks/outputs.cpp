@@ -3,10 +3,10 @@
 
 namespace tcpwin {
 
-RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options)
+RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const OutputOptions &options)
 	: flows_(std::move(flows)), packets_(std::move(packets)),
-	  flow_format_(make_flow_format(options.format, options.community_id_seed)),
-	  packet_format_(make_packet_format(options.format)), alarms_only_(options.alarms_only)
+	  flow_format_(make_flow_format(options.flows.format, options.flows.community_id_seed)),
+	  packet_format_(make_packet_format(options.flows.format)), alarms_only_(options.alarms_only)
 {
 	if (!flows_.output().is_continued())
 		flow_format_->begin(flows_.text());
@@ -14,12 +14,12 @@ RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const 
 		packet_format_->begin(packets_->text());
 }
 
-Result<RecordWriters> RecordWriters::open(const CommonOptions &options)
+Result<RecordWriters> RecordWriters::open(const OutputOptions &options)
 {
-	if (options.packets == options.output)
-		return fail("wrong usage", "--packets and --output are the same (" + options.output + ")",
+	if (options.packets == options.flows.path)
+		return fail("wrong usage", "--packets and --output are the same (" + options.flows.path + ")",
 			    "send one of them to another file", Exit::usage);
-	auto flows = TRY(Output::open(options.output, options.append));
+	auto flows = TRY(Output::open(options.flows.path, options.append));
 	std::optional<Writer> packet_writer;
 	if (!options.packets.empty()) {
 		auto packets = TRY(Output::open(options.packets, options.append));
@@ -49,12 +49,12 @@ Result<void> RecordWriters::flush_if_large(Signals &signals)
 	return flows ? packets : flows;
 }
 
-Result<void> RecordWriters::reopen(FileOpener &opener)
+Result<void> RecordWriters::reopen(const OpenFile &open)
 {
 	const auto reopen_one = [&](Writer &writer, const auto &format) -> Result<void> {
 		if (!writer.output().can_be_reopened())
 			return {};
-		auto gone_on = opener.open(writer.output().name()).and_then([&](UniqueFd fd) {
+		auto gone_on = open(writer.output().name()).and_then([&](UniqueFd fd) {
 			return writer.output().go_on_in(std::move(fd));
 		});
 		if (gone_on && !writer.output().is_continued())

@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The outputs that the options ask for: flow records, and packet records if wanted.
+// The outputs that the options ask for: flow records and, if wanted, packet records.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
-#include "agent/reopen_helper.hpp"
-#include "cli/options.hpp"
 #include "record/report.hpp"
+#include "record/stats.hpp"
 #include "sinks/format.hpp"
 #include "sinks/writer.hpp"
-#include "record/stats.hpp"
 
 namespace tcpwin {
 
+struct FlowOutputOptions {
+	std::string path = "-"; // - for standard output
+	Format format = Format::json;
+	std::optional<std::uint16_t> community_id_seed = 0; // none: records without community_id
+};
+
+struct OutputOptions {
+	FlowOutputOptions flows;
+	std::string packets;      // file for packet records, - for standard output, or empty
+	bool alarms_only = false; // only flow records that raised an alarm
+	bool append = false;      // to files that exist
+};
+
 class RecordWriters {
 public:
-	static Result<RecordWriters> open(const CommonOptions &options);
+	static Result<RecordWriters> open(const OutputOptions &options);
 
 	void flow(const FlowRecord &record)
 	{
@@ -29,25 +43,27 @@ public:
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 
 	Result<void> flush(Signals &signals);
-	// Worth a flush, which bounds the memory.
+	// It should be flushed, which bounds the memory.
 	bool is_large() const { return flows_.is_large() || (packets_ && packets_->is_large()); }
 	Result<void> flush_if_large(Signals &signals);
 
-	// Everything was written. Files that were moved away are left, and those that have their names now, or that are made,
-	// are gone on with. Error: at least one could not be opened, and the old one is still written.
-	Result<void> reopen(FileOpener &opener);
+	// Opens a path for appending.
+	using OpenFile = std::function<Result<UniqueFd>(const std::string &path)>;
+	// To be called after a flush. Closes files that were moved away and continues with the files that now have their names,
+	// created if missing. Error: at least one could not be opened; its old file stays in use.
+	Result<void> reopen(const OpenFile &open);
 
 	const Output &flow_output() const { return flows_.output(); }
 	Output &flow_output() { return flows_.output(); }
-	// Of flow records that were not written yet.
+	// Of flow records that are not written yet.
 	std::size_t waiting_flow_bytes() const { return flows_.waiting_bytes(); }
-	// A file descriptor whose POLLERR tells that the reader of the flows has gone, or -1.
+	// A file descriptor whose POLLERR means that the reader of the flows is gone, or -1.
 	int watched_fd() const { return flows_.output().has_reader() ? flows_.output().fd() : -1; }
-	// Written or not.
+	// Of all records, written or not.
 	Totals totals() const;
 
 private:
-	RecordWriters(Writer flows, std::optional<Writer> packets, const CommonOptions &options);
+	RecordWriters(Writer flows, std::optional<Writer> packets, const OutputOptions &options);
 
 	Writer flows_;
 	std::optional<Writer> packets_;

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
-#include "cli/options.hpp"
+#include "cli/attach.hpp"
+#include "cli/commands.hpp"
+#include "cli/flows.hpp"
+#include "cli/replay.hpp"
+#include "cli/top.hpp"
+#include "unit/cli/parsed.hpp"
 
 using namespace std::chrono_literals;
 using namespace tcpwin;
@@ -12,57 +17,51 @@ using testing::HasSubstr;
 
 namespace {
 
-auto parse(std::vector<const char *> words)
+AttachOptions attach_options(std::vector<std::string> words)
 {
-	words.insert(words.begin(), "tcpwin-agent");
-	return parse_options(static_cast<int>(words.size()), words.data());
-}
-
-AttachOptions attach_options(std::vector<const char *> words)
-{
-	auto parsed = parse(std::move(words));
+	auto parsed = parse_options(define_attach, std::move(words));
 	EXPECT_TRUE(parsed) << parsed.error().sentence();
-	return std::get<AttachOptions>(*parsed);
+	return *parsed;
 }
 
 } // namespace
 
 TEST(Options, DefaultsAreTheTutorialsConstants)
 {
-	const AttachOptions options = attach_options({"attach", "eth0"});
-	EXPECT_THAT(options.interfaces, ElementsAre("eth0"));
-	EXPECT_EQ(options.mode, IngressMode::automatic);
-	EXPECT_EQ(options.output, "-");
-	EXPECT_EQ(options.format, Format::json);
-	EXPECT_FALSE(options.duration);
-	EXPECT_EQ(options.poll_interval, 100ms);
-	EXPECT_EQ(options.max_flows, 262'144U);
-	EXPECT_TRUE(options.analyze_stalls);
-	EXPECT_EQ(options.config.window_threshold, 1U);
-	EXPECT_EQ(options.config.abort_count, 2U);
-	EXPECT_THAT(options.config.timeout_ns,
+	const AttachOptions options = attach_options({"eth0"});
+	EXPECT_THAT(options.session.watch.interfaces, ElementsAre("eth0"));
+	EXPECT_EQ(options.session.watch.mode, IngressMode::automatic);
+	EXPECT_EQ(options.output.flows.path, "-");
+	EXPECT_EQ(options.output.flows.format, Format::json);
+	EXPECT_FALSE(options.session.duration);
+	EXPECT_EQ(options.session.poll_interval, 100ms);
+	EXPECT_EQ(options.tracking.max_flows, 262'144U);
+	EXPECT_TRUE(options.tracking.analyze_stalls);
+	EXPECT_EQ(options.tracking.config.window_threshold, 1U);
+	EXPECT_EQ(options.tracking.config.abort_count, 2U);
+	EXPECT_THAT(options.tracking.config.timeout_ns,
 		    ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000, _, 0, _, _));
 }
 
 TEST(Options, EachIsTaken)
 {
 	const AttachOptions options =
-		attach_options({"attach",          "eth0", "eth1",           "eth0", "--mode",          "generic",
-				"--output",        "x",    "--format",       "t2",   "--duration",      "30s",
-				"--poll-interval", "1s",   "--max-flows",    "7",    "--win-threshold", "100",
-				"--abort-count",   "3",    "--timeout-new",  "182s", "--timeout-bgn",   "2s",
-				"--timeout-est",   "4s",   "--timeout-abrt", "2ms",  "--no-analysis",   "--quiet"});
-	EXPECT_THAT(options.interfaces, ElementsAre("eth0", "eth1"));
-	EXPECT_EQ(options.mode, IngressMode::generic);
-	EXPECT_EQ(options.output, "x");
-	EXPECT_EQ(options.format, Format::t2);
-	EXPECT_EQ(options.duration, 30s);
-	EXPECT_EQ(options.poll_interval, 1s);
-	EXPECT_EQ(options.max_flows, 7U);
-	EXPECT_FALSE(options.analyze_stalls);
-	EXPECT_EQ(options.config.window_threshold, 100U);
-	EXPECT_EQ(options.config.abort_count, 3U);
-	EXPECT_THAT(options.config.timeout_ns,
+		attach_options({"eth0", "eth1",           "eth0", "--mode",          "generic", "--output",
+				"x",    "--format",       "t2",   "--duration",      "30s",     "--poll-interval",
+				"1s",   "--max-flows",    "7",    "--win-threshold", "100",     "--abort-count",
+				"3",    "--timeout-new",  "182s", "--timeout-bgn",   "2s",      "--timeout-est",
+				"4s",   "--timeout-abrt", "2ms",  "--no-analysis",   "--quiet"});
+	EXPECT_THAT(options.session.watch.interfaces, ElementsAre("eth0", "eth1"));
+	EXPECT_EQ(options.session.watch.mode, IngressMode::generic);
+	EXPECT_EQ(options.output.flows.path, "x");
+	EXPECT_EQ(options.output.flows.format, Format::t2);
+	EXPECT_EQ(options.session.duration, 30s);
+	EXPECT_EQ(options.session.poll_interval, 1s);
+	EXPECT_EQ(options.tracking.max_flows, 7U);
+	EXPECT_FALSE(options.tracking.analyze_stalls);
+	EXPECT_EQ(options.tracking.config.window_threshold, 100U);
+	EXPECT_EQ(options.tracking.config.abort_count, 3U);
+	EXPECT_THAT(options.tracking.config.timeout_ns,
 		    ElementsAre(182'000'000'000, 2'000'000'000, 4'000'000'000, 2'000'000, _, 0, _, _));
 	EXPECT_EQ(options.verbosity, Verbosity::quiet);
 }
@@ -70,7 +69,7 @@ TEST(Options, EachIsTaken)
 TEST(Options, WrongUsageNamesOptionAndValue)
 {
 	const struct {
-		std::vector<const char *> words;
+		std::vector<std::string> words;
 		const char *option;
 		const char *value;
 	} table[] = {
@@ -96,7 +95,7 @@ TEST(Options, WrongUsageNamesOptionAndValue)
 		{{}, "command", "missing"},
 	};
 	for (const auto &row : table) {
-		auto parsed = parse(row.words);
+		auto parsed = parse_words(all_commands(), row.words);
 		ASSERT_FALSE(parsed) << row.value;
 		EXPECT_EQ(parsed.error().exit, Exit::usage);
 		EXPECT_THAT(parsed.error().sentence(),
@@ -107,25 +106,25 @@ TEST(Options, WrongUsageNamesOptionAndValue)
 
 TEST(Options, Replay)
 {
-	auto parsed = parse({"replay", "a.pcap", "b.pcap", "--engine", "kernel", "--filter", "tcp port 80", "--packets",
-			     "p", "--timeout-est", "4s"});
+	auto parsed = parse_options(define_replay, {"a.pcap", "b.pcap", "--engine", "kernel", "--filter", "tcp port 80",
+						    "--packets", "p", "--timeout-est", "4s"});
 	ASSERT_TRUE(parsed) << parsed.error().sentence();
-	const auto &options = std::get<ReplayOptions>(*parsed);
+	const ReplayOptions &options = *parsed;
 	EXPECT_THAT(options.files, ElementsAre("a.pcap", "b.pcap"));
 	EXPECT_EQ(options.engine, EngineKind::kernel);
 	EXPECT_EQ(options.filter, "tcp port 80");
-	EXPECT_EQ(options.packets, "p");
-	EXPECT_EQ(options.config.timeout_ns[TCPWIN_TIMEOUT_EST], 4'000'000'000U);
-	EXPECT_EQ(std::get<ReplayOptions>(*parse({"replay", "-"})).engine, EngineKind::portable);
+	EXPECT_EQ(options.output.packets, "p");
+	EXPECT_EQ(options.tracking.config.timeout_ns[TCPWIN_TIMEOUT_EST], 4'000'000'000U);
+	EXPECT_EQ(parse_options(define_replay, {"-"}).value().engine, EngineKind::portable);
 }
 
 TEST(Options, HelpAndVersionAreInformation)
 {
-	auto help = parse({"attach", "--help"});
+	auto help = parse_words(all_commands(), {"attach", "--help"});
 	ASSERT_TRUE(help);
 	EXPECT_THAT(std::get<Information>(*help).text,
 		    AllOf(HasSubstr("Examples:"), HasSubstr("--timeout-est DURATION=1s"), HasSubstr("Exit codes")));
-	auto version = parse({"--version"});
+	auto version = parse_words(all_commands(), {"--version"});
 	ASSERT_TRUE(version);
 	EXPECT_THAT(std::get<Information>(*version).text, testing::MatchesRegex("tcpwin-agent [0-9.]+\n"));
 }
@@ -133,13 +132,34 @@ TEST(Options, HelpAndVersionAreInformation)
 TEST(Options, LiveViewsTakeASortKey)
 {
 	const auto flows =
-		std::get<FlowsOptions>(*parse({"flows", "eth0", "--sort", "zero-windows", "--limit", "3", "--json"}));
-	EXPECT_THAT(flows.source.interfaces, ElementsAre("eth0"));
-	EXPECT_EQ(flows.sort, SortKey::zero_windows);
+		parse_options(define_flows, {"eth0", "--sort", "zero-windows", "--limit", "3", "--json"}).value();
+	EXPECT_THAT(flows.selection.source.interfaces, ElementsAre("eth0"));
+	EXPECT_EQ(flows.selection.sort, SortKey::zero_windows);
 	EXPECT_EQ(flows.limit, 3U);
 	EXPECT_TRUE(flows.json);
-	const auto top = std::get<TopOptions>(*parse({"top", "--filter", ":443", "--interval", "5s"}));
-	EXPECT_EQ(top.sort, SortKey::stalled);
-	EXPECT_EQ(top.filter, ":443");
+	const auto top = parse_options(define_top, {"--filter", ":443", "--interval", "5s"}).value();
+	EXPECT_EQ(top.selection.sort, SortKey::stalled);
+	EXPECT_EQ(top.selection.filter, ":443");
 	EXPECT_EQ(top.interval, 5s);
+}
+
+TEST(Options, ThoseThatContradictEachOtherAreRefused)
+{
+	for (const std::vector<std::string> &words : std::vector<std::vector<std::string>>{
+		     {"any", "eth0"}, {"eth0", "--stats-interval", "1s", "--format", "t2"}}) {
+		auto parsed = parse_options(define_attach, words);
+		ASSERT_FALSE(parsed) << words.back();
+		EXPECT_EQ(parsed.error().exit, Exit::usage);
+	}
+	EXPECT_TRUE(attach_options({"any"}).session.watch.any());
+}
+
+TEST(Options, PersistentAppendsAndPacketsSwitchOnPacketMode)
+{
+	const AttachOptions with = attach_options({"eth0", "--persistent", "--packets", "p"});
+	EXPECT_TRUE(with.output.append);
+	EXPECT_TRUE(with.tracking.report_packets);
+	const AttachOptions without = attach_options({"eth0"});
+	EXPECT_FALSE(without.output.append);
+	EXPECT_FALSE(without.tracking.report_packets);
 }

@@ -4,9 +4,13 @@
 
 #include <gmock/gmock.h>
 
+#include "cli/attach.hpp"
+#include "cli/commands.hpp"
+#include "cli/replay.hpp"
+#include "cli/set.hpp"
 #include "config/file.hpp"
-#include "cli/options.hpp"
 #include "config/settings.hpp"
+#include "unit/cli/parsed.hpp"
 
 using namespace tcpwin;
 using testing::AllOf;
@@ -47,12 +51,14 @@ SettingValues parse(std::string_view text)
 	return values ? *values : SettingValues{};
 }
 
-Result<Command> parse_words(std::vector<std::string> words)
+Result<tcpwin_config> config_of_attach(const std::vector<std::string> &words)
 {
-	std::vector<const char *> pointers{"tcpwin-agent"};
-	for (const std::string &word : words)
-		pointers.push_back(word.c_str());
-	return parse_options(static_cast<int>(pointers.size()), pointers.data());
+	return TRY(parse_options(define_attach, words)).tracking.config;
+}
+
+Result<tcpwin_config> config_of_replay(const std::vector<std::string> &words)
+{
+	return TRY(parse_options(define_replay, words)).tracking.config;
 }
 
 } // namespace
@@ -157,30 +163,24 @@ TEST(Settings, AMistypedKeyIsKnown)
 
 TEST(Settings, EachIsAnOptionOfAttachAndReplay)
 {
-	for (const char *command : {"attach", "replay"})
+	for (auto config_of : {config_of_attach, config_of_replay})
 		for (const Setting &setting : all_settings()) {
-			auto parsed = parse_words(
-				{command, "x", "--" + std::string(setting.key), std::string(setting.example)});
-			ASSERT_TRUE(parsed) << parsed.error().sentence();
-			const CommonOptions &options =
-				command[0] == 'a' ?
-					static_cast<const CommonOptions &>(std::get<AttachOptions>(*parsed)) :
-					std::get<ReplayOptions>(*parsed);
+			auto config = config_of({"x", "--" + std::string(setting.key), std::string(setting.example)});
+			ASSERT_TRUE(config) << config.error().sentence();
 			const SettingValues given{{std::string(setting.key), std::string(setting.example)}};
-			EXPECT_TRUE(equal(options.config, apply_settings(given))) << setting.key;
+			EXPECT_TRUE(equal(*config, apply_settings(given))) << setting.key;
 		}
 }
 
 TEST(Settings, TheProfileIsTheWeakestWhereverItStands)
 {
 	for (const std::vector<std::string> &words :
-	     std::vector<std::vector<std::string>>{{"attach", "x", "--profile", "monitor", "--timeout-est", "7s"},
-						   {"attach", "x", "--timeout-est", "7s", "--profile", "monitor"}}) {
-		auto parsed = parse_words(words);
-		ASSERT_TRUE(parsed) << parsed.error().sentence();
-		const tcpwin_config &config = std::get<AttachOptions>(*parsed).config;
-		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_EST], 7 * second);
-		EXPECT_EQ(config.timeout_ns[TCPWIN_TIMEOUT_NEW], 60 * second);
+	     std::vector<std::vector<std::string>>{{"x", "--profile", "monitor", "--timeout-est", "7s"},
+						   {"x", "--timeout-est", "7s", "--profile", "monitor"}}) {
+		auto config = config_of_attach(words);
+		ASSERT_TRUE(config) << config.error().sentence();
+		EXPECT_EQ(config->timeout_ns[TCPWIN_TIMEOUT_EST], 7 * second);
+		EXPECT_EQ(config->timeout_ns[TCPWIN_TIMEOUT_NEW], 60 * second);
 	}
 	const SettingValues merged =
 		merge_settings({{"profile", "monitor"}, {"abort-count", "5"}, {"win-threshold", "7"}},
@@ -191,17 +191,17 @@ TEST(Settings, TheProfileIsTheWeakestWhereverItStands)
 
 TEST(Settings, AssignmentsOfSet)
 {
-	auto parsed =
-		parse_words({"set", "--iface", "eth0", "timeout-est=5min", "--iface", "eth1", "timeout-fin=none"});
+	auto parsed = parse_options(define_set,
+				    {"--iface", "eth0", "timeout-est=5min", "--iface", "eth1", "timeout-fin=none"});
 	ASSERT_TRUE(parsed) << parsed.error().sentence();
-	const auto &options = std::get<SetOptions>(*parsed);
+	const SetOptions &options = *parsed;
 	EXPECT_THAT(options.interfaces, testing::ElementsAre("eth0", "eth1"));
 	EXPECT_THAT(options.settings, UnorderedElementsAre(Pair("timeout-est", "5min"), Pair("timeout-fin", "none")));
-	EXPECT_TRUE(std::get<SetOptions>(*parse_words({"set"})).settings.empty());
+	EXPECT_TRUE(parse_options(define_set, {}).value().settings.empty());
 	for (const auto &[word, why] :
 	     {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps timeout-est"),
 	      std::pair("timeout-est=1", "unit"), std::pair("=1", "no such setting"), std::pair("", "KEY=VALUE")}) {
-		auto wrong = parse_words({"set", word});
+		auto wrong = parse_options(define_set, {word});
 		ASSERT_FALSE(wrong) << word;
 		EXPECT_EQ(wrong.error().exit, Exit::usage);
 		EXPECT_THAT(wrong.error().sentence(), HasSubstr(why)) << word;
@@ -231,16 +231,17 @@ TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
 		{"\n\ntimeout-es = \"1s\"\n", "line 3:", "no setting 'timeout-es'", "perhaps timeout-est is meant"},
 		{"[timeouts]\nest = \"1s\"\n", "line 1:", "no setting 'timeouts'", "lists the settings"},
 		{"timeout-est = 300\n", "line 1:", "the unit is missing", "timeout-est = \"300s\""},
-		{"timeout-est = 1.5\n", "line 1:", "neither a string, a whole number", "timeout-est = \"300s\""},
-		{"\nabort-count = [1]\n", "line 2:", "neither a string", "abort-count = 2"},
+		{"timeout-est = 1.5\n", "line 1:", "must be a string, a whole number, true or false",
+		 "timeout-est = \"300s\""},
+		{"\nabort-count = [1]\n", "line 2:", "must be a string", "abort-count = 2"},
 		{"abort-count = true\n", "line 1:", "a number from 1", "abort-count = 2"},
 		{"profile = \"none\"\n", "line 1:", "tutorial or monitor", "profile = \"monitor\""},
-		{"abort-count = 1\nabort-count = 2\n", "line 2:", "no TOML", "timeout-est = \"300s\""},
-		{"abort-count = \n", "line 1:", "no TOML", "right would be"},
+		{"abort-count = 1\nabort-count = 2\n", "line 2:", "not TOML", "timeout-est = \"300s\""},
+		{"abort-count = \n", "line 1:", "not TOML", "write "},
 		{"\x7f"
 		 "ELF\x01",
-		 "line 1:", "no TOML", "right would be"},
-		{"on-threshold = \"a\\nb\"\n", "line 1:", "'a?b'", "right would be"},
+		 "line 1:", "not TOML", "write "},
+		{"on-threshold = \"a\\nb\"\n", "line 1:", "'a?b'", "write "},
 	};
 	for (const auto &row : table) {
 		auto parsed = parse_config_file(row.text, "agent.toml");
@@ -256,7 +257,7 @@ TEST(ConfigFile, WhatCannotBeReadIsAWrongConfiguration)
 {
 	for (const auto &[path, why] : {std::pair("/nonexistent/agent.toml", "No such file"),
 					std::pair("/", "directory"), std::pair("/dev/zero", "larger than 64 KiB")}) {
-		auto parsed = parse_words({"replay", "x", "--config", path});
+		auto parsed = parse_options(define_replay, {"x", "--config", path});
 		ASSERT_FALSE(parsed) << path;
 		EXPECT_EQ(parsed.error().exit, Exit::configuration);
 		EXPECT_THAT(parsed.error().sentence(), AllOf(HasSubstr(path), HasSubstr(why)));

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/hook.hpp"
+#include "bpf/pins.hpp"
+#include "config/file.hpp"
+
+namespace tcpwin {
+
+enum class Directions { both, ingress, egress };
+
+// Which interfaces are watched, and how.
+struct WatchOptions {
+	std::vector<std::string> interfaces; // or only "any"
+	Directions directions = Directions::both;
+	bool per_interface = false; // a separate flow for each interface that sees the connection
+	bool persistent = false;    // programs and maps outlive the agent
+	std::string bpffs = default_bpffs;
+	IngressMode mode = IngressMode::automatic;
+	TcHook tc_hook = TcHook::automatic;
+
+	// All interfaces that are up, as they come and go.
+	bool any() const { return std::find(interfaces.begin(), interfaces.end(), "any") != interfaces.end(); }
+};
+
+struct SessionOptions {
+	WatchOptions watch;
+	SettingSources settings;                                // read again at SIGHUP
+	std::optional<std::chrono::nanoseconds> duration;       // none: until a signal
+	std::optional<std::chrono::nanoseconds> stats_interval; // none: no stats
+	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
+};
+
+} // namespace tcpwin

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/record_drain.hpp"
+
+#include "record/record.hpp"
+
+namespace tcpwin {
+
+// The batch is written in one piece, so the size of the file shows whether it was written.
+void RecordDrain::announce()
+{
+	const auto place = writers_.flow_output().place();
+	if (persistent_ && place)
+		program_.announce({.position = program_.records().position(),
+				   .device = place->device,
+				   .inode = place->inode,
+				   .offset = place->offset,
+				   .length = writers_.waiting_flow_bytes()});
+}
+
+Result<void> RecordDrain::flush()
+{
+	announce();
+	auto written = writers_.flush(signals_);
+	failed_ = failed_ || !written;
+	if (!failed_ || !persistent_)
+		program_.commit();
+	return written;
+}
+
+Result<void> RecordDrain::write_records()
+{
+	const std::chrono::nanoseconds wall_offset = wall_clock_offset();
+	const tcpwin_config config = program_.config(); // another process may have changed it
+	Result<void> written;
+	const auto flush_if_large = [&] {
+		if (!writers_.is_large())
+			return;
+		if (auto flushed = flush(); !flushed)
+			written = flushed;
+	};
+	program_.drain(
+		[&](const tcpwin_record &record) {
+			writers_.flow(
+				make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
+			flush_if_large();
+		},
+		[&](const tcpwin_alarm &alarm) {
+			for (const AlarmRecord &record :
+			     make_alarm_records(alarm, config, wall_offset, interfaces_.name(alarm.ifindex)))
+				writers_.alarm(record);
+		});
+	program_.drain_packets([&](const tcpwin_packet_event &event) {
+		writers_.packet(make_packet_record(event, ++packets_reported_, config, wall_offset));
+		flush_if_large();
+	});
+	TRY(flush());
+	return written;
+}
+
+} // namespace tcpwin

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/parser.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/duration.hpp"
+
+namespace tcpwin {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr auto description = "Watches TCP flows in the kernel and reports those whose receiver stops reading.";
+constexpr auto version = "tcpwin-agent " TCPWIN_VERSION;
+constexpr auto examples = "'tcpwin-agent COMMAND --help' shows the options and examples of a command, for instance:\n"
+			  "  sudo tcpwin-agent attach eth0\n"
+			  "  tcpwin-agent replay capture.pcap";
+
+// Without a type name, which would appear in the help of each option.
+const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
+			       "");
+
+struct Defined {
+	CLI::App *app;
+	OptionList options;
+	Run run;
+};
+
+Error wrong_usage(std::string why, const std::string &command)
+{
+	return {"wrong usage", std::move(why), "see tcpwin-agent " + command + "--help", Exit::usage};
+}
+
+Error describe(const CLI::ParseError &error, const std::vector<Defined> &commands, int argc, const char *const *argv)
+{
+	for (const Defined &command : commands)
+		if (command.app->parsed())
+			return wrong_usage(error.what(), command.app->get_name() + " ");
+	return wrong_usage(argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing", "");
+}
+
+void set_needed(CLI::Option &option, OptionList::Needed needed)
+{
+	option.required(needed == OptionList::Needed::required)->check(not_empty)->type_name("");
+}
+
+} // namespace
+
+void OptionList::argument(const std::string &name, std::string &target, const std::string &help, Needed needed)
+{
+	set_needed(*app_.add_option(name, target, help), needed);
+}
+
+void OptionList::arguments(const std::string &name, std::vector<std::string> &target, const std::string &help,
+			   Needed needed)
+{
+	set_needed(*app_.add_option(name, target, help), needed);
+}
+
+void OptionList::arguments(const std::string &name, const std::string &help, Take take)
+{
+	const auto take_all = [take](const std::vector<std::string> &words) {
+		for (const std::string &word : words)
+			if (auto taken = take(word); !taken)
+				throw CLI::ValidationError(taken.error());
+	};
+	app_.add_option_function<std::vector<std::string>>(name, take_all, help)->type_name("");
+}
+
+void OptionList::flag(const std::string &name, bool &target, const std::string &help, bool value)
+{
+	flag(name, help, [&target, value] { target = value; });
+}
+
+void OptionList::flag(const std::string &name, const std::string &help, std::function<void()> take)
+{
+	app_.add_flag_callback(name, std::move(take), help);
+}
+
+void OptionList::text(const std::string &name, const std::string &type, std::string &target, const std::string &help)
+{
+	app_.add_option(name, target, help)->check(not_empty)->type_name(type)->capture_default_str();
+}
+
+void OptionList::pattern(const std::string &name, const std::string &type, std::string &target, const std::string &help)
+{
+	app_.add_option(name, target, help)->type_name(type);
+}
+
+void OptionList::texts(const std::string &name, const std::string &type, std::vector<std::string> &target,
+		       const std::string &help)
+{
+	app_.add_option(name, target, help)->check(not_empty)->allow_extra_args(false)->type_name(type);
+}
+
+void OptionList::number_of(const std::string &name, const std::string &initial, std::uint64_t least, std::uint64_t most,
+			   const std::string &help, std::function<void(std::uint64_t)> take)
+{
+	app_.add_option_function<std::uint64_t>(name, take, help)
+		->check(CLI::Range(least, most).description(""))
+		->type_name("N")
+		->default_str(initial);
+}
+
+void OptionList::duration(const std::string &name, nanoseconds &target, nanoseconds least, const std::string &help)
+{
+	duration_of(name, target, least, help, [&target](nanoseconds value) { target = value; });
+}
+
+void OptionList::duration(const std::string &name, std::optional<nanoseconds> &target, nanoseconds least,
+			  const std::string &help)
+{
+	duration_of(name, target, least, help, [&target](nanoseconds value) { target = value; });
+}
+
+void OptionList::duration_of(const std::string &name, std::optional<nanoseconds> initial, nanoseconds least,
+			     const std::string &help, std::function<void(nanoseconds)> take)
+{
+	value(name, "DURATION", initial ? format_duration(*initial) : "", help,
+	      [least, take](const std::string &text) -> Result<void, std::string> {
+		      const nanoseconds parsed = TRY(parse_duration(text));
+		      if (parsed < least)
+			      return tl::unexpected(fmt::format("it must be at least {}", format_duration(least)));
+		      take(parsed);
+		      return {};
+	      });
+}
+
+void OptionList::one_of(const std::string &name, const std::string &type, const std::vector<std::string> &names,
+			const std::string &initial, const std::string &help, std::function<void(std::size_t)> take)
+{
+	const auto take_name = [names, take](const std::string &chosen) {
+		take(static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin()));
+	};
+	app_.add_option_function<std::string>(name, take_name, help)
+		->check(CLI::IsMember(names))
+		->type_name(type)
+		->default_str(initial);
+}
+
+void OptionList::value(const std::string &name, const std::string &type, const std::string &initial,
+		       const std::string &help, Take take)
+{
+	const auto take_text = [name, take](const std::string &text) {
+		if (auto taken = take(text); !taken)
+			throw CLI::ValidationError(name, fmt::format("'{}': {}", text, taken.error()));
+	};
+	app_.add_option_function<std::string>(name, take_text, help)->type_name(type)->default_str(initial);
+}
+
+void OptionList::exclude(const std::string &name, const std::string &other)
+{
+	app_.get_option(name)->excludes(app_.get_option(other));
+}
+
+void OptionList::footer(const std::string &text)
+{
+	app_.footer(text);
+}
+
+Result<void> OptionList::finish() const
+{
+	for (const Step &step : steps_)
+		TRY(step());
+	return {};
+}
+
+Result<std::variant<Information, Run>> parse_command_line(std::span<const Command> commands, int argc,
+							  const char *const *argv)
+{
+	CLI::App app(description, "tcpwin-agent");
+	app.get_formatter()->label("Positionals", "Arguments");
+	app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+	app.set_version_flag("--version", version);
+	app.require_subcommand(1);
+	app.footer(examples);
+	std::vector<Defined> defined;
+	for (const Command &command : commands) {
+		CLI::App *subcommand = app.add_subcommand(command.name, command.summary);
+		subcommand->group("Commands")->set_version_flag("--version", version);
+		defined.push_back({subcommand, OptionList(*subcommand), {}});
+		defined.back().run = command.define(defined.back().options);
+	}
+
+	try {
+		app.parse(argc, argv);
+	} catch (const CLI::ParseError &error) {
+		if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
+			return tl::unexpected(describe(error, defined, argc, argv));
+		std::ostringstream text, ignored;
+		app.exit(error, text, ignored);
+		return Information{text.str()};
+	}
+	const auto parsed = std::ranges::find_if(defined, [](const Defined &one) { return one.app->parsed(); });
+	TRY(parsed->options.finish());
+	return std::move(parsed->run);
+}
+
+} // namespace tcpwin

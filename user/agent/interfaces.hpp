@@ -16,11 +16,11 @@
 #include "cli/options.hpp"
 #include "handover/persistence.hpp"
 #include "agent/privileges.hpp"
-#include "agent/watched.hpp"
+#include "agent/watched_interface.hpp"
 
 namespace tcpwin {
 
-using Claims = std::map<unsigned, Presence>; // by interface index
+using Claims = std::map<unsigned, Claim>; // by interface index
 
 class Interfaces {
 public:
@@ -67,11 +67,11 @@ private:
 	const AttachOptions &options_;
 	Program &program_;
 	const Persistence *persistence_;
-	Claims claims_;                         // of what is not attached yet
-	std::map<unsigned, Watched> watched_;   // by interface index
-	std::map<unsigned, std::string> names_; // outlives the interfaces
-	std::set<unsigned> refused_;            // could not be attached; any
-	std::optional<Presence> process_;       // any: makes later claims believable
+	Claims claims_;                                // of what is not attached yet
+	std::map<unsigned, WatchedInterface> watched_; // by interface index
+	std::map<unsigned, std::string> names_;        // outlives the interfaces
+	std::set<unsigned> refused_;                   // could not be attached; any
+	std::optional<Claim> process_;                 // any: makes later claims believable
 	std::uint16_t last_scope_ = 0;
 };
 

@@ -7,7 +7,7 @@
 
 #include <poll.h>
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "bpf/packets_in_flight.hpp"
 #include "config/file.hpp"
 #include "agent/privileges.hpp"

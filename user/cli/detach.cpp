@@ -2,19 +2,28 @@
 #include "cli/detach.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 
-#include "base/boot_clock.hpp"
-#include "bpf/packets_in_flight.hpp"
-#include "net/interface.hpp"
-#include "handover/persistence.hpp"
-#include "agent/presence.hpp"
-#include "sinks/outputs.hpp"
+#include "agent/claim.hpp"
+#include "base/clocks.hpp"
 #include "base/log.hpp"
+#include "base/signals.hpp"
+#include "bpf/map_reader.hpp"
+#include "bpf/object_info.hpp"
+#include "bpf/packets_in_flight.hpp"
+#include "bpf/tc_filter.hpp"
+#include "handover/open_maps.hpp"
+#include "handover/persistence.hpp"
+#include "net/interface.hpp"
+#include "record/report.hpp"
+#include "sinks/outputs.hpp"
 
 namespace tcpwin {
 namespace {
@@ -23,9 +32,9 @@ constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 
 struct Target {
 	PinnedInterface pinned;
-	std::string name;       // empty: the interface was deleted
-	bool elsewhere = false; // of another network namespace
-	std::optional<Presence> presence;
+	std::string name;               // empty: the interface was deleted
+	bool elsewhere = false;         // in another network namespace
+	std::optional<Claim> held = {}; // while it is being detached
 };
 
 std::string describe(const Target &target)
@@ -34,7 +43,7 @@ std::string describe(const Target &target)
 		return target.name;
 	return fmt::format("interface {}, which {}", target.pinned.ifindex(),
 			   target.elsewhere ? "was deleted in another network namespace" :
-					      "was deleted or went to another network namespace");
+					      "was deleted or moved to another network namespace");
 }
 
 std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
@@ -43,7 +52,7 @@ std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? "" : found->name;
 }
 
-// The names are those of all interfaces that exist or that were named.
+// Those with the given names; without names, all.
 Result<std::vector<Target>> find_targets(const DetachOptions &options, const std::vector<PinnedInterface> &pinned,
 					 const std::vector<Interface> &all)
 {
@@ -51,7 +60,7 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	for (const PinnedInterface &one : pinned) {
 		const std::string name = name_of(all, one.ifindex());
 		if (options.interfaces.empty() || std::ranges::count(options.interfaces, name))
-			targets.push_back({.pinned = one, .name = name, .elsewhere = false, .presence = {}});
+			targets.push_back({.pinned = one, .name = name, .elsewhere = false});
 	}
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets, [&](const Target &target) { return target.name == name; }))
@@ -63,22 +72,21 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	return targets;
 }
 
-// For the time of the work, so that no agent starts meanwhile.
+// Claims the interfaces until detach is done, so that no agent starts meanwhile.
 Result<void> claim(std::vector<Target> &targets)
 {
 	std::set<unsigned> claimed; // an interface may have pins of two layouts
 	for (Target &target : targets) {
 		if (target.name.empty() || !claimed.insert(target.pinned.ifindex()).second)
 			continue;
-		if (const auto holder = Presence::holder(target.pinned.ifindex()))
+		if (const auto holder = Claim::holder(target.pinned.ifindex()))
 			return fail("cannot detach from " + target.name,
 				    fmt::format("a tcpwin-agent watches it (process {})", *holder),
-				    fmt::format("end it first: kill {}", *holder));
+				    fmt::format("stop it first: kill {}", *holder));
 		Interface interface;
 		interface.index = target.pinned.ifindex();
 		interface.name = target.name;
-		auto presence = TRY(Presence::claim(interface));
-		target.presence = std::move(presence);
+		target.held = TRY(Claim::of_interface(interface));
 	}
 	return {};
 }
@@ -86,51 +94,48 @@ Result<void> claim(std::vector<Target> &targets)
 void detach_hooks(const Target &target)
 {
 	for (Direction direction : directions) {
-		for (Attachment attachment : link_attachments)
-			if (const UniqueFd link = target.pinned.open(pin_name(attachment, direction)))
+		for (HookKind kind : link_kinds)
+			if (const UniqueFd link = target.pinned.open(pin_name(kind, direction)))
 				bpf_link_detach(link.get());
 		if (!target.name.empty())
 			remove_stale_filter(target.pinned.ifindex(), direction);
 	}
 }
 
-// Of one flow table, all of whose interfaces were detached.
+// Writes the flows of one flow table, all of whose interfaces have been detached.
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
 			 Signals &signals, Verbosity verbosity)
 {
-	auto opened = TRY(PinnedLeftovers::open(table.pinned));
-	const Leftovers left = opened.get();
-	auto config = read_config(left);
-	auto interfaces = read_interfaces(left);
-	auto counters = read_counters(left);
-	if (!config || !interfaces || !counters)
-		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
+	const auto opened = TRY(OpenMaps::of_pins(table.pinned));
+	const AgentMaps maps = opened.get();
+	const tcpwin_config config = TRY(read_config(maps));
+	auto interfaces = TRY(read_interfaces(maps));
+	const tcpwin_counters counters = TRY(read_counters(maps));
 
-	settle(left, writers.flow_output());
-	for (const Interface &interface : all) // some may have been renamed
-		if (const auto known = interfaces->find(interface.index);
-		    !table.elsewhere && known != interfaces->end())
+	settle(maps, writers.flow_output());
+	for (const Interface &interface : all) // which may have been renamed
+		if (const auto known = interfaces.find(interface.index); !table.elsewhere && known != interfaces.end())
 			*std::copy_n(interface.name.begin(),
 				     std::min(interface.name.size(), sizeof(known->second.name) - 1),
 				     known->second.name) = '\0';
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
-	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {
-		const auto interface = interfaces->find(record.flow.ifindex);
-		writers.flow(make_flow_record(record, *config, wall_offset,
-					      interface == interfaces->end() ? "?" : interface->second.name));
+	auto drained = drain_maps(maps, config, boot_clock_ns(), [&](const tcpwin_record &record) {
+		const auto interface = interfaces.find(record.flow.ifindex);
+		writers.flow(make_flow_record(record, config, wall_offset,
+					      interface == interfaces.end() ? "?" : interface->second.name));
 		if (auto flushed = writers.flush_if_large(signals); !flushed)
 			written = flushed;
 	});
 	if (auto flushed = writers.flush(signals); !flushed)
 		written = flushed;
 	if (verbosity != Verbosity::quiet)
-		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(),
+		std::fputs(format_report(writers.totals(), counters, config, max_entries(maps.flows_fd)).c_str(),
 			   stderr);
 	return drained ? written : drained;
 }
 
-// One directory of each table whose every directory is among the targets.
+// One target per flow table, for those tables whose directories are all among the targets.
 std::vector<Target> tables_to_write(const std::vector<Target> &targets, const std::vector<PinnedInterface> &pinned)
 {
 	std::vector<Target> all;
@@ -144,8 +149,7 @@ std::vector<Target> tables_to_write(const std::vector<Target> &targets, const st
 			stay.insert(one.table_id());
 	for (const Target &target : targets)
 		if (target.pinned.is_complete() && stay.insert(target.pinned.table_id()).second)
-			all.push_back(
-				{.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
+			all.push_back({.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere});
 	return all;
 }
 
@@ -165,8 +169,7 @@ Result<void> remove(const std::vector<Target> &targets)
 {
 	for (const Target &target : targets) {
 		TRY(target.pinned.remove());
-		log::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from",
-			  describe(target));
+		log::info("{} {}", target.name.empty() ? "removed the remains of" : "detached from", describe(target));
 	}
 	return {};
 }
@@ -182,7 +185,7 @@ Result<void> detach(const DetachOptions &options)
 	if (options.interfaces.empty())
 		for (const PinnedInterface &one : orphans(directory)) {
 			pinned.push_back(one);
-			targets.push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
+			targets.push_back({.pinned = one, .name = {}, .elsewhere = true});
 		}
 	if (targets.empty()) {
 		log::info("nothing was left attached");
@@ -193,7 +196,7 @@ Result<void> detach(const DetachOptions &options)
 		detach_hooks(target);
 	wait_for_packets_in_flight();
 	if (auto written = write_tables(tables_to_write(targets, pinned), all, options); !written) {
-		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
+		written.error().advice += " (detached; the flows stay pinned until 'detach' can write them)";
 		return written;
 	}
 	return remove(targets);

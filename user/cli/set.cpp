@@ -8,7 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "handover/attached.hpp"
+#include "handover/deployment.hpp"
+#include "bpf/object_info.hpp"
 #include "bpf/live_config.hpp"
 #include "bpf/pins.hpp"
 #include "config/settings.hpp"
@@ -20,7 +21,7 @@ namespace {
 // Interfaces that share their maps.
 struct Group {
 	std::vector<std::string> names;
-	AttachedMaps maps;
+	OpenMaps maps;
 };
 
 struct Target {
@@ -38,13 +39,13 @@ bool is_asked(const SetOptions &options, const std::string &name)
 // By their maps, those whose programs are attached, whether an agent runs or will go on with them.
 Result<std::vector<Group>> find_groups(const SetOptions &options, const std::string &what)
 {
-	auto attached = TRY(find_attached(options.bpffs, what));
+	auto deployments = TRY(find_deployments(options.bpffs, what));
 	std::map<std::uint32_t, std::size_t> by_map;
 	std::vector<Group> groups;
-	for (const Attached &one : attached) {
+	for (const Deployment &one : deployments) {
 		if (one.programs.empty())
 			continue;
-		auto maps = TRY(AttachedMaps::open(one));
+		auto maps = TRY(OpenMaps::of_deployment(one));
 		const auto [known, is_new] = by_map.emplace(map_id(maps.get().data_fd), groups.size());
 		if (is_new)
 			groups.push_back({{}, std::move(maps)});

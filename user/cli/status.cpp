@@ -3,23 +3,28 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 #include <net/if.h>
 #include <nlohmann/json.hpp>
 
-#include "handover/attached.hpp"
+#include "agent/claim.hpp"
+#include "base/clocks.hpp"
+#include "bpf/map_reader.hpp"
+#include "bpf/object_info.hpp"
+#include "handover/deployment.hpp"
 #include "record/names.hpp"
-#include "agent/presence.hpp"
-#include "record/record.hpp"
 
 namespace tcpwin {
 namespace {
 
-// Of a flow table, which several interfaces may share.
+// A flow table, which several interfaces may share.
 struct Table {
 	std::uint32_t id = 0;
 	std::uint32_t max_flows = 0;
@@ -31,7 +36,7 @@ struct Table {
 struct Row {
 	unsigned ifindex = 0;
 	std::string name;
-	std::vector<RunningProgram> programs; // none: the interface was deleted, or its agent killed while it attached
+	std::vector<AttachedProgram> programs; // empty: the interface was deleted, or the agent killed while attaching
 	bool persistent = false;
 	std::string_view no_hooks; // why there are none
 	std::optional<pid_t> agent;
@@ -44,8 +49,8 @@ struct Row {
 	}
 };
 
-// What cannot be read is missing.
-Table read_table(const Leftovers &maps)
+// Fields that cannot be read stay empty.
+Table read_table(const AgentMaps &maps)
 {
 	Table table{.id = map_id(maps.flows_fd),
 		    .max_flows = max_entries(maps.flows_fd),
@@ -61,22 +66,22 @@ Table read_table(const Leftovers &maps)
 	return table;
 }
 
-Result<Row> make_row(const Attached &attached)
+Result<Row> make_row(const Deployment &deployment)
 {
-	auto maps = TRY(AttachedMaps::open(attached));
-	Row row{.ifindex = attached.ifindex,
-		.name = attached.name,
-		.programs = attached.programs,
-		.persistent = attached.persistent,
+	const auto maps = TRY(OpenMaps::of_deployment(deployment));
+	Row row{.ifindex = deployment.ifindex,
+		.name = deployment.name,
+		.programs = deployment.programs,
+		.persistent = deployment.persistent,
 		.no_hooks = {},
 		.agent = {},
 		.table = read_table(maps.get())};
-	if (!attached.pinned)
-		row.agent = Presence::holder(attached.ifindex);
+	if (!deployment.pinned)
+		row.agent = Claim::holder(deployment.ifindex);
 	else
-		row.no_hooks = !attached.name.empty()         ? "nothing is attached" :
-			       attached.pinned->is_attached() ? "in another network namespace" :
-								"deleted";
+		row.no_hooks = !deployment.name.empty()         ? "nothing is attached" :
+			       deployment.pinned->is_attached() ? "in another network namespace" :
+								  "deleted";
 	if (row.name.empty())
 		row.name = row.known() ? row.known()->name : "?";
 	return row;
@@ -89,17 +94,17 @@ bool is_asked(const StatusOptions &options, const std::string &name)
 
 Result<std::vector<Row>> find_rows(const StatusOptions &options)
 {
-	auto all = TRY(find_attached(options.bpffs, "cannot see what is attached"));
+	auto all = TRY(find_deployments(options.bpffs, "cannot see what is attached"));
 	std::vector<Row> rows;
-	for (const Attached &attached : all) {
-		auto row = TRY(make_row(attached));
+	for (const Deployment &deployment : all) {
+		auto row = TRY(make_row(deployment));
 		if (is_asked(options, row.name))
 			rows.push_back(std::move(row));
 	}
 	for (const std::string &name : options.interfaces)
 		if (!if_nametoindex(name.c_str()) &&
 		    std::ranges::none_of(rows, [&](const Row &row) { return row.name == name; }))
-			return fail("cannot tell the status of " + name, "there is no such interface",
+			return fail("cannot show the status of " + name, "there is no such interface",
 				    "'ip link' lists them");
 	return rows;
 }
@@ -114,7 +119,7 @@ std::string since(const Row &row)
 std::string describe_hooks(const Row &row)
 {
 	std::vector<std::string> hooks;
-	for (const RunningProgram &program : row.programs)
+	for (const AttachedProgram &program : row.programs)
 		hooks.push_back(program.hook);
 	return hooks.empty() ? std::string(row.no_hooks) : fmt::format("{}", fmt::join(hooks, ", "));
 }
@@ -132,7 +137,7 @@ std::string number(const std::optional<std::uint64_t> &value)
 	return value ? fmt::format("{}", *value) : "?";
 }
 
-// Each name of the end report's counters with its value, those that are 0 left out.
+// The counters of the final report by name, without those that are 0.
 std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &table)
 {
 	std::vector<std::pair<std::string_view, std::uint64_t>> all;
@@ -149,7 +154,7 @@ std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &tab
 	return all;
 }
 
-// Interfaces that share a table are told together.
+// Interfaces that share a table come together, before the table.
 std::string as_text(const std::vector<Row> &rows)
 {
 	if (rows.empty())
@@ -182,7 +187,7 @@ std::string as_json(const std::vector<Row> &rows)
 		line["iface"] = row.name;
 		line["ifindex"] = row.ifindex;
 		line["hooks"] = nlohmann::ordered_json::array();
-		for (const RunningProgram &program : row.programs)
+		for (const AttachedProgram &program : row.programs)
 			line["hooks"].push_back({{"hook", program.hook}, {"program_id", program.id}});
 		line["since"] = row.known() ? nlohmann::ordered_json(since(row)) : nullptr;
 		line["persistent"] = row.persistent;

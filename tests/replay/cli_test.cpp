@@ -215,7 +215,7 @@ TEST_F(Cli, ABadFilterIsExit2)
 	EXPECT_EQ(ran.exit, 2);
 	EXPECT_THAT(ran.error_lines(),
 		    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot use --filter 'port and': "),
-				      EndsWith("pcap-filter(7) tells the syntax"))));
+				      EndsWith("see pcap-filter(7) for the syntax"))));
 }
 
 TEST_F(Cli, AFileThatIsNotThereIsExit1BeforeAnyIsRead)
@@ -251,7 +251,7 @@ TEST_F(Cli, ATruncatedFileIsExit1WithItsRecords)
 	EXPECT_THAT(ran.error, HasSubstr("Packets seen: 5\n"));
 	EXPECT_THAT(ran.error_lines().back(), AllOf(StartsWith("tcpwin-agent: error: cannot read " +
 							       (directory / "cut.pcap") + " beyond frame 5: truncated"),
-						    EndsWith("; all before is in the records")));
+						    EndsWith("; the records cover all frames before")));
 }
 
 TEST_F(Cli, AFileAmongOthersThatIsNoCaptureIsExit1)

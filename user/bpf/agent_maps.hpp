@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The maps that agents share and hand over: the one list of their names. A map that shall be pinned and taken over needs
-// a line here, and its definition in bpf/maps.bpf.h.
+// The list of the maps that an agent pins and the next one takes over. Another such map needs one line here and its
+// definition in bpf/maps.bpf.h.
 #pragma once
 
 #include <array>
@@ -9,8 +9,8 @@
 
 namespace tcpwin {
 
-// Each is the name of a pin, of a member of the skeleton's maps, and of AgentMaps with _fd behind it. The kernel's name
-// of data and bss is that of the object, cut off, a point, and this.
+// Each name is that of the map, of its pin, of a member of the skeleton's maps and, with _fd appended, of a member of
+// AgentMaps. In the kernel the names of data and bss begin with that of the object: "tcpwin_b.data".
 #define TCPWIN_PINNED_MAPS(X) \
 	X(flows)              \
 	X(records)            \
@@ -21,6 +21,7 @@ namespace tcpwin {
 	X(data)               \
 	X(bss)
 
+// A directory of pins without all of these is incomplete.
 #define X(name) #name,
 constexpr std::array pinned_maps = std::to_array<std::string_view>({TCPWIN_PINNED_MAPS(X)});
 #undef X

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kinds of hooks at which programs see packets, and what a kernel that refuses one says.
+// The kinds of hooks at which programs see packets, and the errors of attaching to them.
 #pragma once
 
 #include <string>
@@ -25,9 +25,9 @@ enum class Direction { ingress, egress };
 // "native XDP", "generic XDP", "TCX" or "clsact".
 std::string_view name_of(HookKind kind);
 
-// error: the kernel's errno, with either sign.
+// The error of a kernel that refuses. error: its errno, with either sign.
 tl::unexpected<Error> attach_error(const Interface &interface, HookKind kind, int error);
-// what: "cannot attach to eth0 in native mode"
+// Error::what of such an error: "cannot attach to eth0 in native mode".
 std::string cannot_attach(const Interface &interface, HookKind kind);
 
 } // namespace tcpwin

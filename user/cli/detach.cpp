@@ -96,7 +96,7 @@ void detach_hooks(const Target &target)
 	for (Direction direction : directions) {
 		for (HookKind kind : link_kinds)
 			if (const UniqueFd link = target.pinned.open(pin_name(kind, direction)))
-				bpf_link_detach(link.get());
+				bpf_link_detach(link.get()); // fails if the interface was deleted
 		if (!target.name.empty())
 			remove_stale_filter(target.pinned.ifindex(), direction);
 	}

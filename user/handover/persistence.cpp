@@ -122,7 +122,7 @@ void Persistence::drop_link(unsigned ifindex, HookKind kind, Direction direction
 		for (const PinnedInterface &one : *some)
 			if (one.ifindex() == ifindex)
 				if (const UniqueFd link = one.open(name)) {
-					bpf_link_detach(link.get());
+					bpf_link_detach(link.get()); // fails if the interface was deleted
 					one.unpin(name);
 				}
 }

@@ -79,7 +79,7 @@ void check_mtu(Checklist &list, const Device &device)
 		list.add("MTU", Answer::yes, fmt::format("{}: no limit to generic XDP and tc", mtu));
 	else if (device.has(xdp_rx_sg))
 		list.add("MTU", Answer::yes,
-			 fmt::format("{}: above {} XDP needs frags, which the driver has", mtu, largest_page_mtu));
+			 fmt::format("{}: XDP needs frags above {}; supported", mtu, largest_page_mtu));
 	else
 		list.add("MTU", Answer::unknown,
 			 fmt::format("{}: above {} native XDP may need frags", mtu, largest_page_mtu));

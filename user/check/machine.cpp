@@ -77,7 +77,7 @@ void check_kernel(Checklist &list, const Kernel &kernel)
 	if (kernel.version >= needed_version)
 		list.add("kernel", Answer::yes, kernel.release);
 	else
-		list.add("kernel", Answer::unknown, kernel.release + ": Linux 5.18 or later has every feature needed");
+		list.add("kernel", Answer::unknown, kernel.release + ": Linux 5.18 or later has all features");
 }
 
 void check_btf(Checklist &list)

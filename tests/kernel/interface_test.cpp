@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interfaces that `ip` makes in a network namespace of the test's own, as
-// list_interfaces and InterfaceMonitor see them.
+// Interfaces that `ip` makes in a separate network namespace, as list_interfaces and InterfaceMonitor see them.
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
@@ -56,7 +55,7 @@ auto open_descriptors()
 	return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
-// What `act` says, as a user without any capability who cannot open a descriptor.
+// The result of `act`, run by a user without capabilities that cannot open descriptors.
 template <typename Act> bool without_privileges(Act act)
 {
 	const pid_t child = fork();
@@ -119,7 +118,7 @@ TEST_F(InterfaceTest, Loopback)
 {
 	const auto interfaces = list_interfaces();
 	ASSERT_TRUE(interfaces);
-	ASSERT_EQ(interfaces->at(0).name, "lo"); // modules may add devices of their own to each namespace
+	ASSERT_EQ(interfaces->at(0).name, "lo"); // modules may add devices to each namespace
 	const Interface &lo = interfaces->at(0);
 	EXPECT_EQ(lo.index, 1U);
 	EXPECT_EQ(lo.kind, "");
@@ -147,8 +146,8 @@ TEST_F(InterfaceTest, VethNamesItsPeer)
 	EXPECT_EQ(left.lower, 0U);
 }
 
-// The number of the other end is one of the other namespace; here it is another interface's.
-TEST_F(InterfaceTest, VethWhosePeerIsElsewhereHasNone)
+// The index of the peer belongs to the other namespace; in this one, another interface has it.
+TEST_F(InterfaceTest, VethWithItsPeerInAnotherNamespaceHasNone)
 {
 	ASSERT_TRUE(ip("link add away0 index 700 type veth peer name home0 index 701"));
 	ASSERT_TRUE(ip("link set away0 netns " + other_namespace()));
@@ -195,7 +194,7 @@ TEST_F(InterfaceTest, VlanIsStacked)
 	EXPECT_EQ(find("upper0").lower, find("lower0").index);
 }
 
-// Its packets are wrapped up in others below, which are not the same connection.
+// Below it, its packets are encapsulated in others, which do not belong to the same connection.
 TEST_F(InterfaceTest, TunnelIsNotStacked)
 {
 	ASSERT_TRUE(ip("link add lower0 type veth peer name far0"));
@@ -214,7 +213,7 @@ TEST_F(InterfaceTest, TunHasNoEthernetHeaders)
 	EXPECT_EQ(find("tun0").kind, "tun");
 }
 
-// More than one datagram of answers can hold; older kernels list in the order of a hash table.
+// More interfaces than one datagram of the answer can hold; older kernels list them in the order of a hash table.
 TEST_F(InterfaceTest, ManyInterfacesInOrderOfIndex)
 {
 	for (int i = 0; i < 40; i++)
@@ -233,7 +232,7 @@ TEST_F(InterfaceTest, ManyInterfacesInOrderOfIndex)
 	EXPECT_GE(interfaces->size(), 81U);
 }
 
-TEST_F(InterfaceTest, MonitorSaysWhatCameAndWent)
+TEST_F(InterfaceTest, MonitorReportsAddedAndDeletedInterfaces)
 {
 	InterfaceMonitor monitor = open_monitor();
 	const auto before = names_of(monitor.changed().value());
@@ -254,15 +253,15 @@ TEST_F(InterfaceTest, MonitorSaysWhatCameAndWent)
 	EXPECT_FALSE(readable(monitor));
 }
 
-TEST_F(InterfaceTest, ChangedWithoutAChangeLists)
+TEST_F(InterfaceTest, ChangedListsEvenWithoutAChange)
 {
 	InterfaceMonitor monitor = open_monitor();
 	for (int i = 0; i < 3; i++)
 		EXPECT_EQ(monitor.changed()->at(0).name, "lo");
 }
 
-// ENOBUFS says that notices were lost. The list has what they said.
-TEST_F(InterfaceTest, MonitorOutlivesAnOverrun)
+// ENOBUFS: notifications were lost. The list includes their changes nevertheless.
+TEST_F(InterfaceTest, MonitorSurvivesAnOverrun)
 {
 	InterfaceMonitor monitor = open_monitor();
 	const auto before = monitor.changed().value();
@@ -293,7 +292,7 @@ TEST_F(InterfaceTest, MonitorNeedsNoPrivilegesOnceOpen)
 	EXPECT_FALSE(without_privileges([] { return list_interfaces().has_value(); })) << "the test tests nothing";
 }
 
-TEST_F(InterfaceTest, NothingStaysOpen)
+TEST_F(InterfaceTest, NoDescriptorStaysOpen)
 {
 	const auto before = open_descriptors();
 	for (int i = 0; i < 3; i++) {
@@ -306,7 +305,7 @@ TEST_F(InterfaceTest, NothingStaysOpen)
 	EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST_F(InterfaceTest, DriverIsWhatEthtoolSays)
+TEST_F(InterfaceTest, DriverIsAsEthtoolPrintsIt)
 {
 	ASSERT_TRUE(ip("link add left0 type veth peer name right0"));
 	ASSERT_TRUE(ip("tuntap add tap0 mode tap"));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Structs of another layout, read by their BTF. Each test writes both layouts
-// down as BTF and as C++ structs.
+// Reading structs of another layout by their BTF. Each test defines both layouts as BTF and as C++ structs.
 #include <bpf/btf.h>
 
 #include <numeric>
@@ -9,7 +8,8 @@
 
 #include <gmock/gmock.h>
 
-#include "bpf/layout.hpp"
+#include "bpf/btf.hpp"
+#include "bpf/struct_reader.hpp"
 
 #include "kernel.hpp"
 
@@ -24,7 +24,7 @@ struct Field {
 	const char *name;
 	int type;
 	size_t offset;
-	int bits = 0; // other than 0: a bit-field
+	int bits = 0; // not 0: a bit-field
 };
 
 // Type information of one object.
@@ -93,7 +93,7 @@ StructReader reader(const btf *theirs, const btf *ours, const char *name, const 
 	return *reader;
 }
 
-// What ours is after it was filled with other bytes before.
+// Our struct, which was filled with other bytes before.
 template <typename Ours, typename Theirs> Ours read(const StructReader &reader, const Theirs &theirs)
 {
 	EXPECT_EQ(reader.size(), sizeof(theirs));
@@ -153,7 +153,7 @@ TEST(LayoutTest, FindsMembersByName)
 		uint32_t unknown;
 		uint32_t b;
 		uint32_t a;
-		uint32_t c; // c and d are side by side, in ours they are not
+		uint32_t c; // c and d are adjacent; in ours they are not
 		uint32_t d;
 		uint32_t unknown_too;
 		uint32_t e;
@@ -164,7 +164,7 @@ TEST(LayoutTest, FindsMembersByName)
 		uint32_t b;
 		uint32_t c;
 		uint32_t missing_too;
-		uint32_t d; // d and e are side by side, in theirs they are not
+		uint32_t d; // d and e are adjacent; in theirs they are not
 		uint32_t e;
 	};
 	Types theirs, ours;
@@ -305,7 +305,7 @@ TEST(LayoutTest, AnEnumerationIsAnInteger)
 	EXPECT_EQ(read<int64_t>(reader(negative.get(), wide.get(), "s"), int32_t{-1}), -1);
 }
 
-TEST(LayoutTest, LeavesZeroWhatIsSomethingElse)
+TEST(LayoutTest, MembersOfAnotherKindStayZero)
 {
 	Types theirs, ours;
 	const int their_struct = theirs.add_struct("i", 4, {{"x", theirs.u32, 0}});
@@ -349,7 +349,7 @@ TEST(LayoutTest, FindsElementsByTheNameOfTheirEnumerator)
 		    ElementsAre(12, 0, 11));
 }
 
-TEST(LayoutTest, EnumeratorsBeyondAnArrayAreNoElements)
+TEST(LayoutTest, EnumeratorsBeyondTheArrayAreIgnored)
 {
 	Types theirs, ours;
 	theirs.add_enum("index", {{"a", 0}, {"b", 1}, {"c", 2}});
@@ -362,7 +362,7 @@ TEST(LayoutTest, EnumeratorsBeyondAnArrayAreNoElements)
 		    ElementsAre(0, 10, 0));
 }
 
-TEST(LayoutTest, SaysWhatIsMissing)
+TEST(LayoutTest, ErrorNamesTheMissingType)
 {
 	Types with, without;
 	with.add_struct("s", 4, {{"a", with.u32, 0}});
@@ -382,7 +382,7 @@ TEST(LayoutTest, SaysWhatIsMissing)
 	EXPECT_FALSE(StructReader::create(with.get(), without.get(), "s", "e"));
 }
 
-// Also: nothing in types.h is of a kind that no reader can read.
+// This also shows that types.h uses only kinds of members that StructReader can read.
 template <typename T> void expect_equal_copy(const btf *types, const char *name, const char *index_enum = "")
 {
 	std::array<uint8_t, sizeof(T)> bytes;
@@ -401,7 +401,7 @@ TEST(LayoutTest, OurOwnLayoutIsCopiedByteForByte)
 	expect_equal_copy<tcpwin_counters>(own->get(), "tcpwin_counters", "tcpwin_counter");
 }
 
-TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSamePlaces)
+TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSameOffsets)
 {
 	const std::vector<std::pair<const char *, bool>> all_fields[] = {
 		{{"first", false}, {"second", false}}, {{"first", true}, {"second", false}}, // wider
@@ -427,7 +427,7 @@ TEST(LayoutTest, SameStructsHaveTheSameMembersAtTheSamePlaces)
 
 class MapBtfTest : public KernelTest {};
 
-TEST_F(MapBtfTest, IsThatOfTheMapsObject)
+TEST_F(MapBtfTest, IsTheBtfOfTheObjectOfTheMap)
 {
 	std::unique_ptr<tcpwin_bpf, void (*)(tcpwin_bpf *)> object(tcpwin_bpf::open(), tcpwin_bpf::destroy);
 	bpf_map__set_max_entries(object->maps.flows, 16);
@@ -445,7 +445,7 @@ TEST_F(MapBtfTest, IsThatOfTheMapsObject)
 	}
 }
 
-TEST_F(MapBtfTest, SaysThatAMapHasNone)
+TEST_F(MapBtfTest, ErrorIfTheMapHasNone)
 {
 	int array = bpf_map_create(BPF_MAP_TYPE_ARRAY, "tcpwin_test", 4, 8, 1, nullptr);
 	ASSERT_GE(array, 0);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The BPF object that another version of the agent would have, for tests/kernel/leftovers_test.cpp, and that agent,
-# for tests/net/test_persistent.py.
+# The BPF object as another version of the agent would have it, for tests/kernel/agent_maps_test.cpp, and that agent,
+# for tests/net/test_upgrade.py.
 set(OTHER_DIR ${CMAKE_CURRENT_BINARY_DIR}/other)
 find_program(SED sed REQUIRED)
 set(OTHER_HEADERS ${OTHER_DIR}/include/tcpwin/base.h ${OTHER_DIR}/include/tcpwin/counters.h

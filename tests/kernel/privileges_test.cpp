@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left after drop_privileges. Each test does it in a process of its own,
-// for nothing comes back.
+// What is left after drop_privileges. Each test calls it in a child process, because privileges cannot be regained.
 #include <cap-ng.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <linux/pkt_cls.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
@@ -63,7 +63,7 @@ bool yes()
 	return true;
 }
 
-// What a process of its own sees, and the signal that ended it.
+// What a child process prints, and the signal that ended it.
 std::string in_child(const std::function<std::string()> &look)
 {
 	int ends[2];
@@ -98,7 +98,7 @@ std::string error_of(const Result<void> &result)
 	return result ? "" : result.error().sentence() + "\n";
 }
 
-// Of this process; opened early, for later it cannot.
+// /proc/self/status, opened before privileges are dropped, because later it cannot be.
 class ProcStatus {
 public:
 	ProcStatus() : fd_(open("/proc/self/status", O_RDONLY | O_CLOEXEC)) {}
@@ -131,7 +131,7 @@ private:
 	UniqueFd fd_;
 };
 
-// As ProcStatus shows them; effective is what is permitted.
+// As ProcStatus prints them; the effective set equals the permitted one.
 std::string capabilities(const std::string &permitted, const std::string &bounding)
 {
 	return "CapInh "s + none + "\nCapPrm " + permitted + "\nCapEff " + permitted + "\nCapBnd " + bounding +
@@ -145,7 +145,7 @@ std::string capabilities_after(const Needs &needs, const std::function<bool()> &
 	return error + status.fields({"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"});
 }
 
-// A call that the agent does not need, harmless should it succeed.
+// A system call that the agent does not need, and that is harmless if it succeeds.
 struct Call {
 	const char *name;
 	std::function<int()> error; // 0 or errno
@@ -237,7 +237,7 @@ const std::vector<Call> always_refused = {
 	{"freezing a map", [] { return try_bpf(BPF_MAP_FREEZE); }},
 };
 
-// More of them, unless the needs say otherwise.
+// Further calls, which are refused unless the needs include them.
 const std::vector<Call> netlink = {
 	{"socket of AF_NETLINK", [] { return errno_of(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0)); }},
 	{"bind", [] { return errno_of(bind(-1, nullptr, 0)); }},
@@ -285,7 +285,7 @@ const std::vector<Call> pinning = {
 	 }},
 };
 
-// The names of the calls that fail with EPERM, one a line.
+// The names of the calls that fail with EPERM, one per line.
 std::string refused(std::initializer_list<std::vector<Call>> lists)
 {
 	std::string names;
@@ -331,7 +331,7 @@ TEST_F(PrivilegesTest, NothingIsLeftOfRoot)
 			       "Seccomp 2\n");
 }
 
-// A user with these capabilities, ambient ones too, as setpriv or systemd would start the agent.
+// A user with these capabilities, also as ambient ones, as setpriv or systemd start the agent.
 void become_user(std::initializer_list<unsigned> kept, int id = user)
 {
 	capng_clear(CAPNG_SELECT_ALL);
@@ -380,7 +380,7 @@ TEST_F(PrivilegesTest, PinningKeepsTheUser)
 }
 
 // A container may leave root without CAP_SETPCAP, or without CAP_SETUID.
-TEST_F(PrivilegesTest, RootThatMayNotChangeMuch)
+TEST_F(PrivilegesTest, RootWithoutSetpcapOrSetuid)
 {
 	const std::string saw = in_child([] {
 		capng_clear(CAPNG_SELECT_CAPS);
@@ -425,7 +425,7 @@ TEST_F(PrivilegesTest, NetlinkTakesOneCapability)
 	}
 }
 
-// Stands for what an old kernel asks.
+// Simulates an old kernel, which asks for more.
 bool has(const std::vector<unsigned> &wanted)
 {
 	capng_get_caps_process();
@@ -433,7 +433,7 @@ bool has(const std::vector<unsigned> &wanted)
 		wanted, [](unsigned capability) { return capng_have_capability(CAPNG_EFFECTIVE, capability) == 1; });
 }
 
-TEST_F(PrivilegesTest, KeepsWhatTheKernelAsksFor)
+TEST_F(PrivilegesTest, KeepsCapabilitiesThatTheKernelAsksFor)
 {
 	const std::pair<std::vector<unsigned>, const char *> cases[] = {
 		{{CAP_BPF}, only_bpf},
@@ -460,7 +460,7 @@ TEST_F(PrivilegesTest, ErrorLeavesTheCapabilitiesAndTheRestIsGivenUp)
 		       "table; the agent keeps them\nunchanged\nNoNewPrivs 1\nSeccomp 2\n");
 }
 
-// As container runtimes do that allow no filter within theirs.
+// As container runtimes do that forbid further filters.
 void forbid_filters()
 {
 	const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
@@ -484,7 +484,7 @@ TEST_F(PrivilegesTest, CapabilitiesAreGivenUpWithoutSeccomp)
 		<< saw;
 }
 
-// The lists are no lists of what fails anyway.
+// The calls of the lists do not fail anyway.
 TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 {
 	const std::string saw = in_child([] {
@@ -604,7 +604,7 @@ TEST_F(PrivilegesTest, MapsAreStillReadAndWritten)
 	EXPECT_EQ(saw, "1 flow, number 7");
 }
 
-// Collects what did not hold, with errno.
+// Collects the expectations that failed, with errno.
 class Expectations {
 public:
 	explicit Expectations(std::string failures) : failures_(std::move(failures)) {}
@@ -697,7 +697,7 @@ TEST_F(PrivilegesTest, TimeMemoryAndSignalsStillWork)
 	EXPECT_EQ(saw, "");
 }
 
-// In a network namespace of its own, which has nothing but a loopback device.
+// Runs in a new network namespace, which has only a loopback device.
 template <typename Prepare, typename Act>
 std::string beside_loopback(const Needs &needs, const Prepare &prepare, const Act &act)
 {
@@ -729,7 +729,7 @@ TEST_F(PrivilegesTest, AttachesToMoreInterfaces)
 				const auto out = Hook::attach_egress(loopback, tc, programs);
 				const auto again = Hook::attach_ingress(loopback, IngressMode::automatic, tc, programs);
 				for (const auto *hook : {&in, &out, &again})
-					attached += *hook ? std::string(name_of((*hook)->attachment())) + "\n" :
+					attached += *hook ? std::string(name_of((*hook)->kind())) + "\n" :
 							    hook->error().sentence() + "\n";
 			}
 			return attached;
@@ -738,7 +738,7 @@ TEST_F(PrivilegesTest, AttachesToMoreInterfaces)
 				      "with id .*\ngeneric XDP\nclsact\ncannot attach to lo: it already has .*\n"));
 }
 
-// What std::filesystem and libbpf call for it, in a directory that only root may enter.
+// Makes the system calls of std::filesystem and libbpf, in a directory that only root can enter.
 std::string pin_and_unpin(int map, const std::filesystem::path &top)
 {
 	namespace fs = std::filesystem;
@@ -771,7 +771,7 @@ TEST_F(PrivilegesTest, PinsMore)
 	EXPECT_EQ(saw, "old\nmaps\nflows\nopened, 3 removed\n");
 }
 
-// A program that does nothing, on loopback's clsact.
+// Attaches a program that does nothing to the clsact qdisc of the loopback device.
 struct TcFilter {
 	bpf_tc_hook hook{};
 	bpf_tc_opts options{};
@@ -788,7 +788,7 @@ struct TcFilter {
 	{
 		bpf_insn code[2]{};
 		code[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
-		code[0].imm = -1; // TC_ACT_UNSPEC
+		code[0].imm = TC_ACT_UNSPEC;
 		code[1].code = BPF_JMP | BPF_EXIT;
 		const int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "nothing", "GPL", code, 2, nullptr);
 		options.prog_fd = program;

@@ -62,7 +62,7 @@ tcpwin_flow flow_of(uint64_t id)
 
 class Producer {
 public:
-	// packets: takes frames as well, which costs half a second of verification.
+	// packets: also load the program for frames, which takes half a second of verification.
 	explicit Producer(bool packets) : skeleton_(tcpwin_bpf::open())
 	{
 		bpf_map__set_max_entries(skeleton_->maps.records, ring_size);
@@ -98,8 +98,8 @@ public:
 		return sweep.exported;
 	}
 
-	// A packet whose entry in the table has expired and is another key's: it reserves a record at each of its
-	// lookups, and each time discards it.
+	// Runs a packet whose entry has expired and belongs to another key: it reserves a record at each lookup and
+	// discards it each time.
 	void discard()
 	{
 		Bytes frame = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(40000, 80, TCPWIN_FLAG_ACK).bytes();
@@ -157,7 +157,7 @@ protected:
 		return std::move(*ring);
 	}
 
-	// The numbers of the flows, whose records are whole.
+	// Checks that the records are whole, and returns their flow numbers.
 	Ids read(RingReader &ring)
 	{
 		Ids read;
@@ -202,7 +202,7 @@ TEST_F(RingTest, HandsOverEachRecordOnce)
 	EXPECT_EQ(read(*ring_), ids(4, 5));
 }
 
-TEST_F(RingTest, ANewReaderGetsAgainWhatWasNotCommitted)
+TEST_F(RingTest, ANewReaderGetsUncommittedRecordsAgain)
 {
 	ASSERT_EQ(producer_->produce(3), 3u);
 	EXPECT_EQ(read(*ring_), ids(1, 3));
@@ -221,7 +221,7 @@ TEST_F(RingTest, ANewReaderGetsAgainWhatWasNotCommitted)
 	EXPECT_THAT(read(last), IsEmpty());
 }
 
-TEST_F(RingTest, CommitGivesBackOnlyWhatWasRead)
+TEST_F(RingTest, CommitFreesOnlyWhatWasRead)
 {
 	ASSERT_EQ(producer_->produce(3), 3u);
 	EXPECT_EQ(read(*ring_), ids(1, 3));
@@ -232,9 +232,9 @@ TEST_F(RingTest, CommitGivesBackOnlyWhatWasRead)
 	EXPECT_EQ(read(next), ids(4, 5));
 }
 
-TEST_F(RingTest, GoesRoundManyTimes)
+TEST_F(RingTest, WrapsAroundManyTimes)
 {
-	constexpr int rounds = 200; // of up to a ring of records each: some 80 times round
+	constexpr int rounds = 200; // of up to a ring of records each: about 80 times around
 	uint64_t last = 0;
 	for (int round = 0; round < rounds; round++) {
 		const uint64_t count = 1 + static_cast<uint64_t>(round) * 37 % ring_records;
@@ -273,14 +273,14 @@ TEST_F(RingTest, SkipsDiscardedRecords)
 	EXPECT_LT(producer_->produce(ring_records - 5), ring_records - 5) << "nothing was discarded";
 
 	read(*ring_);
-	ring_->commit(); // the space of discarded ones, too
+	ring_->commit(); // frees discarded records, too
 	producer_->produce(0);
 	read(*ring_);
 	ring_->commit();
 	EXPECT_EQ(producer_->produce(ring_records), ring_records);
 }
 
-TEST_F(RingTest, DiscardedRecordsAloneAreGivenBack)
+TEST_F(RingTest, DiscardedRecordsAloneAreFreed)
 {
 	load(true);
 	producer_->discard();
@@ -293,8 +293,8 @@ TEST_F(RingTest, DiscardedRecordsAloneAreGivenBack)
 	EXPECT_EQ(producer_->produce(ring_records), ring_records);
 }
 
-// No program leaves a record unfinished, so the test moves the consumer position into the flow's key, whose address
-// then reads as the header of such a record.
+// No program leaves a record unfinished, so the test moves the consumer position into the key of a flow, where the
+// address looks like the header of such a record.
 TEST_F(RingTest, StopsAtARecordThatIsStillBeingWritten)
 {
 	tcpwin_key key = {};
@@ -318,7 +318,7 @@ TEST_F(RingTest, StopsAtARecordThatIsStillBeingWritten)
 	munmap(consumer, page);
 }
 
-TEST_F(RingTest, TellsWhatIsPending)
+TEST_F(RingTest, PendingAndReadable)
 {
 	EXPECT_FALSE(ring_->pending());
 	EXPECT_FALSE(readable(*ring_));
@@ -333,7 +333,7 @@ TEST_F(RingTest, TellsWhatIsPending)
 	EXPECT_FALSE(readable(*ring_));
 }
 
-TEST_F(RingTest, GoesOnWhereItIsMovedTo)
+TEST_F(RingTest, SkipsToAPosition)
 {
 	ASSERT_EQ(producer_->produce(2), 2u);
 	EXPECT_EQ(read(*ring_), ids(1, 2));
@@ -345,8 +345,8 @@ TEST_F(RingTest, GoesOnWhereItIsMovedTo)
 	EXPECT_FALSE(readable(moved));
 }
 
-// The project's records are multiples of eight bytes; these are not.
-TEST_F(RingTest, FindsTheRecordAfterOneOfAnyLength)
+// The lengths of the agent's records are multiples of eight bytes; these are not.
+TEST_F(RingTest, FindsTheRecordBehindOneOfAnyLength)
 {
 	constexpr int length = 13;
 	const int ring_fd = producer_->ring_fd();
@@ -381,7 +381,7 @@ TEST_F(RingTest, FindsTheRecordAfterOneOfAnyLength)
 	EXPECT_THAT(read, ElementsAre(odd, odd, odd, SizeIs(sizeof(tcpwin_record))));
 }
 
-TEST_F(RingTest, RefusesWhatIsNoRingBuffer)
+TEST_F(RingTest, RefusesAMapThatIsNotARingBuffer)
 {
 	bpf_map_create_opts options = {};
 	options.sz = sizeof(options);
@@ -393,8 +393,8 @@ TEST_F(RingTest, RefusesWhatIsNoRingBuffer)
 	EXPECT_FALSE(RingReader::open(-1));
 }
 
-// An agent was killed between announcing a batch of records and noting that they are written: what its successor gets
-// from the ring buffer, and what is left in the file.
+// An agent was killed between announcing a batch of records and committing it: what the next agent gets from the ring
+// buffer, and what stays in the file.
 class BatchTest : public RingTest {
 protected:
 	struct Found {
@@ -402,7 +402,7 @@ protected:
 		std::string file;
 	};
 
-	// The batch holds flows 1 to 3; flow 4 came later. written: what the file has got of it.
+	// The batch has flows 1 to 3; flow 4 came later. written: the part of it that is in the file.
 	Found after(const std::string &written, const std::function<void(tcpwin_batch &)> &change = [](auto &) {})
 	{
 		const std::string path = ::testing::TempDir() + "tcpwin-batch-" + std::to_string(getpid());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What check reads about a device: the programs on its tc, by clsact and by TCX,
+// What check reads about a device: the programs at its tc hooks, by clsact and by TCX,
 // and the XDP features of its driver.
 #include <fcntl.h>
 #include <net/if.h>
@@ -97,7 +97,7 @@ private:
 	UniqueFd machine_;
 };
 
-TEST_F(TcProgramsTest, NoneWhereNothingIsAttached)
+TEST_F(TcProgramsTest, NoneIfNothingIsAttached)
 {
 	EXPECT_THAT(clsact_programs(ifindex_).value(), IsEmpty());
 	EXPECT_THAT(tcx_programs(ifindex_).value(), IsEmpty());
@@ -129,7 +129,7 @@ TEST_F(TcProgramsTest, ByTcxInBothDirections)
 	EXPECT_THAT(tcx_programs(if_nametoindex("end1")).value(), IsEmpty());
 }
 
-// The truth is an attachment.
+// Attaching a program shows the truth.
 TEST_F(TcProgramsTest, HasTcxSaysWhetherItCanBeAttached)
 {
 	const UniqueFd program = load("first");
@@ -147,7 +147,7 @@ TEST_F(TcProgramsTest, NameOfALoadedProgram)
 TEST_F(TcProgramsTest, XdpFeaturesOfDrivers)
 {
 	const auto veth = xdp_features(ifindex_), loopback = xdp_features(if_nametoindex("lo"));
-	if (!veth && veth.error().why == "Linux 6.3 or later can tell")
+	if (!veth && veth.error().why == "Linux 6.3 or later reports them")
 		GTEST_SKIP() << veth.error().why;
 	ASSERT_TRUE(veth && loopback);
 	EXPECT_EQ(*veth & (xdp_basic | xdp_rx_sg), xdp_basic | xdp_rx_sg);

@@ -215,7 +215,7 @@ TEST_F(Cli, AnInvalidFilterExitsWith2)
 	EXPECT_EQ(ran.exit, 2);
 	EXPECT_THAT(ran.error_lines(),
 		    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot use --filter 'port and': "),
-				      EndsWith("pcap-filter(7) tells the syntax"))));
+				      EndsWith("see pcap-filter(7) for the syntax"))));
 }
 
 TEST_F(Cli, AMissingFileExitsWith1BeforeAnyFileIsRead)
@@ -250,7 +250,7 @@ TEST_F(Cli, ATruncatedFileExitsWith1AfterWritingItsRecords)
 	EXPECT_THAT(ran.error, HasSubstr("Packets seen: 5\n"));
 	EXPECT_THAT(ran.error_lines().back(), AllOf(StartsWith("tcpwin-agent: error: cannot read " +
 							       (directory / "cut.pcap") + " beyond frame 5: truncated"),
-						    EndsWith("; all before is in the records")));
+						    EndsWith("; the records cover all frames before")));
 }
 
 TEST_F(Cli, AFileThatIsNotACaptureExitsWith1AfterTheRecordsOfTheFilesBefore)

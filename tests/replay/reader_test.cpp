@@ -318,7 +318,7 @@ TEST_F(Reader, UnsupportedLinkTypesAreNamed)
 	EXPECT_EQ(
 		read(pcap_file({}, {.dlt = 105})).error,
 		"cannot read " + (directory / "capture") +
-			": link type IEEE802_11 (105) is not supported; Ethernet, raw IP, Linux cooked, null, loop and PPP are");
+			": link type IEEE802_11 (105) is not supported; Ethernet, raw IP, Linux cooked, null, loop and PPP are supported");
 	EXPECT_THAT(read(pcap_file({}, {.dlt = 220})).error,
 		    HasSubstr("link type USB_LINUX_MMAPPED (220) is not supported"));
 	EXPECT_THAT(read(pcapng_file(odd_frames(), {.dlt = 127})).error,
@@ -368,7 +368,7 @@ TEST_F(Reader, FilesThatAreNotCapturesAreRefusedWithAReason)
 	EXPECT_EQ(read_out(missing).error, "cannot open " + missing + ": No such file or directory");
 	EXPECT_EQ(read_out(directory.path()).error, "cannot read " + directory.path() + ": it is a directory");
 	EXPECT_EQ(read({}).error, "cannot read " + (directory / "capture") +
-					  ": it is empty; pcap and pcapng files are read, also compressed");
+					  ": it is empty; pcap and pcapng files can be read, also compressed");
 	EXPECT_THAT(read_out(text).error, StartsWith("cannot read " + text + ": "));
 	EXPECT_THAT(read_out("/proc/self/mem").error, StartsWith("cannot read /proc/self/mem: "));
 	EXPECT_FALSE(CaptureReader::check(missing));

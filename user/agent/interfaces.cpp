@@ -5,7 +5,7 @@
 
 #include <linux/if_ether.h>
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "base/log.hpp"
 
 namespace tcpwin {
@@ -18,12 +18,12 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 }
 
 // Error: another agent has it.
-Result<Presence> claim(const WatchOptions &options, const Interface &interface)
+Result<Claim> claim(const WatchOptions &options, const Interface &interface)
 {
-	auto presence = Presence::claim(interface);
-	if (presence && !options.persistent)
+	auto own_claim = Claim::of_interface(interface);
+	if (own_claim && !options.persistent)
 		TRY(refuse_if_pinned(options.bpffs, interface));
-	return presence;
+	return own_claim;
 }
 
 } // namespace
@@ -99,10 +99,10 @@ Result<void> Interfaces::add_to_program(const Interface &interface)
 Result<void> Interfaces::attach(const Interface &interface, const All &all)
 {
 	auto claimed = claims_.extract(interface.index);
-	auto presence = TRY(claimed ? Result<Presence>(std::move(claimed.mapped())) : claim(options_, interface));
+	auto own_claim = TRY(claimed ? Result<Claim>(std::move(claimed.mapped())) : claim(options_, interface));
 	TRY(add_to_program(interface));
 	const std::string_view no_egress = why_no_egress(interface, all);
-	auto watched = Watched::attach(source(), interface, std::move(presence), no_egress);
+	auto watched = WatchedInterface::attach(source(), interface, std::move(own_claim), no_egress);
 	if (!watched) {
 		if (!is_pinned(interface.index))
 			program_.remove_interface(interface.index);
@@ -232,7 +232,7 @@ Needs Interfaces::needs() const
 void Interfaces::note_process()
 {
 	if (options_.any())
-		process_ = Presence::of_process();
+		process_ = Claim::of_process();
 }
 
 } // namespace tcpwin

@@ -16,11 +16,11 @@
 #include "agent/options.hpp"
 #include "handover/persistence.hpp"
 #include "agent/privileges.hpp"
-#include "agent/watched.hpp"
+#include "agent/watched_interface.hpp"
 
 namespace tcpwin {
 
-using Claims = std::map<unsigned, Presence>; // by interface index
+using Claims = std::map<unsigned, Claim>; // by interface index
 
 class Interfaces {
 public:
@@ -67,11 +67,11 @@ private:
 	const WatchOptions &options_;
 	Program &program_;
 	const Persistence *persistence_;
-	Claims claims_;                         // of interfaces not attached yet
-	std::map<unsigned, Watched> watched_;   // by interface index
-	std::map<unsigned, std::string> names_; // kept after the interface is gone
-	std::set<unsigned> refused_;            // with any: could not be attached
-	std::optional<Presence> process_;       // with any: makes later claims credible
+	Claims claims_;                                // of interfaces not attached yet
+	std::map<unsigned, WatchedInterface> watched_; // by interface index
+	std::map<unsigned, std::string> names_;        // kept after the interface is gone
+	std::set<unsigned> refused_;                   // with any: could not be attached
+	std::optional<Claim> process_;                 // with any: makes later claims credible
 	std::uint16_t last_scope_ = 0;
 };
 

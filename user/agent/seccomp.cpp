@@ -107,8 +107,8 @@ void allow_netlink(Filter &filter)
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt)});
 }
 
-// Presence listens, and asks for the process that already listens.
-void allow_presence(Filter &filter)
+// Claim listens, and asks for the process that already listens.
+void allow_claims(Filter &filter)
 {
 	filter.allow_if(SCMP_SYS(socket), {argument(0, AF_UNIX)});
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(connect)});
@@ -118,7 +118,7 @@ void allow_presence(Filter &filter)
 void allow_attaching(Filter &filter)
 {
 	allow_netlink(filter);
-	allow_presence(filter);
+	allow_claims(filter);
 	filter.allow_bpf({BPF_LINK_CREATE});
 	filter.allow_if(SCMP_SYS(ioctl), {argument(1, SIOCETHTOOL)});
 }

@@ -9,7 +9,7 @@
 #include <poll.h>
 
 #include "agent/privileges.hpp"
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "base/log.hpp"
 #include "bpf/packets_in_flight.hpp"
 #include "record/record.hpp"

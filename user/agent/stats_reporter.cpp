@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "base/log.hpp"
 #include "record/record.hpp"
 #include "record/report.hpp"

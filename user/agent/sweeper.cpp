@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sweeper.hpp"
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "base/log.hpp"
 
 namespace tcpwin {

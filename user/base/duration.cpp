@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdint>
 
 #include <fmt/format.h>
@@ -20,7 +19,7 @@ struct Unit {
 
 constexpr std::int64_t second = 1'000'000'000;
 
-// The first name of each size is the one that format_duration writes; largest first.
+// Largest first. Of equal units, format_duration writes the first.
 constexpr std::array units{
 	Unit{"w", 604'800 * second},
 	Unit{"week", 604'800 * second},
@@ -51,7 +50,7 @@ constexpr std::array units{
 
 constexpr std::int64_t longest = 100LL * 365 * 86'400 * second;
 
-// 100 years in nanoseconds times a fraction of 18 digits.
+// Holds 100 years in nanoseconds times a fraction of 18 digits.
 __extension__ typedef __int128 wide;
 
 bool is_digit(char c)
@@ -59,7 +58,7 @@ bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-// Takes the characters that pass from the front of text.
+// Removes the leading characters that pass from text, and returns them.
 template <typename Pass> std::string_view take(std::string_view &text, Pass pass)
 {
 	auto end = std::find_if_not(text.begin(), text.end(), pass);
@@ -68,7 +67,7 @@ template <typename Pass> std::string_view take(std::string_view &text, Pass pass
 	return taken;
 }
 
-// digits of a fraction, as nanoseconds of a unit; what is below a nanosecond is dropped.
+// The fraction of a unit in nanoseconds, rounded down. digits: those behind the point.
 std::int64_t fraction(std::string_view digits, std::int64_t unit)
 {
 	wide numerator = 0, denominator = 1;
@@ -94,7 +93,7 @@ Result<std::int64_t, std::string> take_span(std::string_view &text)
 		return tl::unexpected(std::string("the unit is missing (s, ms, us, ns, min, h, d)"));
 	auto unit = std::find_if(units.begin(), units.end(), [&](const Unit &u) { return u.name == name; });
 	if (unit == units.end())
-		return tl::unexpected(fmt::format("'{}' is no unit of time (s, ms, us, ns, min, h, d)", name));
+		return tl::unexpected(fmt::format("'{}' is not a unit of time (s, ms, us, ns, min, h, d)", name));
 
 	wide value = 0;
 	for (char digit : whole.substr(0, 20))

@@ -7,7 +7,7 @@
 
 namespace tcpwin {
 
-// One line on a terminal, rewritten in place; nothing elsewhere.
+// A progress line, rewritten in place. Prints nothing if standard error is not a terminal.
 class Progress {
 public:
 	explicit Progress(bool wanted);
@@ -15,7 +15,7 @@ public:
 	Progress(const Progress &) = delete;
 	Progress &operator=(const Progress &) = delete;
 
-	// bytes of size (0: unknown) of the file name are done, frames in all.
+	// bytes: read so far of the current file. size: of that file in bytes, 0: unknown. frames: of all files so far.
 	void show(const std::string &name, std::uint64_t bytes, std::uint64_t size, std::uint64_t frames);
 	void clear();
 

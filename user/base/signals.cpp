@@ -39,7 +39,7 @@ Result<Signals> Signals::create(Taken taken)
 			      taken == Taken::report ? watch_signals({SIGUSR1}) :
 						       watch_signals({SIGUSR1, SIGHUP});
 	if (!stop_fd || !request_fd)
-		return fail("cannot watch for signals", describe_errno(errno));
+		return fail("cannot receive signals", describe_errno(errno));
 	return Signals(std::move(stop_fd), std::move(request_fd), is_ignored(SIGHUP));
 }
 

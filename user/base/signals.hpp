@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals as file descriptors. The first SIGINT or SIGTERM asks the agent to write what it has and end; a second means
-// now. SIGUSR1 asks for a report, SIGHUP to open files again.
+// Signals as file descriptors. The first SIGINT or SIGTERM asks the agent to write its records and exit, a second one to
+// exit at once. SIGUSR1 requests a report, SIGHUP reopens files.
 #pragma once
 
 #include <initializer_list>
@@ -11,27 +11,27 @@
 
 namespace tcpwin {
 
-// Blocks them for the process; readable as signalfd(2) has it, without waiting. Not a descriptor on errors (errno).
+// Blocks the signals for the process and returns a nonblocking signalfd(2). Empty on errors (errno).
 UniqueFd watch_signals(std::initializer_list<int> numbers);
 
 class Signals {
 public:
 	enum class Taken { stop, report, all };
 
-	// Blocks those that are taken, for the process, and ignores SIGPIPE, so that a closed pipe is an error of write(2).
-	// stop: SIGINT and SIGTERM; report: SIGUSR1, too; all: and SIGHUP, which is a stop if it says that the terminal
-	// has gone, unless it was ignored (nohup).
+	// Blocks the signals taken, for the process, and ignores SIGPIPE, so that write(2) to a closed pipe returns an
+	// error. stop: SIGINT and SIGTERM; report: SIGUSR1, too; all: SIGHUP, too. A SIGHUP that the kernel sends because
+	// the terminal was closed counts as a stop, unless SIGHUP was ignored (nohup).
 	static Result<Signals> create(Taken taken = Taken::stop);
 
-	// Readable once it is to stop; reading is collect()'s.
+	// Readable when a stop is requested; only collect() reads it.
 	int stop_fd() const { return stop_fd_.get(); }
-	// The same for the others.
+	// Likewise for the other signals.
 	int request_fd() const { return request_fd_.get(); }
-	// Takes up signals that have arrived.
+	// Reads the signals that have arrived.
 	void collect();
 	bool requested() const { return stops_ > 0; }
 	bool insisted() const { return stops_ > 1; }
-	// Whether one came since the last call.
+	// Whether the signal came since the last call.
 	bool take_report() { return std::exchange(report_, false); }
 	bool take_reopen() { return std::exchange(reopen_, false); }
 

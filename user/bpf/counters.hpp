@@ -7,6 +7,7 @@
 
 namespace tcpwin {
 
+// Sums all counters; peak_flows, a maximum, becomes the larger of the two.
 inline void add_counters(tcpwin_counters &sum, const tcpwin_counters &more)
 {
 	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)

@@ -25,7 +25,7 @@ template <bpf_prog_type type, bpf_func_id helper> bool has_helper()
 	return libbpf_probe_bpf_helper(type, helper, nullptr) == 1;
 }
 
-// Compare-and-swap (5.12) has no probe of its own: who has bpf_for_each_map_elem has it.
+// There is no probe for compare-and-swap (5.12); every kernel with bpf_for_each_map_elem has it.
 constexpr std::array features{
 	KernelFeature{"XDP programs", "4.8", has_program<BPF_PROG_TYPE_XDP>},
 	KernelFeature{"BPF ring buffer", "5.8", has_map<BPF_MAP_TYPE_RINGBUF>},
@@ -50,7 +50,7 @@ std::optional<KernelFeature> find_missing_feature(const std::function<bool(const
 	return std::nullopt;
 }
 
-// Asked about an interface that cannot be, a kernel that knows TCX looks for the interface first.
+// A kernel with TCX looks up the interface first; index 0 does not exist.
 std::optional<bool> has_tcx()
 {
 	LIBBPF_OPTS(bpf_prog_query_opts, query);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the programs need of a kernel, and since which version Linux has it.
+// The kernel features that the programs need, and the Linux versions that introduced them.
 #pragma once
 
 #include <functional>
@@ -17,19 +17,19 @@ struct KernelFeature {
 	bool (*present)();      // asks the running kernel; needs CAP_BPF
 };
 
-// Those without which the programs do not load, oldest first.
+// The features without which the programs do not load, oldest first.
 std::span<const KernelFeature> kernel_features();
 
-// The oldest feature that is missing, by asking `present`, which is KernelFeature::present but in tests.
+// The oldest missing feature. present: other than KernelFeature::present only in tests.
 std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present =
 							  [](const KernelFeature &f) { return f.present(); });
 
-// BPF_TCX_INGRESS and BPF_TCX_EGRESS, which are younger than Debian 12's headers.
+// BPF_TCX_INGRESS and BPF_TCX_EGRESS: linux/bpf.h has them from Linux 6.6 on, Debian 12's headers are of 6.1.
 constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
 constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
 constexpr std::string_view tcx_since = "6.6";
 
-// Whether programs can be attached to tc by links (TCX); nullopt: CAP_NET_ADMIN is missing.
+// Whether the kernel has TCX, that is, links at the tc hooks; nullopt: CAP_NET_ADMIN is missing.
 std::optional<bool> has_tcx();
 
 } // namespace tcpwin

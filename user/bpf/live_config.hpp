@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration in the maps of a program that runs, which packets read meanwhile.
+// The configuration of attached programs, read and changed in their maps while packets use it.
 #pragma once
 
 #include <cstddef>
@@ -7,21 +7,21 @@
 
 #include <tcpwin/types.h>
 
-#include "bpf/map_reader.hpp"
 #include "base/error.hpp"
+#include "bpf/agent_maps.hpp"
 
 namespace tcpwin {
 
-// Each field as a whole; at is where the programs have it.
+// at: the programs' variable. Each field is read as a whole.
 tcpwin_config load_config(const tcpwin_config *at);
-// Only what differs is written. due_ns is the program's variable: flows may be due that were not.
+// Writes only what differs. due_ns: the programs' variable, cleared so that a sweep follows: flows may be due that were not.
 void store_config(tcpwin_config *at, std::uint64_t *due_ns, const tcpwin_config &config);
 
-// That of any agent of this layout.
+// The configuration of any agent of this layout, mapped into memory.
 class LiveConfig {
 public:
-	// Error: the agent has another layout of it, or there is no right to it.
-	static Result<LiveConfig> open(const Leftovers &maps);
+	// Error: the agent has another layout of the configuration, or permission is missing.
+	static Result<LiveConfig> open(const AgentMaps &maps);
 	LiveConfig(LiveConfig &&other) noexcept = default;
 
 	tcpwin_config get() const { return load_config(config()); }

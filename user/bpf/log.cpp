@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf/log.hpp"
-#include "base/log.hpp"
 
 #include <algorithm>
 #include <cstdarg>
@@ -9,10 +8,12 @@
 
 #include <bpf/libbpf.h>
 
+#include "base/log.hpp"
+
 namespace tcpwin {
 namespace {
 
-// The verifier's log comes as one text, which can be long.
+// The verifier's log comes as one message, which can be long.
 int print(libbpf_print_level, const char *format, va_list arguments)
 {
 	if (!log::is_verbose())

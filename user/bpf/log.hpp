@@ -3,7 +3,7 @@
 
 namespace tcpwin {
 
-// What libbpf has to say, the verifier's log included, is for --verbose: errors are told in sentences of our own.
+// Shows libbpf's messages, the verifier's log included, only with --verbose; the agent's own messages describe errors.
 void log_libbpf();
 
 } // namespace tcpwin

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent of any layout has in its maps: to be drained when no program writes them any more, else to be looked at.
+// Reads the maps of an agent of any layout: drains them once no program writes them any more, or only looks at them.
 #pragma once
 
 #include <cstdint>
@@ -7,40 +7,30 @@
 #include <map>
 #include <memory>
 
-#include "base/error.hpp"
-
 #include <tcpwin/types.h>
+
+#include "base/error.hpp"
+#include "bpf/agent_maps.hpp"
 
 namespace tcpwin {
 
-// Descriptors of the maps, which stay the caller's.
-struct Leftovers {
-	int flows_fd;
-	int records_fd;
-	int counters_fd;
-	int interfaces_fd = -1;
-	int data_fd = -1;
-	int bss_fd = -1;
-	bool own_layout = false; // then the maps are read without asking for their types
-};
+// Hands over the records of the ring buffer, then a record of each flow that has none yet, as an agent does at shutdown.
+// Removes nothing: until the caller has written the records and removed the maps, another call hands over the same.
+// Maps of another layout need CAP_SYS_ADMIN, see map_btf.
+Result<void> drain_maps(const AgentMaps &maps, const tcpwin_config &config, std::uint64_t now_ns,
+			const std::function<void(const tcpwin_record &)> &take);
 
-// Hands over the records of the ring buffer, then one of each flow that has none yet, as of an agent that shuts down.
-// Takes nothing away: until the caller has written them and removed the maps, they are all there again. Maps of another
-// layout need CAP_SYS_ADMIN, see map_btf.
-Result<void> drain_leftovers(const Leftovers &leftovers, const tcpwin_config &config, std::uint64_t now_ns,
-			     const std::function<void(const tcpwin_record &)> &take);
-
-// The flows of a table that programs may be writing meanwhile.
+// Reads the flows of a table while programs write to it.
 class LiveFlows {
 public:
-	// The descriptors have to stay open.
-	static Result<LiveFlows> open(const Leftovers &leftovers);
+	// The descriptors have to stay open as long as the object.
+	static Result<LiveFlows> open(const AgentMaps &maps);
 	LiveFlows(LiveFlows &&) noexcept;
 	LiveFlows &operator=(LiveFlows &&) noexcept;
 	~LiveFlows();
 
-	// Hands over some thousand, each as a record of a flow that has not ended, and returns whether there are more.
-	// After the last ones it begins anew. Flows that come or go meanwhile may be missing.
+	// Hands over some thousand flows, each as a record with reason not_ended, and returns whether there are more.
+	// After the last flow it starts over. Flows that begin or end meanwhile may be missing.
 	Result<bool> read_some(const std::function<void(const tcpwin_record &)> &take);
 
 private:
@@ -50,14 +40,14 @@ private:
 	std::unique_ptr<Reading> reading_;
 };
 
-// Sum over the CPUs, of the counters that we know; as Program::counters.
-Result<tcpwin_counters> read_counters(const Leftovers &leftovers);
+// Sums over the CPUs, of the counters that this agent knows by name; as Program::counters.
+Result<tcpwin_counters> read_counters(const AgentMaps &maps);
 // By interface index.
-Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const Leftovers &leftovers);
-Result<tcpwin_config> read_config(const Leftovers &leftovers);
-// What the last agent was about to write, or had written and could not note any more.
-Result<tcpwin_batch> read_batch(const Leftovers &leftovers);
-// Flows in the table that have no record yet.
-Result<std::uint64_t> read_live_flows(const Leftovers &leftovers);
+Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const AgentMaps &maps);
+Result<tcpwin_config> read_config(const AgentMaps &maps);
+// The records that the last agent was about to write, or had written but could not commit.
+Result<tcpwin_batch> read_batch(const AgentMaps &maps);
+// The number of flows in the table that have no record yet.
+Result<std::uint64_t> read_live_flows(const AgentMaps &maps);
 
 } // namespace tcpwin

@@ -14,7 +14,7 @@ void wait_for_packets_in_flight()
 {
 	using namespace std::chrono_literals;
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
-		std::this_thread::sleep_for(100ms); // nohz_full kernels have no such barrier
+		std::this_thread::sleep_for(100ms); // nohz_full kernels do not have this barrier
 }
 
 } // namespace tcpwin

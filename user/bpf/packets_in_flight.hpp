@@ -3,7 +3,7 @@
 
 namespace tcpwin {
 
-// After this no packet is inside a program that was detached before: synchronize_rcu().
+// Returns when no packet is inside a program that was detached before the call, as synchronize_rcu() does.
 void wait_for_packets_in_flight();
 
 } // namespace tcpwin

@@ -17,12 +17,14 @@
 #include <tcpwin/types.h>
 #include <unistd.h>
 
+#include "bpf/agent_maps.hpp"
+#include "bpf/object_info.hpp"
+
 namespace tcpwin {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int netns_cookie = 71; // SO_NETNS_COOKIE, Linux 5.14: younger than Debian 12's C library
 constexpr int most_tries = 100;
 constexpr std::string_view link_prefix = "link_";
 
@@ -31,8 +33,8 @@ Result<std::uint64_t> network_namespace()
 	const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	std::uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
-	if (!socket || getsockopt(socket.get(), SOL_SOCKET, netns_cookie, &cookie, &size) != 0)
-		return fail("cannot tell the network namespace", describe_errno(errno));
+	if (!socket || getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
+		return fail("cannot identify the network namespace", describe_errno(errno));
 	return cookie;
 }
 
@@ -47,7 +49,7 @@ template <typename Number> std::optional<Number> parse(std::string_view text)
 
 std::vector<fs::path> entries(const fs::path &directory)
 {
-	std::error_code ignored; // what is not there has no entries
+	std::error_code ignored; // a missing directory has no entries
 	std::vector<fs::path> paths;
 	for (fs::directory_iterator next(directory, ignored), end; next != end; next.increment(ignored)) {
 		paths.push_back(next->path());
@@ -67,43 +69,24 @@ tl::unexpected<Error> cannot_pin(const fs::path &path, int error)
 {
 	const bool denied = error == EPERM || error == EACCES;
 	return fail(fmt::format("cannot pin in {}", path.string()), describe_errno(error),
-		    denied ? "run as root, or choose a bpffs of yours with --bpffs" : "",
+		    denied ? "run as root, or choose your own bpffs with --bpffs" : "",
 		    denied ? Exit::no_permission : Exit::failure);
 }
 
-// 0: its interface was deleted. Of TCX, which these headers do not know, the index lies where XDP links have theirs.
+// 0: its interface was deleted. bpf_link_info has no TCX before Linux 6.6 (Debian 12's headers are of 6.1); the index of
+// a TCX link is at the same place as that of an XDP link.
 __u32 interface_of(int link_fd)
 {
-	bpf_link_info info{};
-	__u32 size = sizeof(info);
-	return bpf_obj_get_info_by_fd(link_fd, &info, &size) == 0 ? info.xdp.ifindex : 0;
-}
-
-bpf_map_info map_info(int fd)
-{
-	bpf_map_info info{};
-	__u32 size = sizeof(info);
-	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info : bpf_map_info{};
+	return object_info<bpf_link_info>(link_fd).value_or(bpf_link_info{}).xdp.ifindex;
 }
 
 } // namespace
 
-std::uint32_t map_id(int fd)
-{
-	return map_info(fd).id;
-}
-
-std::uint32_t max_entries(int fd)
-{
-	return map_info(fd).max_entries;
-}
-
-// In another layout, maps that only the programs use may have other names (stalled_hosts was "sources" up to 3).
 bool PinnedInterface::is_complete() const
 {
 	const bool own_layout = layout_ == TCPWIN_LAYOUT_VERSION;
 	return std::ranges::all_of(pinned_maps, [&](std::string_view name) {
-		std::error_code ignored; // not ours to read: not there
+		std::error_code ignored; // an unreadable pin counts as missing
 		const bool needed = own_layout || std::ranges::find(program_maps, name) == program_maps.end();
 		return !needed || fs::exists(directory_ / name, ignored);
 	});
@@ -119,7 +102,8 @@ UniqueFd PinnedInterface::keep() const
 	return UniqueFd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-// At once, so that no one who is killed leaves a link without its name; a rename, so that there is no time without.
+// Pins under the final name at once, so that a process that is killed never leaves a link under another name. An existing
+// pin is replaced by a rename, so that the name always exists.
 Result<void> PinnedInterface::pin(std::string_view name, int fd) const
 {
 	const fs::path path = directory_ / name, beside = directory_ / "next";
@@ -156,7 +140,7 @@ Result<void> PinnedInterface::remove() const
 	fs::remove_all(directory_, error);
 	if (error)
 		return fail(fmt::format("cannot remove {}", directory_.string()), error.message());
-	// The last one leaves nothing behind. Not empty: it was not the last.
+	// The directories above go with the last interface; rmdir fails while there are others.
 	const fs::path layout = directory_.parent_path();
 	if (rmdir(layout.c_str()) == 0)
 		rmdir(layout.parent_path().c_str());
@@ -169,14 +153,14 @@ Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 	if (statfs(bpffs.c_str(), &filesystem) != 0)
 		return fail("cannot use " + bpffs, describe_errno(errno), "choose a bpffs with --bpffs");
 	if (filesystem.f_type != BPF_FS_MAGIC)
-		return fail("cannot use " + bpffs, "it is no bpffs", "mount one: mount -t bpf bpf " + bpffs);
+		return fail("cannot use " + bpffs, "it is not a bpffs", "mount one: mount -t bpf bpf " + bpffs);
 	auto network = TRY(network_namespace());
 	const fs::path root = fs::path(bpffs) / "tcpwin-agent";
 	std::error_code error;
 	fs::directory_iterator(root, error);
 	if (error && error != std::errc::no_such_file_or_directory)
 		return fail("cannot read " + root.string(), error.message(),
-			    "run as root, or choose a bpffs of yours with --bpffs", Exit::no_permission);
+			    "run as root, or choose your own bpffs with --bpffs", Exit::no_permission);
 	return PinDirectory(root, network);
 }
 
@@ -208,7 +192,7 @@ std::vector<PinnedInterface> PinDirectory::list_elsewhere() const
 	return list_if([&](std::uint64_t network) { return network != network_; });
 }
 
-std::vector<PinnedInterface> PinDirectory::list_if(const std::function<bool(std::uint64_t)> &is_asked) const
+std::vector<PinnedInterface> PinDirectory::list_if(const std::function<bool(std::uint64_t)> &is_wanted) const
 {
 	std::vector<PinnedInterface> all;
 	for (const fs::path &layout : entries(root_)) {
@@ -222,7 +206,7 @@ std::vector<PinnedInterface> PinDirectory::list_if(const std::function<bool(std:
 			const std::size_t dash = std::min(directory.find('-'), directory.size() - 1);
 			const auto network = parse<std::uint64_t>(std::string_view(directory).substr(0, dash));
 			const auto ifindex = parse<unsigned>(std::string_view(directory).substr(dash + 1));
-			if (network && ifindex && is_asked(*network))
+			if (network && ifindex && is_wanted(*network))
 				all.emplace_back(path, *version, *ifindex);
 		}
 	}
@@ -240,7 +224,7 @@ Result<PinnedInterface> PinDirectory::make(unsigned ifindex) const
 			error = error ? error : make_directory(each);
 		if (!error)
 			return PinnedInterface(path, TCPWIN_LAYOUT_VERSION, ifindex);
-		if (error != ENOENT || tries == 0) // another process removed the last one above it meanwhile
+		if (error != ENOENT || tries == 0) // ENOENT: another process has just removed a directory above
 			return cannot_pin(path, error);
 	}
 }

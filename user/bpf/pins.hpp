@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What outlives a persistent agent: maps, programs and links, pinned in a bpffs.
+// The maps, programs and links that outlive a persistent agent, pinned in a bpffs.
 //
 //     BPFFS/tcpwin-agent/vLAYOUT/NETNS-IFINDEX/NAME        directories of mode 0700
 //
-// One directory an interface. Those that one agent watches share their maps, which each directory has all the same,
-// so each is complete whatever becomes of the others. NETNS is the cookie of the network namespace.
+// One directory per interface. The interfaces of one agent share their maps, yet each directory has all of them, so that
+// it is complete without the others. NETNS is the cookie of the network namespace (SO_NETNS_COOKIE).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -22,13 +22,7 @@ namespace tcpwin {
 
 constexpr auto default_bpffs = "/sys/fs/bpf";
 
-// Without all of these a directory is the remainder of an agent that was killed before it attached.
-constexpr std::array<std::string_view, 8> pinned_maps{"flows",      "records",       "counters", "fragments",
-						      "interfaces", "stalled_hosts", "data",     "bss"};
-// Those of which no agent reads the entries.
-constexpr std::array<std::string_view, 2> program_maps{"fragments", "stalled_hosts"};
-
-// Of one interface.
+// The pins of one interface.
 class PinnedInterface {
 public:
 	PinnedInterface(std::filesystem::path directory, unsigned layout, unsigned ifindex)
@@ -41,20 +35,21 @@ public:
 	unsigned layout() const { return layout_; }
 	const std::filesystem::path &directory() const { return directory_; }
 
+	// Whether all pinned_maps are there. If not, the agent was killed before it attached.
 	bool is_complete() const;
-	// Empty if there is nothing of that name.
+	// The pinned object; empty if there is none of that name.
 	UniqueFd open(std::string_view name) const;
-	// The directory, open: as long as it is, its bpffs cannot be unmounted. Empty if that fails.
+	// The opened directory, which keeps the bpffs from being unmounted. Empty on errors.
 	UniqueFd keep() const;
-	// In the place of what has the name.
+	// Pins fd under this name, instead of the object that has the name now.
 	Result<void> pin(std::string_view name, int fd) const;
 	void unpin(std::string_view name) const;
-	// Whether a link is pinned, and whether one of them has its interface still, in whatever network namespace.
+	// Whether links are pinned, and whether one of them is still attached, in whatever network namespace.
 	bool has_links() const;
 	bool is_attached() const;
-	// Kernel id of the flow table, which the directories of one agent share; 0: none.
+	// The kernel's id of the flow table, which the directories of one agent share; 0: none.
 	std::uint32_t table_id() const;
-	// With all that is in it.
+	// Removes the directory and everything in it.
 	Result<void> remove() const;
 
 private:
@@ -63,30 +58,26 @@ private:
 	unsigned ifindex_;
 };
 
-// Those of this network namespace.
+// The pins of the interfaces of this network namespace.
 class PinDirectory {
 public:
-	// Error: the path is no bpffs, or not ours to read. Makes nothing.
+	// Creates nothing. Error: bpffs is not one, or may not be read.
 	static Result<PinDirectory> open(const std::string &bpffs);
 
-	// Of every layout, in order of layout and interface.
+	// Of all layouts, in order of layout and interface index.
 	std::vector<PinnedInterface> list() const;
-	// Those of other network namespaces, which may be gone.
+	// The pins of other network namespaces, which may not exist any more.
 	std::vector<PinnedInterface> list_elsewhere() const;
-	// In our layout; made if it does not exist.
+	// The directory of an interface in this layout, created if it does not exist.
 	Result<PinnedInterface> make(unsigned ifindex) const;
 
 private:
 	PinDirectory(std::filesystem::path root, std::uint64_t network) : root_(std::move(root)), network_(network) {}
 
-	std::vector<PinnedInterface> list_if(const std::function<bool(std::uint64_t)> &is_asked) const;
+	std::vector<PinnedInterface> list_if(const std::function<bool(std::uint64_t)> &is_wanted) const;
 
 	std::filesystem::path root_;
 	std::uint64_t network_;
 };
-
-// The kernel's id of a map, and its size; 0: it is none.
-std::uint32_t map_id(int fd);
-std::uint32_t max_entries(int fd);
 
 } // namespace tcpwin

@@ -11,28 +11,30 @@
 #include <fmt/format.h>
 #include <tcpwin.skel.h>
 
+#include "base/unique_fd.hpp"
+#include "bpf/agent_maps.hpp"
 #include "bpf/counters.hpp"
 #include "bpf/features.hpp"
 #include "bpf/live_config.hpp"
-#include "base/unique_fd.hpp"
+#include "bpf/object_info.hpp"
 
 namespace tcpwin {
 namespace {
 
-constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // some 600,000 packets
+constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // about 600,000 packets
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 // In the order of pinned_maps.
 std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton)
 {
-	const auto &maps = skeleton->maps;
-	return {maps.flows,      maps.records,       maps.counters, maps.fragments,
-		maps.interfaces, maps.stalled_hosts, maps.data,     maps.bss};
+#define X(name) skeleton->maps.name,
+	return {TCPWIN_PINNED_MAPS(X)};
+#undef X
 }
 
 tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 {
-	if (error == -EPERM) // EACCES is the verifier, not a lack of rights
+	if (error == -EPERM) // EACCES comes from the verifier, not from missing capabilities
 		return fail("cannot load the BPF programs", describe_errno(EPERM), std::string(needed_capabilities),
 			    Exit::no_permission);
 	if (auto missing = find_missing_feature())
@@ -84,21 +86,20 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
 }
 
-// Equal layout numbers promise equal types; equal sizes are what can be seen of that.
+// Equal layout numbers promise equal types; only equal sizes can be checked.
 Result<void> Program::adopt(const PinnedInterface &place)
 {
 	const auto maps = maps_to_pin(skeleton_.get());
 	for (std::size_t i = 0; i < maps.size(); i++) {
 		const UniqueFd fd = place.open(pinned_maps[i]);
-		bpf_map_info info{};
-		__u32 size = sizeof(info);
 		const std::string what =
 			fmt::format("cannot take over {}", (place.directory() / pinned_maps[i]).string());
-		if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
+		const auto info = fd ? object_info<bpf_map_info>(fd.get()) : std::nullopt;
+		if (!info)
 			return fail(what, describe_errno(errno));
-		if (info.key_size != bpf_map__key_size(maps[i]) || info.value_size != bpf_map__value_size(maps[i]))
-			return fail(what, "an agent of another build made it",
-				    "tcpwin-agent detach writes and removes it");
+		if (info->key_size != bpf_map__key_size(maps[i]) || info->value_size != bpf_map__value_size(maps[i]))
+			return fail(what, "an agent of another build created it",
+				    "write and remove it: tcpwin-agent detach");
 		if (int error = bpf_map__reuse_fd(maps[i], fd.get()))
 			return fail(what, describe_errno(error));
 	}
@@ -118,10 +119,8 @@ Result<void> Program::pin_to(const PinnedInterface &place) const
 
 Result<void> Program::open_rings()
 {
-	auto records = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.records)));
-	auto packets = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.packets)));
-	records_ = std::move(records);
-	packets_ = std::move(packets);
+	records_ = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.records)));
+	packets_ = TRY(RingReader::open(bpf_map__fd(skeleton_->maps.packets)));
 	return {};
 }
 
@@ -254,7 +253,7 @@ void Program::commit()
 	packets_->commit();
 }
 
-// One of each CPU.
+// One element per CPU.
 Result<std::vector<tcpwin_counters>> Program::counters_of(std::uint32_t entry) const
 {
 	const int cpus = libbpf_num_possible_cpus();
@@ -267,7 +266,7 @@ Result<std::vector<tcpwin_counters>> Program::counters_of(std::uint32_t entry) c
 	return each;
 }
 
-// To those of the first CPU; no program writes this entry.
+// Adds to the counters of the first CPU in the entry for carried counters, which no program writes.
 Result<void> Program::carry(const tcpwin_counters &counters)
 {
 	const std::uint32_t entry = TCPWIN_COUNTERS_CARRIED;

@@ -3,23 +3,24 @@
 
 #include <cerrno>
 
-#include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "bpf/object_info.hpp"
 
 namespace tcpwin {
 namespace {
 
 constexpr std::size_t alignment = 8;
 
-// Positions grow for ever; the kernel publishes what lies before one with a release.
+// Positions only grow. The kernel publishes the data before a position with a release store.
 unsigned long load(const void *position)
 {
 	return __atomic_load_n(static_cast<const unsigned long *>(position), __ATOMIC_ACQUIRE);
 }
 
-// The first word of a record. Without the busy bit, what the program wrote is seen.
+// The first word of a record. Acquire: once the busy bit is clear, the program's writes are visible.
 std::uint32_t load_length(const std::uint8_t *header)
 {
 	return __atomic_load_n(reinterpret_cast<const std::uint32_t *>(header), __ATOMIC_ACQUIRE);
@@ -34,16 +35,15 @@ void RingReader::Unmap::operator()(void *memory) const
 
 Result<RingReader> RingReader::open(int map_fd)
 {
-	bpf_map_info info{};
-	__u32 info_size = sizeof(info);
-	if (bpf_obj_get_info_by_fd(map_fd, &info, &info_size) != 0)
+	const auto info = object_info<bpf_map_info>(map_fd);
+	if (!info)
 		return fail("cannot read the ring buffer", describe_errno(errno));
-	if (info.type != BPF_MAP_TYPE_RINGBUF)
-		return fail("cannot read the ring buffer", "the map is none");
+	if (info->type != BPF_MAP_TYPE_RINGBUF)
+		return fail("cannot read the ring buffer", "the map is not a ring buffer");
 
 	RingReader reader;
 	reader.map_fd_ = map_fd;
-	TRY(reader.map(info.max_entries));
+	TRY(reader.map(info->max_entries));
 	reader.read_ = load(reader.consumer_.get());
 	return reader;
 }
@@ -87,8 +87,9 @@ std::optional<std::span<const std::uint8_t>> RingReader::next()
 	return std::nullopt;
 }
 
-// A program submits a record and then looks at the consumer position to decide about the wake-up; we store the position
-// and then look for records. The fence, and a full barrier of the kernel's, let at least one see what the other did.
+// A program submits a record, then reads the consumer position to decide whether to wake the reader. The reader stores
+// the position, then looks for records. This fence, and the kernel's full barrier on the other side, guarantee that at
+// least one of the two sees what the other did.
 void RingReader::commit()
 {
 	__atomic_store_n(static_cast<unsigned long *>(consumer_.get()), read_, __ATOMIC_RELEASE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A BPF ring buffer whose records stay in it until they are committed, so that an agent killed between reading a
-// record and writing it to disk leaves it to the next one. libbpf's reader frees each record as it hands it over.
+// Reads a BPF ring buffer. Records stay in it until they are committed, so that the next agent finds those that a killed
+// agent had read but not written to disk. libbpf's reader, in contrast, frees each record after its callback.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@
 
 namespace tcpwin {
 
-// One reader at a time. The program wakes who waits for fd() only with a record that lies at the consumer position,
-// that is, after all else has been committed; and epoll asks the map again only after a wake-up or while it was
-// readable. So before waiting:
+// One reader at a time. A program wakes the waiter on fd() only when it submits the record at the consumer position, that
+// is, when everything before it has been committed; and epoll checks the map again only after a wake-up or while it was
+// readable. So, before waiting:
 //
 //     do {
 //         ring.read(take);
@@ -24,11 +24,12 @@ namespace tcpwin {
 //     } while (ring.pending());
 class RingReader {
 public:
-	// map_fd stays the caller's and has to stay open.
+	// map_fd belongs to the caller and has to stay open.
 	static Result<RingReader> open(int map_fd);
 
-	// Hands over the records after the last one handed over, as std::span<const std::uint8_t> that are valid until
-	// they are committed. Stops at one that is still being written, skips discarded ones. Returns how many.
+	// Calls take(std::span<const std::uint8_t>) for each record that was not handed over before; the bytes are valid
+	// until they are committed. Skips discarded records and stops at one that is still being written. Returns the
+	// number of records.
 	template <typename Take> std::size_t read(Take &&take)
 	{
 		std::size_t count = 0;
@@ -39,18 +40,18 @@ public:
 		return count;
 	}
 
-	// After the last record handed over.
+	// Behind the last record handed over.
 	unsigned long position() const { return read_; }
-	// Records up to this position were dealt with by an earlier reader that could not commit them. False: they are not
-	// among those that would be handed over.
+	// Commits the records up to this position, which an earlier reader processed but could not commit. False: the
+	// position is not among the records still to be read.
 	bool skip_to(unsigned long position);
 
-	// Gives back the space of what was handed over; until then a new reader gets it again.
+	// Frees the records that were handed over; until then a new reader gets them again.
 	void commit();
 
-	// Readable while there is something after the consumer position, thus before a commit as well.
+	// Readable while there is data behind the consumer position, so also before a commit.
 	int fd() const { return map_fd_; }
-	// Whether read would get on. What is still being written wakes the waiting when it is done.
+	// Whether read() would find a record. A record still being written causes a wake-up when it is submitted.
 	bool pending() const;
 
 private:
@@ -67,10 +68,10 @@ private:
 
 	int map_fd_ = -1;
 	Mapping consumer_; // its position
-	Mapping producer_; // its position, then the data twice in a row, so that no record is in two pieces
+	Mapping producer_; // its position, then the data twice in a row, so that no record is split
 	const std::uint8_t *data_ = nullptr;
 	unsigned long mask_ = 0;
-	unsigned long read_ = 0; // position after the last record handed over
+	unsigned long read_ = 0; // position behind the last record handed over
 };
 
 } // namespace tcpwin

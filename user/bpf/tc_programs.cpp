@@ -18,9 +18,9 @@
 namespace tcpwin {
 namespace {
 
-constexpr auto what = "cannot ask for tc programs";
+constexpr auto what = "cannot query tc programs";
 
-// libbpf's name of a filter is "NAME:[ID]", tc's is "FILE:[SECTION]".
+// libbpf names a filter "NAME:[ID]", tc names it "FILE:[SECTION]".
 std::string filter_name(const nlattr *attribute)
 {
 	const std::string name = attribute ? nla_get_string(attribute) : "";
@@ -75,11 +75,11 @@ Result<std::vector<TcProgram>> tcx_programs(unsigned ifindex)
 {
 	std::vector<TcProgram> programs;
 	for (bool ingress : {true, false}) {
-		std::array<__u32, 64> ids{}; // the kernel's limit
+		std::array<__u32, 64> ids{}; // BPF_MPROG_MAX, the kernel's limit
 		LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids.data(), .prog_cnt = ids.size());
 		const int error =
 			bpf_prog_query_opts(static_cast<int>(ifindex), ingress ? tcx_ingress : tcx_egress, &query);
-		if (error == -EINVAL)
+		if (error == -EINVAL) // the kernel has no TCX
 			return programs;
 		if (error)
 			return fail(what, describe_errno(error));

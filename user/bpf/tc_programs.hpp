@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The BPF programs that others have attached to an interface's tc.
+// The BPF programs attached to the tc hooks of an interface, whoever attached them.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 namespace tcpwin {
 
 struct TcProgram {
-	unsigned id = 0;
-	std::string name; // empty: only root may ask
+	unsigned id = 0;  // the kernel's
+	std::string name; // empty: unknown, CAP_SYS_ADMIN is missing
 	bool ingress = false;
 };
 
-// By clsact; everybody may ask.
+// Filters of the clsact qdisc. No capability is needed.
 Result<std::vector<TcProgram>> clsact_programs(unsigned ifindex);
-// Empty: no filter has it.
+// The name of the program with this id among them; empty: there is none.
 std::string clsact_program_name(unsigned ifindex, unsigned id);
-// By TCX; needs CAP_NET_ADMIN. Empty where the kernel has no TCX.
+// Links of TCX; empty if the kernel has no TCX. Needs CAP_NET_ADMIN.
 Result<std::vector<TcProgram>> tcx_programs(unsigned ifindex);
 
 } // namespace tcpwin

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libarchive finds the compression by content, also on a pipe.
+// libarchive detects the compression by content, also on a pipe.
 #include "capture/compressed.hpp"
 
 #include <cerrno>
@@ -21,7 +21,7 @@ namespace {
 struct Compressed {
 	archive *source = nullptr;
 	int fd;
-	const Interruptions *interruptions; // null: never waited for
+	const Interruptions *interruptions; // null: do not poll
 	std::string *problem;
 	std::vector<std::uint8_t> block;
 	bool empty = false;
@@ -39,7 +39,7 @@ std::string error_text(archive *source)
 	return text ? text : "damaged compressed data";
 }
 
-// Raw bytes for libarchive: 0 at the end, or when the wait for them is to be given up.
+// Raw bytes for libarchive. Returns 0 at the end of the file, or when the wait for data is to be given up.
 la_ssize_t read_block(archive *source, void *client, const void **block)
 {
 	auto *compressed = static_cast<Compressed *>(client);
@@ -115,7 +115,7 @@ Result<FILE *> open_decompressed(int fd, const Interruptions *interruptions, con
 	FILE *stream = fopencookie(compressed.release(), "r",
 				   {.read = read_some, .write = nullptr, .seek = nullptr, .close = close_all});
 	setvbuf(stream, nullptr, _IOFBF, block);
-	__fsetlocking(stream, FSETLOCKING_BYCALLER); // one thread reads it
+	__fsetlocking(stream, FSETLOCKING_BYCALLER); // only one thread reads it
 	return stream;
 }
 

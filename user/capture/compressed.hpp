@@ -4,15 +4,14 @@
 #include <cstdio>
 #include <string>
 
-#include "capture/interruptions.hpp"
 #include "base/error.hpp"
+#include "capture/interruptions.hpp"
 
 namespace tcpwin {
 
-// A stream of the decompressed content of fd, or of the content itself if it is
-// not compressed. The stream owns fd. interruptions, which may be null, hold while
-// fd, a pipe or terminal, is waited for. They and problem, which says what was wrong
-// with the data once a read has failed, must outlive the stream.
+// Opens a stream of the decompressed contents of fd, or of the contents themselves if they are not compressed. The stream
+// owns fd. interruptions: handled while waiting for a pipe or terminal; null: none. problem: after a failed read, what
+// is wrong with the data. Both must outlive the stream.
 Result<FILE *> open_decompressed(int fd, const Interruptions *interruptions, const std::string &name,
 				 std::string &problem);
 

@@ -5,11 +5,11 @@
 
 namespace tcpwin {
 
-// What may come while a reader waits for a pipe or terminal.
+// Descriptors to watch while a reader waits for a pipe or terminal.
 struct Interruptions {
-	int stop_fd = -1;             // readable: the wait ends, as if the file did
-	int request_fd = -1;          // readable: it is answered, and the wait goes on
-	std::function<void()> answer; // reads request_fd; none: not yet
+	int stop_fd = -1;             // readable: the wait ends, as at the end of the file
+	int request_fd = -1;          // readable: answer() is called, and the wait continues
+	std::function<void()> answer; // reads request_fd; empty: request_fd is ignored
 };
 
 } // namespace tcpwin

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What captures have before the IP header, down to the Ethernet type behind it.
-// Formats: https://www.tcpdump.org/linktypes.html
+// The link-layer headers of captures, down to the Ethernet type of the payload. Formats: https://www.tcpdump.org/linktypes.html
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
+#include <linux/if_ether.h>
+#include <linux/ppp_defs.h>
+#include <pcap/sll.h>
 #include <tcpwin/parse.h>
 
 #include "capture/frame.hpp"
 
 namespace tcpwin {
 
-// Where the network layer begins, and its Ethernet type (0: neither IPv4, IPv6 nor VLAN).
+// Offset in bytes and Ethernet type (0: neither IPv4, IPv6 nor VLAN) of the network layer.
 struct NetworkLayer {
 	std::uint32_t offset;
 	std::uint16_t ethertype;
@@ -22,7 +26,8 @@ inline std::uint16_t ethertype_of_version(std::uint8_t first_byte)
 	return first_byte >> 4 == 4 ? ETH_P_IP : first_byte >> 4 == 6 ? ETH_P_IPV6 : 0;
 }
 
-// AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30, after the system that captured.
+// AF_INET is 2 everywhere. AF_INET6 depends on the system that captured: 10 on Linux, 24 on NetBSD and OpenBSD, 28 on
+// FreeBSD, 30 on macOS.
 inline std::uint16_t ethertype_of_family(std::uint32_t family)
 {
 	switch (family) {
@@ -39,7 +44,7 @@ inline std::uint16_t ethertype_of_family(std::uint32_t family)
 
 inline std::uint16_t ethertype_of_ppp(std::uint16_t protocol)
 {
-	return protocol == 0x0021 ? ETH_P_IP : protocol == 0x0057 ? ETH_P_IPV6 : 0;
+	return protocol == PPP_IP ? ETH_P_IP : protocol == PPP_IPV6 ? ETH_P_IPV6 : 0;
 }
 
 // The family of DLT_NULL is in the byte order of the machine that captured.
@@ -50,16 +55,17 @@ inline std::uint32_t null_family(const std::uint8_t *at)
 	return family > 0xffff ? __builtin_bswap32(family) : family;
 }
 
-// PPP, with or without the address and control bytes of HDLC (RFC 1662).
+// PPP, with or without the address and control fields of HDLC-like framing (RFC 1662).
 inline NetworkLayer find_ppp(const Frame &frame)
 {
-	const std::uint32_t skip = frame.captured >= 4 && frame.data[0] == 0xff && frame.data[1] == 0x03 ? 2 : 0;
+	const std::uint32_t skip =
+		frame.captured >= 4 && frame.data[0] == PPP_ALLSTATIONS && frame.data[1] == PPP_UI ? 2 : 0;
 	if (frame.captured < skip + 2)
 		return {frame.captured + 1, 0};
 	return {skip + 2, ethertype_of_ppp(tcpwin_be16(frame.data + skip))};
 }
 
-// offset above frame.captured: the frame ends before.
+// If the returned offset is above frame.captured, the frame is truncated.
 inline NetworkLayer find_network_layer(const Frame &frame)
 {
 	const std::uint8_t *data = frame.data;
@@ -68,13 +74,13 @@ inline NetworkLayer find_network_layer(const Frame &frame)
 	};
 	switch (frame.link) {
 	case LinkType::ethernet:
-		return at(14, [&] { return tcpwin_be16(data + 12); });
+		return at(ETH_HLEN, [&] { return tcpwin_be16(data + offsetof(ethhdr, h_proto)); });
 	case LinkType::raw_ip:
 		return {0, frame.captured ? ethertype_of_version(data[0]) : std::uint16_t{0}};
 	case LinkType::linux_sll:
-		return at(16, [&] { return tcpwin_be16(data + 14); });
+		return at(SLL_HDR_LEN, [&] { return tcpwin_be16(data + offsetof(sll_header, sll_protocol)); });
 	case LinkType::linux_sll2:
-		return at(20, [&] { return tcpwin_be16(data); });
+		return at(SLL2_HDR_LEN, [&] { return tcpwin_be16(data + offsetof(sll2_header, sll2_protocol)); });
 	case LinkType::null:
 		return at(4, [&] { return ethertype_of_family(null_family(data)); });
 	case LinkType::loop:

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -22,7 +21,7 @@ std::optional<LinkType> link_type(int dlt)
 	case DLT_EN10MB:
 		return LinkType::ethernet;
 	case DLT_RAW:
-	case 14: // DLT_RAW of OpenBSD
+	case 14: // OpenBSD's DLT_RAW
 	case DLT_IPV4:
 	case DLT_IPV6:
 		return LinkType::raw_ip;
@@ -41,10 +40,10 @@ std::optional<LinkType> link_type(int dlt)
 	return std::nullopt;
 }
 
-constexpr std::int64_t latest_second = 9'000'000'000; // year 2255: nanoseconds still fit with any timeout
+constexpr std::int64_t latest_second = 9'000'000'000; // year 2255: nanoseconds plus any timeout still fit
 
-// The seconds of a pcap are unsigned, but libpcap hands on those from 2038 as negative.
-// Broken times are kept in a range in which sums do not overflow.
+// The seconds of a pcap file are unsigned, but libpcap returns those from 2038 on as negative. Invalid times are clamped
+// to a range in which sums do not overflow.
 std::uint64_t nanoseconds(const timeval &time)
 {
 	const std::int64_t wrapped = time.tv_sec < 0 && time.tv_sec >= INT32_MIN ? std::int64_t{1} << 32 : 0;
@@ -57,14 +56,14 @@ std::uint64_t nanoseconds(const timeval &time)
 
 struct CaptureReader::State {
 	std::string name;
-	std::string problem; // of the decompression
+	std::string problem; // see open_decompressed
 	pcap_t *pcap = nullptr;
 	bpf_program filter{};
 	bool filtered = false;
 	LinkType link = LinkType::ethernet;
 	std::uint64_t number = 0;
 	std::uint64_t size = 0;
-	int fd = -1; // the pcap_t's
+	int fd = -1; // owned by pcap
 
 	~State()
 	{
@@ -114,7 +113,7 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	if (!state->pcap) {
 		fclose(stream);
 		return fail("cannot read " + state->name, state->problem.empty() ? error : state->problem,
-			    "pcap and pcapng files are read, also compressed");
+			    "pcap and pcapng files can be read, also compressed");
 	}
 	const int dlt = pcap_datalink(state->pcap);
 	const auto link = link_type(dlt);
@@ -122,13 +121,13 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 		const char *dlt_name = pcap_datalink_val_to_name(dlt);
 		return fail("cannot read " + state->name,
 			    fmt::format("link type {} ({}) is not supported", dlt_name ? dlt_name : "unknown", dlt),
-			    "Ethernet, raw IP, Linux cooked, null, loop and PPP are");
+			    "Ethernet, raw IP, Linux cooked, null, loop and PPP are supported");
 	}
 	state->link = *link;
 	if (!filter.empty()) {
 		if (pcap_compile(state->pcap, &state->filter, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
 			return fail("cannot use --filter '" + filter + "'", pcap_geterr(state->pcap),
-				    "pcap-filter(7) tells the syntax", Exit::usage);
+				    "see pcap-filter(7) for the syntax", Exit::usage);
 		state->filtered = true;
 	}
 	return CaptureReader(std::move(state));
@@ -145,7 +144,7 @@ Result<std::optional<Frame>> CaptureReader::next()
 		if (got != 1)
 			return fail(fmt::format("cannot read {} beyond frame {}", state_->name, state_->number),
 				    state_->problem.empty() ? pcap_geterr(state_->pcap) : state_->problem,
-				    "all before is in the records");
+				    "the records cover all frames before");
 		state_->number++;
 		if (!state_->filtered || pcap_offline_filter(&state_->filter, header, data))
 			break;

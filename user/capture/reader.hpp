@@ -6,20 +6,20 @@
 #include <optional>
 #include <string>
 
-#include "capture/interruptions.hpp"
 #include "base/error.hpp"
 #include "capture/frame.hpp"
+#include "capture/interruptions.hpp"
 
 namespace tcpwin {
 
-// A capture file: pcap or pcapng, also compressed (gzip, zstd, xz, ..., told by content), "-" for standard input.
+// Reads a capture file: pcap or pcapng, also compressed (gzip, zstd, xz, ..., detected by content).
 class CaptureReader {
 public:
-	// Whether there is such a file, it may be read, and is no directory.
+	// path: "-" is standard input. Error: the file does not exist, may not be read, or is a directory.
 	static Result<void> check(const std::string &path);
 
-	// filter: a pcap-filter(7) expression, or empty. interruptions, if not null, outlive
-	// it. Errors name the file and what is wrong with it.
+	// filter: a pcap-filter(7) expression, or empty. interruptions: null, or outlives the reader. Errors name the file
+	// and what is wrong with it.
 	static Result<CaptureReader> open(const std::string &path, const std::string &filter,
 					  const Interruptions *interruptions = nullptr);
 
@@ -27,13 +27,12 @@ public:
 	CaptureReader &operator=(CaptureReader &&) noexcept;
 	~CaptureReader();
 
-	// The next frame that passes the filter, nothing at the end of the file. Frame
-	// numbers count the file's frames, filtered or not; after an error, number()
-	// were read whole.
+	// The next frame that passes the filter; nullopt at the end of the file. Frame numbers count all frames of the file,
+	// whether they pass the filter or not; after an error, number() is the last frame that was read completely.
 	Result<std::optional<Frame>> next();
 	std::uint64_t number() const;
 
-	// Bytes read of the file as it lies on the disk, and its size (0: unknown).
+	// Bytes read of the file, compressed as it is, and its size in bytes (0: unknown).
 	std::uint64_t position() const;
 	std::uint64_t size() const;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was found, one line each, and the first thing that stands in the way.
+// The results of check, one line each, and the first obstacle to attaching.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -24,7 +25,7 @@ public:
 		text_ += fmt::format("{:22} {:4} {}\n", name, answers[static_cast<int>(answer)], text);
 	}
 
-	// Attach would fail for this reason; what to do goes with it. The first one counts.
+	// reason: why attach would fail, and what to do about it. Only the first one is kept.
 	void obstruct(std::string reason)
 	{
 		if (obstacle_.empty())

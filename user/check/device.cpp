@@ -2,21 +2,22 @@
 #include "check/device.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
+#include <fmt/format.h>
 #include <net/if.h>
 
 #include "bpf/program_name.hpp"
-#include "net/interface.hpp"
 #include "bpf/tc_programs.hpp"
+#include "bpf/xdp_programs.hpp"
+#include "net/interface.hpp"
 #include "net/xdp_features.hpp"
 
 namespace tcpwin {
 namespace {
 
-// What native XDP takes without frags: a page, less the room before and after a frame.
+// The largest MTU for native XDP without frags: a page less the headroom and tailroom of a frame.
 constexpr unsigned largest_page_mtu = 3506;
 
 constexpr auto xdp_is_free = "XDP is free";
@@ -25,10 +26,10 @@ constexpr auto wants_ethernet = "not used without Ethernet headers";
 struct Device {
 	Interface interface;
 	std::vector<Interface> all;
-	std::optional<std::uint64_t> features; // of XDP; none: the kernel cannot tell
+	std::optional<std::uint64_t> features; // of XDP; nullopt: unknown
 	std::string why_no_features;
 	std::optional<bool> tcx;
-	bool xdp_taken_above = false; // by a program on an interface above: the kernel allows none here
+	bool xdp_taken_above = false; // an upper interface has an XDP program, so the kernel allows none here
 
 	bool has(std::uint64_t bit) const { return features && (*features & bit); }
 	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
@@ -68,7 +69,7 @@ void check_interface(Checklist &list, const Interface &interface)
 			     interface.kind));
 }
 
-// Only the attachment tells whether a driver without frags takes large frames: tap does, others do not.
+// Only attaching shows whether a driver without frags takes large frames: tap does, others do not.
 void check_mtu(Checklist &list, const Device &device)
 {
 	const unsigned mtu = device.interface.mtu;
@@ -78,7 +79,7 @@ void check_mtu(Checklist &list, const Device &device)
 		list.add("MTU", Answer::yes, fmt::format("{}: no limit to generic XDP and tc", mtu));
 	else if (device.has(xdp_rx_sg))
 		list.add("MTU", Answer::yes,
-			 fmt::format("{}: above {} XDP needs frags, which it has", mtu, largest_page_mtu));
+			 fmt::format("{}: XDP needs frags above {}; supported", mtu, largest_page_mtu));
 	else
 		list.add("MTU", Answer::unknown,
 			 fmt::format("{}: above {} native XDP may need frags", mtu, largest_page_mtu));
@@ -118,37 +119,14 @@ void check_vlan_tags(Checklist &list, const Interface &interface)
 			     interface.has_vlans ? "it has VLANs, so tc is used" : "tc is used if it gets VLANs"));
 }
 
-struct XdpProgram {
-	unsigned id = 0; // 0: there is none
-	std::string name;
-	std::string_view mode;
-};
-
-Result<XdpProgram> xdp_program_on(const Interface &interface)
-{
-	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	if (int error = bpf_xdp_query(static_cast<int>(interface.index), 0, &query))
-		return fail("cannot ask for the XDP program on " + interface.name, describe_errno(error));
-	if (query.drv_prog_id)
-		return XdpProgram{query.drv_prog_id, program_name(query.drv_prog_id), "native"};
-	if (query.hw_prog_id)
-		return XdpProgram{query.hw_prog_id, program_name(query.hw_prog_id), "offloaded"};
-	return XdpProgram{query.skb_prog_id, program_name(query.skb_prog_id), "generic"};
-}
-
-bool is_ours(const std::string &program)
-{
-	return program.starts_with("tcpwin_");
-}
-
 // "'xdp_pass' (id 17, generic)"
 std::string describe(const std::string &name, unsigned id, std::string_view where)
 {
 	return fmt::format("{} (id {}, {})", name.empty() ? "a program" : "'" + name + "'", id, where);
 }
 
-// XDP is one program an interface, and none where an interface above has one.
-bool can_be_in_the_way(const Device &device, const Interface &other)
+// XDP allows one program per interface, and none below an interface that has one.
+bool excludes_xdp(const Device &device, const Interface &other)
 {
 	const unsigned index = device.interface.index;
 	return other.index == index || other.index == device.interface.master || other.lower == index;
@@ -169,13 +147,13 @@ void add_xdp_program(Checklist &list, Device &device, const Interface &where, co
 void check_xdp_is_free(Checklist &list, Device &device)
 {
 	for (const Interface &other : device.all) {
-		if (!can_be_in_the_way(device, other))
+		if (!excludes_xdp(device, other))
 			continue;
-		const auto program = xdp_program_on(other);
-		if (!program)
-			return list.add(xdp_is_free, Answer::unknown, program.error().sentence());
-		if (program->id)
-			return add_xdp_program(list, device, other, *program);
+		const auto programs = xdp_programs(other.index);
+		if (!programs)
+			return list.add(xdp_is_free, Answer::unknown, programs.error().sentence());
+		if (!programs->empty())
+			return add_xdp_program(list, device, other, programs->front());
 	}
 	list.add(xdp_is_free, Answer::yes, "no program attached");
 }
@@ -198,7 +176,7 @@ std::string describe_ours(const std::vector<TcProgram> &programs)
 	return fmt::format("{}", fmt::join(ours, ", "));
 }
 
-// Programs on tc do not exclude each other.
+// Programs at the tc hooks do not exclude each other.
 void check_tc_programs(Checklist &list, unsigned ifindex)
 {
 	constexpr auto name = "tc without an agent";
@@ -211,7 +189,7 @@ void check_tc_programs(Checklist &list, unsigned ifindex)
 	if (const std::string ours = describe_ours(programs); !ours.empty())
 		list.add(name, Answer::no, ours);
 	else if (!clsact || !tcx || std::ranges::count(programs, "", &TcProgram::name))
-		list.add(name, Answer::unknown, "only root may see all programs");
+		list.add(name, Answer::unknown, "only root can see all programs");
 	else
 		list.add(name, Answer::yes,
 			 programs.empty() ? "no program attached" : fmt::format("{} of others", programs.size()));
@@ -220,7 +198,7 @@ void check_tc_programs(Checklist &list, unsigned ifindex)
 void check_directions(Checklist &list, const Interface &interface)
 {
 	list.add("both directions", yes_or_no(!interface.loopback),
-		 interface.loopback ? "ingress only: what leaves it comes in again" : "ingress and egress");
+		 interface.loopback ? "ingress only: outgoing packets come in again" : "ingress and egress");
 }
 
 } // namespace
@@ -229,9 +207,8 @@ Result<std::string> check_device(Checklist &list, const std::string &name, std::
 {
 	Device device;
 	device.tcx = tcx;
-	auto all = TRY(list_interfaces());
-	device.all = std::move(all);
-	// By index, for the name may be one of several (altname).
+	device.all = TRY(list_interfaces());
+	// By index, because the name may be an alternative one (altname).
 	const auto found = std::ranges::find(device.all, if_nametoindex(name.c_str()), &Interface::index);
 	if (found == device.all.end()) {
 		list.add("interface", Answer::no, "there is no such interface");

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of check that asks about one interface.
+// The part of check that concerns one interface.
 #pragma once
 
 #include <optional>
 #include <string>
 
-#include "check/checklist.hpp"
 #include "base/error.hpp"
+#include "check/checklist.hpp"
 
 namespace tcpwin {
 
-// Returns how it would be watched: "native XDP for ingress, TCX for egress"; empty if it cannot be.
+// Returns how attach would watch the interface: "native XDP for ingress, TCX for egress"; empty: there is no such
+// interface. tcx: whether the kernel has TCX; nullopt: unknown. Error: the interfaces cannot be listed.
 Result<std::string> check_device(Checklist &list, const std::string &name, std::optional<bool> tcx);
 
 } // namespace tcpwin

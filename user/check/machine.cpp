@@ -2,6 +2,7 @@
 #include "check/machine.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <tuple>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cap-ng.h>
+#include <fmt/format.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
@@ -16,9 +18,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "bpf/features.hpp"
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
+#include "bpf/features.hpp"
+#include "bpf/object_info.hpp"
+#include "bpf/pins.hpp"
 
 namespace tcpwin {
 namespace {
@@ -30,7 +34,7 @@ constexpr Version needed_version{5, 18};
 constexpr Version without_memlock{5, 11};
 
 struct Kernel {
-	std::string release = "an unknown one";
+	std::string release = "unknown";
 	Version version{};
 };
 
@@ -47,7 +51,7 @@ Kernel this_kernel()
 	return kernel;
 }
 
-// An XDP program that does nothing, loaded and closed again: what is allowed is known best by doing it.
+// Loads an XDP program that does nothing and closes it again: trying is the only sure test of permission.
 struct Trial {
 	int error = 0;
 	bool compiled = false;
@@ -63,26 +67,24 @@ Trial load_trial()
 					     std::size(instructions), nullptr));
 	if (!program)
 		return {.error = errno};
-	bpf_prog_info info{};
-	__u32 size = sizeof(info);
-	bpf_obj_get_info_by_fd(program.get(), &info, &size);
-	return {.compiled = info.jited_prog_len > 0};
+	const auto info = object_info<bpf_prog_info>(program.get());
+	return {.compiled = info && info->jited_prog_len > 0};
 }
 
-// Older kernels of some distributions have it all as well: the features decide.
+// Some distributions backport all of it to older kernels, so the features decide.
 void check_kernel(Checklist &list, const Kernel &kernel)
 {
 	if (kernel.version >= needed_version)
 		list.add("kernel", Answer::yes, kernel.release);
 	else
-		list.add("kernel", Answer::unknown, kernel.release + ": Linux 5.18 or later has all that is needed");
+		list.add("kernel", Answer::unknown, kernel.release + ": Linux 5.18 or later has all features");
 }
 
 void check_btf(Checklist &list)
 {
 	constexpr auto path = "/sys/kernel/btf/vmlinux";
 	const bool present = access(path, F_OK) == 0;
-	list.add("BTF", yes_or_no(present), present ? path : "the kernel has none; it is not needed");
+	list.add("BTF", yes_or_no(present), present ? path : "the kernel has none; not needed");
 }
 
 void check_jit(Checklist &list, const Trial &trial)
@@ -91,7 +93,7 @@ void check_jit(Checklist &list, const Trial &trial)
 	if (trial.error == 0)
 		return list.add("JIT", yes_or_no(trial.compiled),
 				trial.compiled ? "programs are compiled to machine code" : slower);
-	int enabled = -1; // network namespaces other than the first do not show it
+	int enabled = -1; // only the initial network namespace shows it
 	if (!(std::ifstream("/proc/sys/net/core/bpf_jit_enable") >> enabled))
 		return list.add("JIT", Answer::unknown, "net.core.bpf_jit_enable cannot be read here");
 	list.add("JIT", yes_or_no(enabled > 0),
@@ -131,7 +133,7 @@ std::vector<std::string> missing_capabilities()
 	if (capng_get_caps_process() != 0)
 		return {"(unknown)"};
 	const auto have = [](unsigned capability) { return capng_have_capability(CAPNG_EFFECTIVE, capability); };
-	// To the kernel CAP_SYS_ADMIN stands for the two that were once part of it.
+	// The kernel accepts CAP_SYS_ADMIN instead of the two capabilities that were split from it.
 	const bool admin = have(CAP_SYS_ADMIN);
 	if (!admin && !have(CAP_BPF))
 		missing.push_back("CAP_BPF");
@@ -151,7 +153,7 @@ void check_capabilities(Checklist &list, const Trial &trial)
 		list.obstruct(fmt::format("{}; {}", text, as_root));
 	} else if (trial.error == EPERM) {
 		list.add("capabilities", Answer::no, "not enough to load a program: inside a container?");
-		list.obstruct("the kernel does not let this user load programs, in spite of the capabilities; run "
+		list.obstruct("the kernel does not let this user load programs despite the capabilities; run "
 			      "outside the container or user namespace");
 	} else {
 		list.add("capabilities", Answer::yes, "CAP_BPF CAP_NET_ADMIN CAP_PERFMON");
@@ -161,28 +163,28 @@ void check_capabilities(Checklist &list, const Trial &trial)
 void check_memlock(Checklist &list, const Kernel &kernel)
 {
 	if (kernel.version >= without_memlock)
-		list.add("memlock", Answer::yes, "no limit: maps are charged to the memory cgroup");
+		list.add("memlock", Answer::yes, "no limit: maps count towards the memory cgroup");
 	else
 		list.add("memlock", Answer::unknown, "see ulimit -l; Linux 5.11 or later does not need it");
 }
 
 void check_bpffs(Checklist &list)
 {
-	constexpr auto path = "/sys/fs/bpf";
 	struct statfs filesystem{};
-	if (statfs(path, &filesystem) != 0 || filesystem.f_type != BPF_FS_MAGIC)
-		list.add("bpffs", Answer::no, fmt::format("for --persistent: mount -t bpf bpf {}", path));
-	else if (access(path, W_OK | X_OK) != 0)
-		list.add("bpffs", Answer::no, fmt::format("for --persistent: no right to write {}", path));
+	if (statfs(default_bpffs, &filesystem) != 0 || filesystem.f_type != BPF_FS_MAGIC)
+		list.add("bpffs", Answer::no, fmt::format("for --persistent: mount -t bpf bpf {}", default_bpffs));
+	else if (access(default_bpffs, W_OK | X_OK) != 0)
+		list.add("bpffs", Answer::no,
+			 fmt::format("for --persistent: no permission to write {}", default_bpffs));
 	else
-		list.add("bpffs", Answer::yes, fmt::format("{} (for --persistent only)", path));
+		list.add("bpffs", Answer::yes, fmt::format("{} (for --persistent only)", default_bpffs));
 }
 
 } // namespace
 
 std::optional<bool> check_machine(Checklist &list)
 {
-	libbpf_set_print(nullptr); // probes that fail are no errors
+	libbpf_set_print(nullptr); // failing probes are not errors
 	const Kernel kernel = this_kernel();
 	const Trial trial = load_trial();
 	const std::optional<bool> tcx = has_tcx();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of check that is the same for all interfaces: kernel and user.
+// The part of check that is the same for all interfaces: the kernel and the user.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace tcpwin {
 
-// Returns whether the kernel has TCX, if this user may ask.
+// Returns whether the kernel has TCX; nullopt: this user may not query it.
 std::optional<bool> check_machine(Checklist &list);
 
 } // namespace tcpwin

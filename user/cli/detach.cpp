@@ -2,18 +2,29 @@
 #include "cli/detach.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 
-#include "agent/presence.hpp"
-#include "base/boot_clock.hpp"
+#include "agent/claim.hpp"
+#include "base/clocks.hpp"
+#include "base/log.hpp"
+#include "base/signals.hpp"
+#include "bpf/map_reader.hpp"
+#include "bpf/object_info.hpp"
 #include "bpf/packets_in_flight.hpp"
+#include "bpf/tc_filter.hpp"
 #include "cli/common_options.hpp"
+#include "handover/open_maps.hpp"
 #include "handover/persistence.hpp"
 #include "net/interface.hpp"
+#include "record/report.hpp"
+#include "sinks/outputs.hpp"
 
 namespace tcpwin {
 namespace {
@@ -35,9 +46,9 @@ constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 
 struct Target {
 	PinnedInterface pinned;
-	std::string name;       // empty: the interface was deleted
-	bool elsewhere = false; // of another network namespace
-	std::optional<Presence> presence;
+	std::string name;               // empty: the interface was deleted
+	bool elsewhere = false;         // in another network namespace
+	std::optional<Claim> held = {}; // while it is being detached
 };
 
 std::string describe(const Target &target)
@@ -63,7 +74,7 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	for (const PinnedInterface &one : pinned) {
 		const std::string name = name_of(all, one.ifindex());
 		if (options.interfaces.empty() || std::ranges::count(options.interfaces, name))
-			targets.push_back({.pinned = one, .name = name, .elsewhere = false, .presence = {}});
+			targets.push_back({.pinned = one, .name = name, .elsewhere = false});
 	}
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets, [&](const Target &target) { return target.name == name; }))
@@ -75,22 +86,21 @@ Result<std::vector<Target>> find_targets(const DetachOptions &options, const std
 	return targets;
 }
 
-// Held while this command works, so that no agent starts in the meantime.
+// Claims the interfaces until detach is done, so that no agent starts meanwhile.
 Result<void> claim(std::vector<Target> &targets)
 {
 	std::set<unsigned> claimed; // an interface may have pins of two layouts
 	for (Target &target : targets) {
 		if (target.name.empty() || !claimed.insert(target.pinned.ifindex()).second)
 			continue;
-		if (const auto holder = Presence::holder(target.pinned.ifindex()))
+		if (const auto holder = Claim::holder(target.pinned.ifindex()))
 			return fail("cannot detach from " + target.name,
 				    fmt::format("a tcpwin-agent watches it (process {})", *holder),
-				    fmt::format("end it first: kill {}", *holder));
+				    fmt::format("stop it first: kill {}", *holder));
 		Interface interface;
 		interface.index = target.pinned.ifindex();
 		interface.name = target.name;
-		auto presence = TRY(Presence::claim(interface));
-		target.presence = std::move(presence);
+		target.held = TRY(Claim::of_interface(interface));
 	}
 	return {};
 }
@@ -98,9 +108,9 @@ Result<void> claim(std::vector<Target> &targets)
 void detach_hooks(const Target &target)
 {
 	for (Direction direction : directions) {
-		for (Attachment attachment : link_attachments)
-			if (const UniqueFd link = target.pinned.open(pin_name(attachment, direction)))
-				bpf_link_detach(link.get());
+		for (HookKind kind : link_kinds)
+			if (const UniqueFd link = target.pinned.open(pin_name(kind, direction)))
+				bpf_link_detach(link.get()); // fails if the interface was deleted
 		if (!target.name.empty())
 			remove_stale_filter(target.pinned.ifindex(), direction);
 	}
@@ -110,34 +120,31 @@ void detach_hooks(const Target &target)
 Result<void> write_table(const Target &table, const std::vector<Interface> &all, RecordWriters &writers,
 			 Signals &signals, Verbosity verbosity)
 {
-	auto opened = TRY(PinnedLeftovers::open(table.pinned));
-	const Leftovers left = opened.get();
-	auto config = read_config(left);
-	auto interfaces = read_interfaces(left);
-	auto counters = read_counters(left);
-	if (!config || !interfaces || !counters)
-		return tl::unexpected(!config ? config.error() : !interfaces ? interfaces.error() : counters.error());
+	const auto opened = TRY(OpenMaps::of_pins(table.pinned));
+	const AgentMaps maps = opened.get();
+	const tcpwin_config config = TRY(read_config(maps));
+	auto interfaces = TRY(read_interfaces(maps));
+	const tcpwin_counters counters = TRY(read_counters(maps));
 
-	settle(left, writers.flow_output());
-	for (const Interface &interface : all) // some may have been renamed
-		if (const auto known = interfaces->find(interface.index);
-		    !table.elsewhere && known != interfaces->end())
+	settle(maps, writers.flow_output());
+	for (const Interface &interface : all) // which may have been renamed
+		if (const auto known = interfaces.find(interface.index); !table.elsewhere && known != interfaces.end())
 			*std::copy_n(interface.name.begin(),
 				     std::min(interface.name.size(), sizeof(known->second.name) - 1),
 				     known->second.name) = '\0';
 	const auto wall_offset = wall_clock_offset();
 	Result<void> written;
-	auto drained = drain_leftovers(left, *config, boot_clock_ns(), [&](const tcpwin_record &record) {
-		const auto interface = interfaces->find(record.flow.ifindex);
-		writers.flow(make_flow_record(record, *config, wall_offset,
-					      interface == interfaces->end() ? "?" : interface->second.name));
+	auto drained = drain_maps(maps, config, boot_clock_ns(), [&](const tcpwin_record &record) {
+		const auto interface = interfaces.find(record.flow.ifindex);
+		writers.flow(make_flow_record(record, config, wall_offset,
+					      interface == interfaces.end() ? "?" : interface->second.name));
 		if (auto flushed = writers.flush_if_large(signals); !flushed)
 			written = flushed;
 	});
 	if (auto flushed = writers.flush(signals); !flushed)
 		written = flushed;
 	if (verbosity != Verbosity::quiet)
-		std::fputs(format_report(writers.totals(), *counters, *config, max_entries(left.flows_fd)).c_str(),
+		std::fputs(format_report(writers.totals(), counters, config, max_entries(maps.flows_fd)).c_str(),
 			   stderr);
 	return drained ? written : drained;
 }
@@ -156,8 +163,7 @@ std::vector<Target> tables_to_write(const std::vector<Target> &targets, const st
 			stay.insert(one.table_id());
 	for (const Target &target : targets)
 		if (target.pinned.is_complete() && stay.insert(target.pinned.table_id()).second)
-			all.push_back(
-				{.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere, .presence = {}});
+			all.push_back({.pinned = target.pinned, .name = {}, .elsewhere = target.elsewhere});
 	return all;
 }
 
@@ -178,8 +184,7 @@ Result<void> remove(const std::vector<Target> &targets)
 {
 	for (const Target &target : targets) {
 		TRY(target.pinned.remove());
-		log::info("{} {}", target.name.empty() ? "removed what was left of" : "detached from",
-			  describe(target));
+		log::info("{} {}", target.name.empty() ? "removed the remains of" : "detached from", describe(target));
 	}
 	return {};
 }
@@ -205,7 +210,7 @@ Result<Exit> detach(const DetachOptions &options)
 	if (options.interfaces.empty())
 		for (const PinnedInterface &one : orphans(directory)) {
 			pinned.push_back(one);
-			targets.push_back({.pinned = one, .name = {}, .elsewhere = true, .presence = {}});
+			targets.push_back({.pinned = one, .name = {}, .elsewhere = true});
 		}
 	if (targets.empty()) {
 		log::info("nothing was left attached");
@@ -216,7 +221,7 @@ Result<Exit> detach(const DetachOptions &options)
 		detach_hooks(target);
 	wait_for_packets_in_flight();
 	if (auto written = write_tables(tables_to_write(targets, pinned), all, options); !written) {
-		written.error().advice += " (detached; what was left stays pinned until 'detach' can write it)";
+		written.error().advice += " (detached; the flows stay pinned until 'detach' can write them)";
 		return tl::unexpected(written.error());
 	}
 	TRY(remove(targets));

@@ -10,8 +10,9 @@
 
 #include "base/log.hpp"
 #include "bpf/live_config.hpp"
+#include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
-#include "handover/attached.hpp"
+#include "handover/deployment.hpp"
 
 namespace tcpwin {
 namespace {
@@ -62,7 +63,7 @@ Result<void, std::string> take_assignment(SettingValues &values, const std::stri
 // Interfaces that share their maps.
 struct Group {
 	std::vector<std::string> names;
-	AttachedMaps maps;
+	OpenMaps maps;
 };
 
 struct Target {
@@ -80,13 +81,13 @@ bool is_asked(const SetOptions &options, const std::string &name)
 // One per set of maps whose programs are attached, whether or not an agent is running.
 Result<std::vector<Group>> find_groups(const SetOptions &options, const std::string &what)
 {
-	auto attached = TRY(find_attached(options.bpffs, what));
+	auto deployments = TRY(find_deployments(options.bpffs, what));
 	std::map<std::uint32_t, std::size_t> by_map;
 	std::vector<Group> groups;
-	for (const Attached &one : attached) {
+	for (const Deployment &one : deployments) {
 		if (one.programs.empty())
 			continue;
-		auto maps = TRY(AttachedMaps::open(one));
+		auto maps = TRY(OpenMaps::of_deployment(one));
 		const auto [known, is_new] = by_map.emplace(map_id(maps.get().data_fd), groups.size());
 		if (is_new)
 			groups.push_back({{}, std::move(maps)});

@@ -3,19 +3,24 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 #include <net/if.h>
 #include <nlohmann/json.hpp>
 
-#include "agent/presence.hpp"
+#include "agent/claim.hpp"
+#include "base/clocks.hpp"
+#include "bpf/map_reader.hpp"
+#include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
-#include "handover/attached.hpp"
+#include "handover/deployment.hpp"
 #include "record/names.hpp"
-#include "record/record.hpp"
 
 namespace tcpwin {
 namespace {
@@ -29,7 +34,7 @@ constexpr auto examples = R"(Examples:
 
 Exit codes: 0 done, 1 something cannot be read, 2 wrong usage, 77 no permission.)";
 
-// Of a flow table, which several interfaces may share.
+// A flow table, which several interfaces may share.
 struct Table {
 	std::uint32_t id = 0;
 	std::uint32_t max_flows = 0;
@@ -41,8 +46,7 @@ struct Table {
 struct Row {
 	unsigned ifindex = 0;
 	std::string name;
-	std::vector<RunningProgram>
-		programs; // none: the interface was deleted, or its agent was killed while attaching
+	std::vector<AttachedProgram> programs; // empty: the interface was deleted, or the agent killed while attaching
 	bool persistent = false;
 	std::string_view no_hooks; // why there are none
 	std::optional<pid_t> agent;
@@ -55,8 +59,8 @@ struct Row {
 	}
 };
 
-// Without what cannot be read.
-Table read_table(const Leftovers &maps)
+// Fields that cannot be read stay empty.
+Table read_table(const AgentMaps &maps)
 {
 	Table table{.id = map_id(maps.flows_fd),
 		    .max_flows = max_entries(maps.flows_fd),
@@ -72,22 +76,22 @@ Table read_table(const Leftovers &maps)
 	return table;
 }
 
-Result<Row> make_row(const Attached &attached)
+Result<Row> make_row(const Deployment &deployment)
 {
-	auto maps = TRY(AttachedMaps::open(attached));
-	Row row{.ifindex = attached.ifindex,
-		.name = attached.name,
-		.programs = attached.programs,
-		.persistent = attached.persistent,
+	const auto maps = TRY(OpenMaps::of_deployment(deployment));
+	Row row{.ifindex = deployment.ifindex,
+		.name = deployment.name,
+		.programs = deployment.programs,
+		.persistent = deployment.persistent,
 		.no_hooks = {},
 		.agent = {},
 		.table = read_table(maps.get())};
-	if (!attached.pinned)
-		row.agent = Presence::holder(attached.ifindex);
+	if (!deployment.pinned)
+		row.agent = Claim::holder(deployment.ifindex);
 	else
-		row.no_hooks = !attached.name.empty()         ? "nothing is attached" :
-			       attached.pinned->is_attached() ? "in another network namespace" :
-								"deleted";
+		row.no_hooks = !deployment.name.empty()         ? "nothing is attached" :
+			       deployment.pinned->is_attached() ? "in another network namespace" :
+								  "deleted";
 	if (row.name.empty())
 		row.name = row.known() ? row.known()->name : "?";
 	return row;
@@ -100,10 +104,10 @@ bool is_asked(const StatusOptions &options, const std::string &name)
 
 Result<std::vector<Row>> find_rows(const StatusOptions &options)
 {
-	auto all = TRY(find_attached(options.bpffs, "cannot see what is attached"));
+	auto all = TRY(find_deployments(options.bpffs, "cannot see what is attached"));
 	std::vector<Row> rows;
-	for (const Attached &attached : all) {
-		auto row = TRY(make_row(attached));
+	for (const Deployment &deployment : all) {
+		auto row = TRY(make_row(deployment));
 		if (is_asked(options, row.name))
 			rows.push_back(std::move(row));
 	}
@@ -125,7 +129,7 @@ std::string since(const Row &row)
 std::string describe_hooks(const Row &row)
 {
 	std::vector<std::string> hooks;
-	for (const RunningProgram &program : row.programs)
+	for (const AttachedProgram &program : row.programs)
 		hooks.push_back(program.hook);
 	return hooks.empty() ? std::string(row.no_hooks) : fmt::format("{}", fmt::join(hooks, ", "));
 }
@@ -193,7 +197,7 @@ std::string as_json(const std::vector<Row> &rows)
 		line["iface"] = row.name;
 		line["ifindex"] = row.ifindex;
 		line["hooks"] = nlohmann::ordered_json::array();
-		for (const RunningProgram &program : row.programs)
+		for (const AttachedProgram &program : row.programs)
 			line["hooks"].push_back({{"hook", program.hook}, {"program_id", program.id}});
 		line["since"] = row.known() ? nlohmann::ordered_json(since(row)) : nullptr;
 		line["persistent"] = row.persistent;

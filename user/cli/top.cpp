@@ -10,7 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "live/screen.hpp"
 #include "live/tables.hpp"
 #include "live/view.hpp"

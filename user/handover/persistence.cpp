@@ -2,14 +2,16 @@
 #include "handover/persistence.hpp"
 
 #include <algorithm>
-#include <cerrno>
+#include <cstdint>
 #include <set>
 
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
-#include "base/boot_clock.hpp"
+#include "base/clocks.hpp"
 #include "bpf/counters.hpp"
+#include "bpf/map_reader.hpp"
+#include "handover/open_maps.hpp"
 
 namespace tcpwin {
 namespace {
@@ -28,32 +30,31 @@ bool is_left(const std::vector<PinnedInterface> &pinned, unsigned ifindex)
 
 tl::unexpected<Error> shared_with(const Interface &other)
 {
-	return fail("cannot take over what was left attached",
+	return fail("cannot take over what an earlier agent left",
 		    fmt::format("{} belongs to it and was not named", other.name),
 		    fmt::format("name {0} as well, or remove it: tcpwin-agent detach {0}", other.name));
 }
 
 } // namespace
 
-std::string pin_name(Attachment attachment, Direction direction)
+std::string pin_name(HookKind kind, Direction direction)
 {
-	if (attachment == Attachment::tcx)
+	if (kind == HookKind::tcx)
 		return direction == Direction::ingress ? "link_tcx_ingress" : "link_tcx_egress";
-	if (direction == Direction::egress || attachment == Attachment::clsact) // a filter stays by itself
+	if (direction == Direction::egress || kind == HookKind::clsact) // a filter stays without a pin
 		return {};
-	return attachment == Attachment::xdp_native ? "link_xdp_native" : "link_xdp_generic";
+	return kind == HookKind::xdp_native ? "link_xdp_native" : "link_xdp_generic";
 }
 
 Result<Persistence> Persistence::open(const std::string &bpffs, const std::vector<Interface> &all,
 				      const IsWanted &is_wanted)
 {
-	auto directory = TRY(PinDirectory::open(bpffs));
-	Persistence persistence(std::move(directory));
+	Persistence persistence(TRY(PinDirectory::open(bpffs)));
 	TRY(persistence.sort(all, is_wanted));
 	return persistence;
 }
 
-// A flow table with an interface that is wanted is taken over as a whole.
+// If one interface of a flow table is wanted, the table is taken over as a whole.
 Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted &is_wanted)
 {
 	const std::vector<PinnedInterface> pinned = directory_.list();
@@ -75,7 +76,7 @@ Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted
 	}
 	for (const PinnedInterface &one : own_)
 		if (one.table_id() != own_.front().table_id())
-			return fail("cannot take over what was left attached",
+			return fail("cannot take over what an earlier agent left",
 				    fmt::format("{} and {} have no flow table in common",
 						find(all, own_.front().ifindex())->name,
 						find(all, one.ifindex())->name),
@@ -90,12 +91,12 @@ bool Persistence::is_pinned(unsigned ifindex) const
 	       0;
 }
 
-// An agent may have come and gone since this one started; what it left is not to be written over.
+// Another agent may have started and ended since this one started; its pins must not be overwritten.
 Result<PinnedInterface> Persistence::prepare(const Program &program, unsigned ifindex) const
 {
 	if (!is_pinned(ifindex) && is_left(directory_.list(), ifindex))
-		return fail("cannot pin", "an agent that is gone has left its programs attached",
-			    "start this one again, it goes on with them then");
+		return fail("cannot pin", "an earlier agent left its programs attached",
+			    "restart this agent, which then takes them over");
 	auto made = directory_.make(ifindex);
 	if (!made)
 		return made;
@@ -103,9 +104,9 @@ Result<PinnedInterface> Persistence::prepare(const Program &program, unsigned if
 	return made;
 }
 
-UniqueFd Persistence::find_link(unsigned ifindex, Attachment attachment, Direction direction) const
+UniqueFd Persistence::find_link(unsigned ifindex, HookKind kind, Direction direction) const
 {
-	const std::string name = pin_name(attachment, direction);
+	const std::string name = pin_name(kind, direction);
 	for (const auto *some : {&own_, &others_})
 		for (const PinnedInterface &one : *some)
 			if (one.ifindex() == ifindex)
@@ -114,14 +115,14 @@ UniqueFd Persistence::find_link(unsigned ifindex, Attachment attachment, Directi
 	return {};
 }
 
-void Persistence::drop_link(unsigned ifindex, Attachment attachment, Direction direction) const
+void Persistence::drop_link(unsigned ifindex, HookKind kind, Direction direction) const
 {
-	const std::string name = pin_name(attachment, direction);
+	const std::string name = pin_name(kind, direction);
 	for (const auto *some : {&own_, &others_})
 		for (const PinnedInterface &one : *some)
 			if (one.ifindex() == ifindex)
 				if (const UniqueFd link = one.open(name)) {
-					bpf_link_detach(link.get());
+					bpf_link_detach(link.get()); // fails if the interface was deleted
 					one.unpin(name);
 				}
 }
@@ -133,8 +134,9 @@ Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interfa
 		return {};
 	if (!is_left(directory->list(), interface.index))
 		return {};
-	return fail("cannot attach to " + interface.name, "an agent that is gone has left its programs attached",
-		    fmt::format("'attach --persistent {0}' goes on with them, 'detach {0}' ends them", interface.name));
+	return fail(
+		"cannot attach to " + interface.name, "an earlier agent left its programs attached",
+		fmt::format("'attach --persistent {0}' takes them over, 'detach {0}' removes them", interface.name));
 }
 
 std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface> &pinned)
@@ -159,21 +161,6 @@ std::vector<PinnedInterface> orphans(const PinDirectory &directory)
 	return elsewhere;
 }
 
-Result<PinnedLeftovers> PinnedLeftovers::open(const PinnedInterface &pinned)
-{
-	PinnedLeftovers leftovers;
-	leftovers.own_layout_ = pinned.layout() == TCPWIN_LAYOUT_VERSION;
-	for (auto [name, fd] :
-	     {std::pair("flows", &leftovers.flows_), std::pair("records", &leftovers.records_),
-	      std::pair("counters", &leftovers.counters_), std::pair("interfaces", &leftovers.interfaces_),
-	      std::pair("data", &leftovers.data_), std::pair("bss", &leftovers.bss_)}) {
-		*fd = pinned.open(name);
-		if (!*fd)
-			return fail("cannot open " + (pinned.directory() / name).string(), describe_errno(errno));
-	}
-	return leftovers;
-}
-
 void settle(const tcpwin_batch &batch, RingReader &records, Output &output)
 {
 	const auto place = output.place();
@@ -186,11 +173,11 @@ void settle(const tcpwin_batch &batch, RingReader &records, Output &output)
 		records.skip_to(batch.position);
 }
 
-void settle(const Leftovers &leftovers, Output &output)
+void settle(const AgentMaps &maps, Output &output)
 {
-	const auto batch = read_batch(leftovers);
-	auto records = RingReader::open(leftovers.records_fd);
-	if (batch && records) // versions before did not note it
+	const auto batch = read_batch(maps);
+	auto records = RingReader::open(maps.records_fd);
+	if (batch && records) // earlier versions do not note a batch
 		settle(*batch, *records, output);
 }
 
@@ -200,11 +187,11 @@ Result<void> Persistence::drain_others(Program &program, const tcpwin_config &co
 	tcpwin_counters carried{};
 	const auto tables = one_of_each_table(others_);
 	for (const PinnedInterface &one : tables) {
-		auto leftovers = TRY(PinnedLeftovers::open(one));
-		settle(leftovers.get(), output);
-		TRY(drain_leftovers(leftovers.get(), config, boot_clock_ns(), take));
-		auto counters = TRY(read_counters(leftovers.get()));
-		add_counters(carried, counters);
+		const auto opened = TRY(OpenMaps::of_pins(one));
+		const AgentMaps maps = opened.get();
+		settle(maps, output);
+		TRY(drain_maps(maps, config, boot_clock_ns(), take));
+		add_counters(carried, TRY(read_counters(maps)));
 	}
 	return tables.empty() ? Result<void>{} : program.carry(carried);
 }
@@ -212,7 +199,7 @@ Result<void> Persistence::drain_others(Program &program, const tcpwin_config &co
 void Persistence::remove_others() const
 {
 	for (const PinnedInterface &one : others_)
-		static_cast<void>(one.remove()); // what stays is drained again by the next agent
+		static_cast<void>(one.remove()); // what is left is drained again by the next agent
 }
 
 } // namespace tcpwin

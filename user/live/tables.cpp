@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "live/tables.hpp"
+#include "bpf/object_info.hpp"
 
 #include <algorithm>
 
@@ -8,7 +9,7 @@
 namespace tcpwin {
 namespace {
 
-Result<LiveTable> open_table(AttachedMaps maps, std::uint32_t id)
+Result<LiveTable> open_table(OpenMaps maps, std::uint32_t id)
 {
 	auto flows = LiveFlows::open(maps.get());
 	auto config = read_config(maps.get());
@@ -26,13 +27,13 @@ Result<LiveTable> open_table(AttachedMaps maps, std::uint32_t id)
 	return table;
 }
 
-bool is_same(const Attached &one, const Attached &other)
+bool is_same(const Deployment &one, const Deployment &other)
 {
-	const auto directory = [](const Attached &attached) {
-		return attached.pinned ? attached.pinned->directory() : std::filesystem::path();
+	const auto directory = [](const Deployment &deployment) {
+		return deployment.pinned ? deployment.pinned->directory() : std::filesystem::path();
 	};
 	return one.ifindex == other.ifindex && one.name == other.name && directory(one) == directory(other) &&
-	       std::ranges::equal(one.programs, other.programs, {}, &RunningProgram::id, &RunningProgram::id);
+	       std::ranges::equal(one.programs, other.programs, {}, &AttachedProgram::id, &AttachedProgram::id);
 }
 
 } // namespace
@@ -42,9 +43,9 @@ Result<LiveTables> LiveTables::open(const LiveSource &source, const std::string 
 	LiveTables tables;
 	tables.source_ = source;
 	tables.what_ = what;
-	auto attached = TRY(find_attached(source.bpffs, what));
-	tables.attached_ = std::move(attached);
-	for (const Attached &one : tables.attached_)
+	auto deployments = TRY(find_deployments(source.bpffs, what));
+	tables.deployments_ = std::move(deployments);
+	for (const Deployment &one : tables.deployments_)
 		TRY(tables.add(one));
 	std::erase_if(tables.tables_, [](const LiveTable &table) { return table.asked.empty(); });
 	for (const std::string &name : source.interfaces) {
@@ -59,9 +60,9 @@ Result<LiveTables> LiveTables::open(const LiveSource &source, const std::string 
 	return tables;
 }
 
-Result<void> LiveTables::add(const Attached &attached)
+Result<void> LiveTables::add(const Deployment &deployment)
 {
-	auto maps = TRY(AttachedMaps::open(attached));
+	auto maps = TRY(OpenMaps::of_deployment(deployment));
 	const std::uint32_t id = map_id(maps.get().flows_fd);
 	auto table = std::ranges::find(tables_, id, &LiveTable::id);
 	if (table == tables_.end()) {
@@ -70,19 +71,19 @@ Result<void> LiveTables::add(const Attached &attached)
 		names_.insert(table->names.begin(), table->names.end());
 	}
 	// Renamed, it has the new name.
-	const std::string name = !attached.name.empty() ? attached.name : table->names[attached.ifindex];
+	const std::string name = !deployment.name.empty() ? deployment.name : table->names[deployment.ifindex];
 	if (!source_.interfaces.empty() && !std::ranges::count(source_.interfaces, name))
 		return {};
-	table->names[attached.ifindex] = names_[attached.ifindex] = name;
-	table->asked.insert(attached.ifindex);
+	table->names[deployment.ifindex] = names_[deployment.ifindex] = name;
+	table->asked.insert(deployment.ifindex);
 	interfaces_.push_back(name);
 	return {};
 }
 
 Result<bool> LiveTables::is_outdated() const
 {
-	auto now = TRY(find_attached(source_.bpffs, what_));
-	return !std::ranges::equal(now, attached_, is_same);
+	auto now = TRY(find_deployments(source_.bpffs, what_));
+	return !std::ranges::equal(now, deployments_, is_same);
 }
 
 Result<bool> LiveTables::read_some(const std::function<void(const tcpwin_record &, const LiveTable &)> &take)

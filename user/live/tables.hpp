@@ -10,7 +10,7 @@
 
 #include <tcpwin/types.h>
 
-#include "handover/attached.hpp"
+#include "handover/deployment.hpp"
 #include "bpf/map_reader.hpp"
 #include "base/error.hpp"
 #include "live/columns.hpp"
@@ -19,7 +19,7 @@
 namespace tcpwin {
 
 struct LiveTable {
-	AttachedMaps maps;
+	OpenMaps maps;
 	LiveFlows flows;
 	std::uint32_t id; // the kernel's
 	tcpwin_config config;
@@ -47,11 +47,11 @@ public:
 	const InterfaceNames &names() const { return names_; }
 
 private:
-	Result<void> add(const Attached &attached);
+	Result<void> add(const Deployment &deployment);
 
 	LiveSource source_;
 	std::string what_;
-	std::vector<Attached> attached_;
+	std::vector<Deployment> deployments_;
 	std::vector<LiveTable> tables_;
 	std::vector<std::string> interfaces_;
 	InterfaceNames names_;

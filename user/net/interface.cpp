@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dump is read by attribute, without libnl-route's link cache: that fails as
-// a whole if one interface's kind-specific data are not as it knows them.
+// The dump is read attribute by attribute, without libnl-route's link cache, which fails as a whole if it does not
+// understand the kind-specific data of one interface.
 #include "net/interface.hpp"
 
 #include <algorithm>
@@ -31,9 +31,9 @@ template <std::size_t size> bool is_one_of(std::string_view kind, const std::str
 	return std::find(std::begin(kinds), std::end(kinds), kind) != std::end(kinds);
 }
 
-// Ports below them, now or later; packets of an ifb come from another interface.
+// Have ports below them, now or later; packets of an ifb come from another interface.
 constexpr std::string_view above_ports[] = {"bridge", "bond", "team", "vrf", "hsr", "openvswitch", "ifb"};
-// One interface below them. Not tunnels, whose packets are wrapped up below.
+// Have one interface below them. Tunnels do not count: below them their packets are encapsulated.
 constexpr std::string_view above_one[] = {"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"};
 constexpr std::string_view pairs[] = {"veth", "netkit"};
 
@@ -51,7 +51,7 @@ std::string kind_of(nlattr *link_info)
 	return kind ? nla_get_string(kind) : "";
 }
 
-// The index in IFLA_LINK may be one of another network namespace.
+// With IFLA_LINK_NETNSID the index in IFLA_LINK belongs to another network namespace.
 void set_neighbours(Interface &interface, nlattr *const *attributes)
 {
 	interface.master = number(attributes[IFLA_MASTER]);
@@ -65,7 +65,7 @@ void set_neighbours(Interface &interface, nlattr *const *attributes)
 
 void take_link(nlmsghdr *message, std::vector<Interface> &interfaces)
 {
-	// Only what number() reads needs to be checked.
+	// number() does not check the size of what it reads.
 	nla_policy policy[IFLA_MAX + 1] = {};
 	for (int type : {IFLA_MTU, IFLA_LINK, IFLA_LINK_NETNSID, IFLA_MASTER})
 		policy[type].type = NLA_U32;
@@ -94,8 +94,8 @@ int request_dump(nl_sock *socket)
 	return nl_send_simple(socket, RTM_GETLINK, NLM_F_DUMP, &request, sizeof(request));
 }
 
-// A dump can be interrupted by changes again and again where containers come and go;
-// then its last try counts, which may lack an interface until the next notice.
+// Where containers start and stop all the time, every dump may be interrupted by changes. Then the last try is used; it
+// may lack an interface until the next notification.
 Result<std::vector<Interface>> dump(nl_sock *socket)
 {
 	std::vector<Interface> interfaces;
@@ -119,8 +119,8 @@ Result<std::vector<Interface>> dump(nl_sock *socket)
 	return interfaces;
 }
 
-// What a notice says is not read; ENOBUFS says that there were more of them than fit.
-int discard_notices(int fd)
+// The contents of notifications do not matter. ENOBUFS: some were lost, which does not matter either.
+int discard_notifications(int fd)
 {
 	char discarded;
 	while (recv(fd, &discarded, sizeof(discarded), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR)
@@ -128,7 +128,7 @@ int discard_notices(int fd)
 	return errno == EAGAIN ? 0 : errno;
 }
 
-// command: what the ioctl takes, which begins with its number.
+// command: a struct of linux/ethtool.h, with cmd set.
 bool ask_ethtool(const std::string &interface, void *command)
 {
 	ifreq request{};
@@ -150,18 +150,18 @@ Result<std::vector<Interface>> list_interfaces()
 
 Result<InterfaceMonitor> InterfaceMonitor::open()
 {
-	auto notices = TRY(open_netlink(NETLINK_ROUTE));
-	if (int error = nl_socket_add_membership(notices.get(), RTNLGRP_LINK))
-		return netlink_failure("cannot watch for changes of interfaces", error);
-	nl_socket_set_nonblocking(notices.get());
+	auto notifications = TRY(open_netlink(NETLINK_ROUTE));
+	if (int error = nl_socket_add_membership(notifications.get(), RTNLGRP_LINK))
+		return netlink_failure("cannot monitor the interfaces", error);
+	nl_socket_set_nonblocking(notifications.get());
 	auto questions = TRY(open_netlink(NETLINK_ROUTE));
-	return InterfaceMonitor(std::move(notices), std::move(questions));
+	return InterfaceMonitor(std::move(notifications), std::move(questions));
 }
 
 Result<std::vector<Interface>> InterfaceMonitor::changed()
 {
-	if (int error = discard_notices(fd()))
-		return fail("cannot watch for changes of interfaces", describe_errno(error));
+	if (int error = discard_notifications(fd()))
+		return fail("cannot monitor the interfaces", describe_errno(error));
 	return dump(questions_.get());
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The network interfaces of this network namespace, and word of their changes.
+// The network interfaces of this network namespace, and notifications of their changes.
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -13,16 +14,16 @@ namespace tcpwin {
 struct Interface {
 	unsigned index = 0;
 	std::string name;
-	std::string kind; // IFLA_INFO_KIND: "veth", "bridge", "vlan", ...; empty: a device without one
+	std::string kind; // IFLA_INFO_KIND: "veth", "bridge", "vlan", ...; empty: none, as of hardware
 	unsigned mtu = 0;
 	bool up = false;       // IFF_UP
 	bool loopback = false; // IFF_LOOPBACK
 	bool ethernet = false; // its frames begin with an Ethernet header
-	// Other interfaces, each 0 if there is none in this network namespace.
-	unsigned peer = 0;   // a veth's other end
+	// Indices of other interfaces; 0: none in this network namespace.
+	unsigned peer = 0;   // the other end of a veth
 	unsigned master = 0; // the bridge, bond, ... whose port it is
-	unsigned lower = 0;  // what a vlan, macvlan, ... is on top of
-	// Its packets pass another interface as well: watching both counts twice.
+	unsigned lower = 0;  // the interface below a vlan, macvlan, ...
+	// Its packets also pass another interface: watching both would count them twice.
 	bool stacked = false;
 	bool has_vlans = false; // a vlan device is on top of it
 };
@@ -30,32 +31,32 @@ struct Interface {
 // In order of index.
 Result<std::vector<Interface>> list_interfaces();
 
-// Says that an interface has come, gone or changed in some way; the caller
-// compares lists. After open() it needs no capability and no new descriptor.
+// Reports that some interface was added, deleted or changed; the caller compares lists to see which. After open() it
+// needs no capability and no new descriptor.
 class InterfaceMonitor {
 public:
 	static Result<InterfaceMonitor> open();
 
-	// Readable: something may have changed.
-	int fd() const { return nl_socket_get_fd(notices_.get()); }
-	// Takes up all notices, then lists. What changes meanwhile makes fd() readable again.
+	// Readable when something may have changed.
+	int fd() const { return nl_socket_get_fd(notifications_.get()); }
+	// Discards all notifications, then lists the interfaces. A change meanwhile makes fd() readable again.
 	Result<std::vector<Interface>> changed();
 
 private:
-	InterfaceMonitor(NetlinkSocket notices, NetlinkSocket questions)
-		: notices_(std::move(notices)), questions_(std::move(questions))
+	InterfaceMonitor(NetlinkSocket notifications, NetlinkSocket questions)
+		: notifications_(std::move(notifications)), questions_(std::move(questions))
 	{
 	}
 
-	NetlinkSocket notices_;
+	NetlinkSocket notifications_;
 	NetlinkSocket questions_;
 };
 
-// Whether the device takes the VLAN tag off a frame and hands it over beside it (ethtool -k: rx-vlan-offload); false if
-// it cannot be told.
+// Whether the device removes VLAN tags from frames and passes them as metadata (ethtool -k: rx-vlan-offload); false if
+// unknown.
 bool takes_vlan_tags_off(const std::string &interface);
 
-// As ethtool -i has it; empty: the device has none, or does not exist.
+// The name of the driver, as ethtool -i prints it; empty: the device has none or does not exist.
 std::string driver_of(const std::string &interface);
 
 } // namespace tcpwin

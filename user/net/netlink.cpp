@@ -16,7 +16,7 @@ int on_valid(nl_msg *message, void *take)
 
 Result<NetlinkSocket> open_netlink(int protocol)
 {
-	constexpr auto what = "cannot ask the kernel about interfaces";
+	constexpr auto what = "cannot query the kernel about interfaces";
 	NetlinkSocket socket(nl_socket_alloc());
 	if (!socket)
 		return netlink_failure(what, -NLE_NOMEM);

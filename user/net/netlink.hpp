@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <netlink/msg.h>
 #include <netlink/socket.h>
@@ -29,10 +30,11 @@ inline tl::unexpected<Error> netlink_failure(std::string what, int error)
 // protocol: NETLINK_ROUTE, ...
 Result<NetlinkSocket> open_netlink(int protocol);
 
+// Takes one message of an answer.
 using TakeMessage = std::function<void(nlmsghdr *)>;
 
-// Reads answers to their end; 0 or libnl's error. Answers of a dump that was interrupted by a change are handed over as
-// well.
+// Hands over all messages of the answer. Returns 0 or libnl's error (negative); those of a dump that a change interrupted
+// (-NLE_DUMP_INTR) are handed over as well.
 int receive_answer(nl_sock *socket, const TakeMessage &take);
 
 } // namespace tcpwin

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/xdp_features.hpp"
 
+#include <cstdint>
 #include <optional>
 
 #include <netlink/genl/ctrl.h>
@@ -12,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// Of the family "netdev", linux/netdev.h.
+// NETDEV_CMD_DEV_GET and so on of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are of 6.1.
 constexpr std::uint8_t netdev_cmd_dev_get = 1;
 constexpr std::uint8_t netdev_version = 1;
 constexpr int netdev_a_dev_ifindex = 1;
@@ -43,11 +44,11 @@ std::optional<std::uint64_t> features_in(nlmsghdr *answer)
 
 Result<std::uint64_t> xdp_features(unsigned ifindex)
 {
-	constexpr auto what = "cannot ask for XDP features";
+	constexpr auto what = "cannot query XDP features";
 	const auto socket = TRY(open_netlink(NETLINK_GENERIC));
 	const int family = genl_ctrl_resolve(socket.get(), "netdev");
 	if (family < 0)
-		return fail(what, "Linux 6.3 or later can tell");
+		return fail(what, "Linux 6.3 or later reports them");
 	const NetlinkMessage request = make_request(family, ifindex);
 	if (!request)
 		return netlink_failure(what, -NLE_NOMEM);
@@ -59,7 +60,7 @@ Result<std::uint64_t> xdp_features(unsigned ifindex)
 	if (error < 0)
 		return netlink_failure(what, error);
 	if (!features)
-		return fail(what, "the kernel's answer has none");
+		return fail(what, "the kernel's answer lacks them");
 	return *features;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What XDP a driver says that it has, Linux 6.3 or later.
+// The XDP features that a driver announces, Linux 6.3 or later.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace tcpwin {
 
-// enum netdev_xdp_act of linux/netdev.h, which is younger than Debian 12.
-constexpr std::uint64_t xdp_basic = 1;  // runs programs in the driver
-constexpr std::uint64_t xdp_rx_sg = 32; // frames of several buffers, for programs that are ready for them
+// enum netdev_xdp_act of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are of 6.1.
+constexpr std::uint64_t xdp_basic = 1;  // NETDEV_XDP_ACT_BASIC: runs programs in the driver
+constexpr std::uint64_t xdp_rx_sg = 32; // NETDEV_XDP_ACT_RX_SG: frames of several buffers, for xdp.frags programs
 
-// Set bits: the above and others. Error: the kernel cannot tell.
+// A bit mask of the above and others. Error: the kernel does not know.
 Result<std::uint64_t> xdp_features(unsigned ifindex);
 
 } // namespace tcpwin

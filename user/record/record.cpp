@@ -5,21 +5,12 @@
 #include <charconv>
 
 #include <arpa/inet.h>
-#include <fmt/chrono.h>
-#include <ctime>
 #include <tcpwin/segment.h>
 
 namespace tcpwin {
 namespace {
 
 using std::chrono::nanoseconds;
-
-nanoseconds clock_now(clockid_t clock)
-{
-	timespec now{};
-	clock_gettime(clock, &now);
-	return std::chrono::seconds(now.tv_sec) + nanoseconds(now.tv_nsec);
-}
 
 WallTime wall_time(std::uint64_t clock_ns, nanoseconds offset)
 {
@@ -104,21 +95,6 @@ std::string format_address(const tcpwin_address &address)
 	return text.data();
 }
 
-nanoseconds wall_clock_offset()
-{
-	// The processor may be taken away between two readings: of some tries, the one that took the least time is the best.
-	nanoseconds shortest = nanoseconds::max(), offset{0};
-	for (int i = 0; i < 5; i++) {
-		const nanoseconds before = clock_now(CLOCK_BOOTTIME), wall = clock_now(CLOCK_REALTIME);
-		const nanoseconds took = clock_now(CLOCK_BOOTTIME) - before;
-		if (took < shortest) {
-			shortest = took;
-			offset = wall - (before + took / 2);
-		}
-	}
-	return offset;
-}
-
 unsigned endpoint_a(const tcpwin_flow &flow)
 {
 	const unsigned a = flow.a_side & 1;
@@ -183,26 +159,6 @@ std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcp
 			if (alarm.raised[receiver] & kind)
 				all.push_back(make_alarm_record(alarm, kind, receiver, config, wall_offset, interface));
 	return all;
-}
-
-// Records come in bursts of one second, and calendars are slow: the last second's text is kept.
-std::string_view format_second(WallTime time)
-{
-	thread_local std::chrono::sys_seconds last{std::chrono::seconds(-1)};
-	thread_local std::string text;
-
-	const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-	if (whole != last) {
-		last = whole;
-		text = fmt::format("{:%Y-%m-%dT%H:%M:%S}.", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)));
-	}
-	return text;
-}
-
-std::string format_time(WallTime time)
-{
-	const auto second = std::chrono::floor<std::chrono::seconds>(time);
-	return fmt::format("{}{:09}Z", format_second(time), (time - second).count());
 }
 
 } // namespace tcpwin

@@ -14,12 +14,10 @@
 #include <netinet/in.h>
 #include <tcpwin/types.h>
 
+#include "base/clocks.hpp"
 #include "record/analysis.hpp"
 
 namespace tcpwin {
-
-// Nanoseconds since 1970, UTC.
-using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 
 // What one endpoint is and sent. direction.packets == 0: it sent nothing.
 struct Side {
@@ -104,17 +102,8 @@ struct PacketRecord {
 PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t number, const tcpwin_config &config,
 				std::chrono::nanoseconds wall_offset);
 
-// RFC 3339, UTC, nanoseconds.
-std::string format_time(WallTime time);
-
-// The same as far as the point before the fraction. Valid until the thread asks again.
-std::string_view format_second(WallTime time);
-
 bool is_mapped_ipv4(const tcpwin_address &address);
 
 std::string format_address(const tcpwin_address &address);
-
-// CLOCK_REALTIME - CLOCK_BOOTTIME, now.
-std::chrono::nanoseconds wall_clock_offset();
 
 } // namespace tcpwin

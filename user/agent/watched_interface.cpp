@@ -1,42 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/watched.hpp"
+#include "agent/watched_interface.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "bpf/tc_filter.hpp"
+
 namespace tcpwin {
 namespace {
 
-bool suits(const WatchOptions &options, Attachment attachment, Direction direction)
+bool suits(const WatchOptions &options, HookKind kind, Direction direction)
 {
-	if (attachment == Attachment::tcx)
+	if (kind == HookKind::tcx)
 		return options.tc_hook != TcHook::clsact &&
 		       (direction == Direction::egress || options.mode == IngressMode::automatic ||
 			options.mode == IngressMode::tc);
 	return direction == Direction::ingress &&
 	       (options.mode == IngressMode::automatic ||
-		options.mode == (attachment == Attachment::xdp_native ? IngressMode::native : IngressMode::generic));
+		options.mode == (kind == HookKind::xdp_native ? IngressMode::native : IngressMode::generic));
 }
 
-int program_for(const ProgramFds &programs, Attachment attachment, Direction direction)
+int program_for(const ProgramFds &programs, HookKind kind, Direction direction)
 {
-	return attachment != Attachment::tcx   ? programs.xdp :
+	return kind != HookKind::tcx           ? programs.xdp :
 	       direction == Direction::ingress ? programs.tc_ingress :
 						 programs.tc_egress;
 }
 
-// A link whose interface was deleted, and another one came under its index, refuses.
+// Adopting a link fails if its interface was deleted, even if another one has got its index since.
 std::optional<Hook> take_over(const HookSource &source, const Interface &interface, Direction direction)
 {
-	for (Attachment attachment : link_attachments) {
-		UniqueFd link = source.persistence->find_link(interface.index, attachment, direction);
+	for (HookKind kind : link_kinds) {
+		UniqueFd link = source.persistence->find_link(interface.index, kind, direction);
 		if (!link)
 			continue;
-		if (suits(source.options, attachment, direction))
-			if (auto hook = Hook::adopt(interface, attachment, std::move(link),
-						    program_for(source.program.fds(), attachment, direction)))
+		if (suits(source.options, kind, direction))
+			if (auto hook = Hook::adopt(interface, kind, std::move(link),
+						    program_for(source.program.fds(), kind, direction)))
 				return std::move(*hook);
-		source.persistence->drop_link(interface.index, attachment, direction);
+		source.persistence->drop_link(interface.index, kind, direction);
 	}
 	return std::nullopt;
 }
@@ -50,29 +52,28 @@ Result<Hook> attach_hook(const HookSource &source, const Interface &interface, D
 	auto hook = direction == Direction::ingress ?
 			    Hook::attach_ingress(interface, options.mode, options.tc_hook, source.program.fds()) :
 			    Hook::attach_egress(interface, options.tc_hook, source.program.fds());
-	if (hook && hook->attachment() != Attachment::clsact)
+	if (hook && hook->kind() != HookKind::clsact)
 		remove_stale_filter(interface.index, direction);
 	return hook;
 }
 
-// What an earlier agent attached, and this one does not want.
+// Detaches what an earlier agent attached and this one does not need.
 void detach(const HookSource &source, const Interface &interface, Direction direction)
 {
 	if (source.persistence)
-		for (Attachment attachment : link_attachments)
-			source.persistence->drop_link(interface.index, attachment, direction);
+		for (HookKind kind : link_kinds)
+			source.persistence->drop_link(interface.index, kind, direction);
 	remove_stale_filter(interface.index, direction);
 }
 
 } // namespace
 
-Result<Watched> Watched::attach(const HookSource &source, const Interface &interface, Presence presence,
-				std::string_view why_no_egress)
+Result<WatchedInterface> WatchedInterface::attach(const HookSource &source, const Interface &interface, Claim claim,
+						  std::string_view why_no_egress)
 {
-	Watched watched(std::move(presence));
+	WatchedInterface watched(std::move(claim));
 	if (source.persistence) {
-		auto pins = TRY(source.persistence->prepare(source.program, interface.index));
-		watched.pins_ = std::move(pins);
+		watched.pins_ = TRY(source.persistence->prepare(source.program, interface.index));
 		watched.directory_ = watched.pins_->keep();
 	}
 	if (auto attached = watched.attach_hooks(source, interface, why_no_egress.empty()); !attached) {
@@ -83,90 +84,85 @@ Result<Watched> Watched::attach(const HookSource &source, const Interface &inter
 	return watched;
 }
 
-Result<void> Watched::attach_hooks(const HookSource &source, const Interface &interface, bool egress)
+Result<void> WatchedInterface::attach_hooks(const HookSource &source, const Interface &interface, bool egress)
 {
 	if (source.options.directions == Directions::egress) {
 		detach(source, interface, Direction::ingress);
 	} else {
-		auto hook = TRY(attach_hook(source, interface, Direction::ingress));
-		ingress_ = std::move(hook);
+		ingress_ = TRY(attach_hook(source, interface, Direction::ingress));
 	}
 	return pin(ingress_, Direction::ingress).and_then([&] { return set_egress(source, interface, egress); });
 }
 
-Result<void> Watched::set_egress(const HookSource &source, const Interface &interface, bool wanted)
+Result<void> WatchedInterface::set_egress(const HookSource &source, const Interface &interface, bool wanted)
 {
 	if (!wanted) {
 		if (egress_) {
 			egress_->persist(false);
 			if (pins_ && egress_->link_fd() >= 0)
-				pins_->unpin(pin_name(egress_->attachment(), Direction::egress));
+				pins_->unpin(pin_name(egress_->kind(), Direction::egress));
 		}
 		egress_.reset();
 		detach(source, interface, Direction::egress);
 		return {};
 	}
-	auto hook = TRY(attach_hook(source, interface, Direction::egress));
-	egress_ = std::move(hook);
+	egress_ = TRY(attach_hook(source, interface, Direction::egress));
 	return pin(egress_, Direction::egress);
 }
 
-Result<void> Watched::pin(std::optional<Hook> &hook, Direction direction)
+Result<void> WatchedInterface::pin(std::optional<Hook> &hook, Direction direction)
 {
 	if (!hook || !pins_)
 		return {};
 	hook->persist(true);
 	if (hook->link_fd() < 0)
 		return {};
-	return pins_->pin(pin_name(hook->attachment(), direction), hook->link_fd());
+	return pins_->pin(pin_name(hook->kind(), direction), hook->link_fd());
 }
 
-void Watched::undo()
+void WatchedInterface::undo()
 {
 	for (auto *hook : {&ingress_, &egress_})
 		if (*hook)
 			(*hook)->persist(false);
 	if (pins_)
-		static_cast<void>(pins_->remove());
+		static_cast<void>(pins_->remove()); // the error that led here is the one to report
 }
 
-bool Watched::forget()
+bool WatchedInterface::forget()
 {
 	for (auto *hook : {&ingress_, &egress_})
 		if (*hook)
 			(*hook)->detach();
-	return !pins_ || pins_->remove();
+	return !pins_ || pins_->remove().has_value();
 }
 
-bool Watched::pins_are_gone() const
+bool WatchedInterface::pins_are_gone() const
 {
 	struct stat status{};
 	return fstat(directory_.get(), &status) == 0 && status.st_nlink == 0;
 }
 
-bool Watched::has_filter() const
+bool WatchedInterface::has_filter() const
 {
-	const auto is_filter = [](const std::optional<Hook> &hook) {
-		return hook && hook->attachment() == Attachment::clsact;
-	};
+	const auto is_filter = [](const std::optional<Hook> &hook) { return hook && hook->kind() == HookKind::clsact; };
 	return is_filter(ingress_) || is_filter(egress_);
 }
 
-std::string Watched::describe(std::string_view why_no_egress) const
+std::string WatchedInterface::describe(std::string_view why_no_egress) const
 {
 	std::string text;
 	if (ingress_) {
-		text = ingress_->attachment() == Attachment::xdp_native ?
+		text = ingress_->kind() == HookKind::xdp_native ?
 			       "in native mode" :
-		       ingress_->attachment() == Attachment::xdp_generic ?
+		       ingress_->kind() == HookKind::xdp_generic ?
 			       "in generic mode" :
-			       fmt::format("in tc mode ({})", name_of(ingress_->attachment()));
+			       fmt::format("in tc mode ({})", name_of(ingress_->kind()));
 		if (!ingress_->fallback().empty())
 			text += fmt::format(" ({})", ingress_->fallback());
 	}
 	if (egress_)
-		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ",
-				    name_of(egress_->attachment()));
+		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ", name_of(egress_->kind()));
 	else if (!why_no_egress.empty())
 		text += fmt::format("; {}", why_no_egress);
 	return text;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What another agent left in its maps. The other one is the same BPF object,
-// built with the headers of another layout (other_layout.sed): after the same
-// packets its maps must give the same records as our own object's.
+// Reading the maps of another agent. The other agent is the same BPF object,
+// built with a types.h of another layout (other_layout.sed): after the same
+// packets, its maps must yield the same records as this build's own object.
 #include <bpf/btf.h>
 
 #include <map>
 
 #include <gmock/gmock.h>
 
-#include "bpf/layout.hpp"
+#include "bpf/btf.hpp"
 #include "bpf/map_reader.hpp"
+#include "bpf/struct_reader.hpp"
 
 #include "kernel.hpp"
 
@@ -28,7 +29,7 @@ constexpr uint64_t end_ns = start + 301 * second + second / 2; // one flow is al
 constexpr tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 constexpr uint32_t max_flows = 8;
 
-using Records = std::map<uint64_t, tcpwin_record>; // by the number of the flow
+using Records = std::map<uint64_t, tcpwin_record>; // by flow number
 
 Records by_id(const std::vector<tcpwin_record> &records)
 {
@@ -38,7 +39,7 @@ Records by_id(const std::vector<tcpwin_record> &records)
 	return by_id;
 }
 
-// The object of a file, of which only some programs are loaded.
+// A BPF object, of which only some programs are loaded.
 class Object {
 public:
 	Object(bpf_object *object, const std::vector<std::string> &programs, uint32_t flows = max_flows)
@@ -56,10 +57,16 @@ public:
 
 	const btf *types() const { return bpf_object__btf(object_.get()); }
 	int map_fd(const char *name) const { return bpf_map__fd(map(name)); }
-	Leftovers leftovers() const
+	AgentMaps maps() const
 	{
-		return {map_fd("flows"),      map_fd("records"), map_fd("counters"),
-			map_fd("interfaces"), map_fd(".data"),   map_fd(".bss")};
+		AgentMaps maps;
+		maps.flows_fd = map_fd("flows");
+		maps.records_fd = map_fd("records");
+		maps.counters_fd = map_fd("counters");
+		maps.interfaces_fd = map_fd("interfaces");
+		maps.data_fd = map_fd(".data");
+		maps.bss_fd = map_fd(".bss");
+		return maps;
 	}
 
 	void run(const char *name, bpf_test_run_opts run)
@@ -110,7 +117,7 @@ Object other_object()
 	return {bpf_object__open_file(TCPWIN_OTHER_OBJECT, nullptr), {"tcpwin_xdp_at", "tcpwin_sweep"}};
 }
 
-// Our own, of which the test writes the maps itself.
+// This build's own object; the test itself writes the maps.
 Object own_maps(uint32_t flows = max_flows)
 {
 	size_t size = 0;
@@ -130,7 +137,7 @@ Bytes from_server(uint16_t n)
 	return Frame().ethernet().vlan(7).ipv4("10.0.0.2", "10.0.0.1").tcp(80, port, ack, {.window = 512}).bytes();
 }
 
-// Flows 1 and 2 end, 1 begins again; 3 ends by its next packet; the others live, until there is no room for more.
+// Flows 1 and 2 end, 1 begins again; 3 is ended by its next packet; the others stay alive, until the table is full.
 void run_traffic(auto &kernel)
 {
 	kernel.run_at(from_client(1, syn), start);
@@ -148,7 +155,7 @@ void run_traffic(auto &kernel)
 	kernel.run_at(Bytes(60), sweep.now_ns + 202 * second); // not IP
 }
 
-// The records that should be read from leftovers.
+// The records that drain_maps should hand over.
 std::vector<tcpwin_record> records_of(Kernel &kernel)
 {
 	std::vector<tcpwin_record> records = kernel.drain().records;
@@ -162,16 +169,15 @@ std::vector<tcpwin_record> records_of(Kernel &kernel)
 	return records;
 }
 
-std::vector<tcpwin_record> drain(const Leftovers &leftovers)
+std::vector<tcpwin_record> drain(const AgentMaps &maps)
 {
 	std::vector<tcpwin_record> records;
-	auto drained =
-		drain_leftovers(leftovers, config, end_ns, [&](const tcpwin_record &r) { records.push_back(r); });
+	auto drained = drain_maps(maps, config, end_ns, [&](const tcpwin_record &r) { records.push_back(r); });
 	EXPECT_TRUE(drained) << drained.error().sentence();
 	return records;
 }
 
-class LeftoversTest : public KernelTest {};
+class AgentMapsTest : public KernelTest {};
 
 size_t size_of(const btf *types, const char *name)
 {
@@ -180,13 +186,13 @@ size_t size_of(const btf *types, const char *name)
 }
 
 // Otherwise the next test would prove nothing.
-TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
+TEST_F(AgentMapsTest, TheOtherObjectHasAnotherLayout)
 {
 	Object other = other_object();
 	EXPECT_GT(size_of(other.types(), "tcpwin_direction"), sizeof(tcpwin_direction));
 	EXPECT_GT(size_of(other.types(), "tcpwin_counters"), sizeof(tcpwin_counters));
 
-	// The first 8 bytes that we read are theirs from elsewhere.
+	// Even the first 8 bytes lie elsewhere in the other layout.
 	auto own = own_btf();
 	ASSERT_TRUE(own);
 	for (const char *name : {"tcpwin_key", "tcpwin_direction", "tcpwin_record"}) {
@@ -201,14 +207,14 @@ TEST_F(LeftoversTest, TheOtherObjectHasAnotherLayout)
 	}
 }
 
-TEST_F(LeftoversTest, GiveTheSameRecordsInAnotherLayout)
+TEST_F(AgentMapsTest, AnotherLayoutYieldsTheSameRecords)
 {
 	Kernel ours({.flows = max_flows});
 	Object theirs = other_object();
 	run_traffic(ours);
 	run_traffic(theirs);
 
-	Records got = by_id(drain(theirs.leftovers()));
+	Records got = by_id(drain(theirs.maps()));
 	Records expected = by_id(records_of(ours));
 	ASSERT_THAT(got, SizeIs(expected.size()));
 	for (const auto &[id, record] : expected)
@@ -221,14 +227,14 @@ TEST_F(LeftoversTest, GiveTheSameRecordsInAnotherLayout)
 	EXPECT_EQ(got.size(), 3 + max_flows - 1); // flow 2 left an entry without a flow
 }
 
-TEST_F(LeftoversTest, CountersAreFoundByName)
+TEST_F(AgentMapsTest, CountersAreFoundByName)
 {
 	Kernel ours({.flows = max_flows});
 	Object theirs = other_object();
 	run_traffic(ours);
 	run_traffic(theirs);
 
-	auto got = read_counters(theirs.leftovers());
+	auto got = read_counters(theirs.maps());
 	ASSERT_TRUE(got) << got.error().sentence();
 	const tcpwin_counters expected = ours.counters();
 	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
@@ -238,7 +244,7 @@ TEST_F(LeftoversTest, CountersAreFoundByName)
 	EXPECT_EQ(expected.value[TCPWIN_COUNTER_NOT_IP], 1u);
 }
 
-TEST_F(LeftoversTest, CountersAreSummedOverTheCpus)
+TEST_F(AgentMapsTest, CountersAreSummedOverTheCpus)
 {
 	Object own = own_maps();
 	const auto cpus = static_cast<size_t>(libbpf_num_possible_cpus());
@@ -250,14 +256,14 @@ TEST_F(LeftoversTest, CountersAreSummedOverTheCpus)
 	for (const uint32_t entry : {TCPWIN_COUNTERS_LIVE, TCPWIN_COUNTERS_CARRIED}) // the same in both
 		ASSERT_EQ(bpf_map_update_elem(own.map_fd("counters"), &entry, each.data(), BPF_ANY), 0);
 
-	auto sum = read_counters(own.leftovers());
+	auto sum = read_counters(own.maps());
 	ASSERT_TRUE(sum) << sum.error().sentence();
 	EXPECT_EQ(sum->value[TCPWIN_COUNTER_TRACKED], 2 * (10 * cpus + cpus * (cpus - 1) / 2));
 	EXPECT_EQ(sum->value[TCPWIN_COUNTER_UNTRACKED_FULL], 0u);
 	EXPECT_EQ(sum->peak_flows, 100 + cpus - 1);
 }
 
-// Flow number id, whose entry is marked.
+// Inserts flow number id with this mark.
 void put(const Object &object, uint64_t id, Mark mark)
 {
 	tcpwin_key key = {};
@@ -268,57 +274,57 @@ void put(const Object &object, uint64_t id, Mark mark)
 	ASSERT_EQ(bpf_map_update_elem(object.map_fd("flows"), &key, &flow, BPF_ANY), 0);
 }
 
-TEST_F(LeftoversTest, EntriesWithoutAFlowHaveTheirRecordAlready)
+TEST_F(AgentMapsTest, EndedEntriesYieldNoRecord)
 {
 	Object own = own_maps();
 	put(own, 1, Mark::free);
-	put(own, 2, Mark::busy); // by a program that was detached: should not occur, but counts
+	put(own, 2, Mark::busy); // cannot happen after detaching, but such a flow counts
 	put(own, 3, Mark::ended);
 	put(own, 4, Mark::dying);
 
 	std::vector<uint64_t> ids;
-	for (const auto &[id, record] : by_id(drain(own.leftovers())))
+	for (const auto &[id, record] : by_id(drain(own.maps())))
 		ids.push_back(id);
 	EXPECT_THAT(ids, ElementsAre(1, 2));
 }
 
-TEST_F(LeftoversTest, AnEmptyTableHasNone)
+TEST_F(AgentMapsTest, AnEmptyTableYieldsNoRecords)
 {
 	Object own = own_maps();
-	EXPECT_THAT(drain(own.leftovers()), IsEmpty());
+	EXPECT_THAT(drain(own.maps()), IsEmpty());
 }
 
-TEST_F(LeftoversTest, ALargeTableIsReadWhole)
+TEST_F(AgentMapsTest, ALargeTableIsReadCompletely)
 {
 	for (uint32_t count : {4096u, 4097u, 20000u}) { // batches
 		Object own = own_maps(count);
 		for (uint64_t id = 1; id <= count; id++)
 			put(own, id, Mark::free);
-		Records records = by_id(drain(own.leftovers()));
+		Records records = by_id(drain(own.maps()));
 		EXPECT_EQ(records.size(), count);
 		EXPECT_EQ(records.rbegin()->first, count);
 	}
 }
 
-TEST_F(LeftoversTest, StayUntilTheMapsAreRemoved)
+TEST_F(AgentMapsTest, RecordsStayUntilTheMapsAreRemoved)
 {
 	Object theirs = other_object();
 	run_traffic(theirs);
-	const std::vector<tcpwin_record> first = drain(theirs.leftovers());
-	const std::vector<tcpwin_record> second = drain(theirs.leftovers());
+	const std::vector<tcpwin_record> first = drain(theirs.maps());
+	const std::vector<tcpwin_record> second = drain(theirs.maps());
 	ASSERT_THAT(first, SizeIs(3 + max_flows - 1));
 	ASSERT_EQ(first.size(), second.size());
 	EXPECT_EQ(std::memcmp(first.data(), second.data(), first.size() * sizeof(first[0])), 0);
 }
 
-TEST_F(LeftoversTest, VariablesAndInterfacesAreFoundByName)
+TEST_F(AgentMapsTest, VariablesAndInterfacesAreFoundByName)
 {
 	Object theirs = other_object();
 	run_traffic(theirs);
-	auto config_read = read_config(theirs.leftovers());
+	auto config_read = read_config(theirs.maps());
 	ASSERT_TRUE(config_read) << config_read.error().sentence();
 	EXPECT_EQ(std::memcmp(&*config_read, &config, sizeof(config)), 0);
-	auto live = read_live_flows(theirs.leftovers());
+	auto live = read_live_flows(theirs.maps());
 	ASSERT_TRUE(live) << live.error().sentence();
 	EXPECT_EQ(*live, max_flows - 1u); // flow 2 left an entry without a flow
 
@@ -327,25 +333,25 @@ TEST_F(LeftoversTest, VariablesAndInterfacesAreFoundByName)
 	eth0.since_ns = start;
 	std::strcpy(eth0.name, "eth0");
 	ASSERT_EQ(bpf_map_update_elem(theirs.map_fd("interfaces"), &ifindex, &eth0, BPF_ANY), 0);
-	auto interfaces = read_interfaces(theirs.leftovers());
+	auto interfaces = read_interfaces(theirs.maps());
 	ASSERT_TRUE(interfaces) << interfaces.error().sentence();
 	ASSERT_THAT(*interfaces, SizeIs(1));
 	EXPECT_EQ(interfaces->at(ifindex).since_ns, start);
 	EXPECT_STREQ(interfaces->at(ifindex).name, "eth0");
 }
 
-TEST_F(LeftoversTest, MapsOfAnotherSizeThanTheirTypesAreRefused)
+TEST_F(AgentMapsTest, MapsWhoseSizesDifferFromTheirTypesAreRefused)
 {
 	Object own = own_maps();
-	Leftovers mixed = own.leftovers();
-	mixed.flows_fd = own.map_fd("counters"); // knows the types, but is another map
-	EXPECT_FALSE(drain_leftovers(mixed, config, end_ns, [](const tcpwin_record &) { FAIL(); }));
-	mixed = own.leftovers();
+	AgentMaps mixed = own.maps();
+	mixed.flows_fd = own.map_fd("counters"); // has the types, but is another map
+	EXPECT_FALSE(drain_maps(mixed, config, end_ns, [](const tcpwin_record &) { FAIL(); }));
+	mixed = own.maps();
 	mixed.counters_fd = own.map_fd("flows");
 	EXPECT_FALSE(read_counters(mixed));
-	mixed = own.leftovers();
+	mixed = own.maps();
 	mixed.records_fd = own.map_fd("flows");
-	EXPECT_FALSE(drain_leftovers(mixed, config, end_ns, [](const tcpwin_record &) { FAIL(); }));
+	EXPECT_FALSE(drain_maps(mixed, config, end_ns, [](const tcpwin_record &) { FAIL(); }));
 }
 
 } // namespace

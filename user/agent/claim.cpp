@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/presence.hpp"
+#include "agent/claim.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -44,7 +44,7 @@ UniqueFd make_socket()
 	return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// Who listens; nothing if that cannot be told.
+// The credentials of the listener; nullopt: unknown.
 std::optional<ucred> find_holder(const Address &address)
 {
 	const UniqueFd socket = make_socket();
@@ -61,8 +61,8 @@ bool listen_at(const UniqueFd &socket, const Address &address)
 	return bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0;
 }
 
-// Anybody can take a name: who could not have attached must not keep us from it. Of nobody's processes, those could
-// that were root's.
+// Any process can take a name, so a claim counts only if its holder could have attached. Processes of the user nobody count
+// if they were root's before.
 bool could_have_attached(const ucred &holder)
 {
 	if (holder.uid == 0 || (holder.uid == geteuid() && holder.uid != nobody))
@@ -73,26 +73,26 @@ bool could_have_attached(const ucred &holder)
 
 } // namespace
 
-std::optional<pid_t> Presence::holder(unsigned ifindex)
+std::optional<pid_t> Claim::holder(unsigned ifindex)
 {
 	const auto found = find_holder(address_of(ifindex));
 	return found && could_have_attached(*found) ? std::optional(found->pid) : std::nullopt;
 }
 
-Presence Presence::of_process()
+Claim Claim::of_process()
 {
 	UniqueFd socket = make_socket();
-	return Presence(listen_at(socket, address_of_process(getpid())) ? std::move(socket) : UniqueFd());
+	return Claim(listen_at(socket, address_of_process(getpid())) ? std::move(socket) : UniqueFd());
 }
 
-Result<Presence> Presence::claim(const Interface &interface)
+Result<Claim> Claim::of_interface(const Interface &interface)
 {
 	const Address address = address_of(interface.index);
 	UniqueFd socket = make_socket();
 	if (!socket)
 		return fail("cannot attach to " + interface.name, describe_errno(errno));
 	if (listen_at(socket, address))
-		return Presence(std::move(socket));
+		return Claim(std::move(socket));
 	if (errno != EADDRINUSE)
 		return fail("cannot attach to " + interface.name, describe_errno(errno));
 
@@ -100,12 +100,12 @@ Result<Presence> Presence::claim(const Interface &interface)
 	if (holder && !could_have_attached(*holder)) {
 		log::warning("process {} of user {} claims to watch {}; ignored", holder->pid, holder->uid,
 			     interface.name);
-		return Presence(UniqueFd());
+		return Claim(UniqueFd());
 	}
 	return fail("cannot attach to " + interface.name,
 		    holder ? fmt::format("another tcpwin-agent watches it (process {})", holder->pid) :
 			     "another tcpwin-agent watches it",
-		    holder ? fmt::format("end that one first: kill {}", holder->pid) : "end that one first");
+		    holder ? fmt::format("stop that one first: kill {}", holder->pid) : "stop that one first");
 }
 
 } // namespace tcpwin

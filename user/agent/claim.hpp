@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include <sys/types.h>
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "net/interface.hpp"
+
+namespace tcpwin {
+
+// Claims an interface for this agent as long as the object lives: a listening socket with an abstract name (unix(7)).
+// Such a name belongs to the network namespace, needs no permission and no cleanup after a crash, and the socket has the
+// credentials of the process at the time when it began to listen.
+class Claim {
+public:
+	// Error: another agent, named by its process id, holds the interface.
+	static Result<Claim> of_interface(const Interface &interface);
+	// The process of the agent, root's or this user's, that holds the interface; nullopt: none.
+	static std::optional<pid_t> holder(unsigned ifindex);
+	// Marks this process as an agent, so that claims that it makes after it has given up root are trusted.
+	static Claim of_process();
+
+private:
+	explicit Claim(UniqueFd socket) : socket_(std::move(socket)) {}
+
+	UniqueFd socket_; // empty if an unprivileged process has taken the name
+};
+
+} // namespace tcpwin

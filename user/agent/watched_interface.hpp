@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// One watched interface: its claim, its hooks and its pins.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "agent/claim.hpp"
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "bpf/hook.hpp"
+#include "bpf/pins.hpp"
+#include "bpf/program.hpp"
+#include "agent/options.hpp"
+#include "handover/persistence.hpp"
+#include "net/interface.hpp"
+
+namespace tcpwin {
+
+// What attaching hooks needs.
+struct HookSource {
+	const WatchOptions &options;
+	const Program &program;
+	const Persistence *persistence; // null: not persistent
+};
+
+class WatchedInterface {
+public:
+	// Takes over the hooks that an earlier agent left, as far as they suit the options. After an error nothing is
+	// attached that was not attached before. why_no_egress: why outgoing packets are not watched; empty: they are.
+	static Result<WatchedInterface> attach(const HookSource &source, const Interface &interface, Claim claim,
+					       std::string_view why_no_egress);
+
+	// Starts or stops watching outgoing packets, after a change of other interfaces.
+	Result<void> set_egress(const HookSource &source, const Interface &interface, bool wanted);
+	// Detaches and unpins, even with --persistent.
+	void undo();
+	// For an interface that was deleted or moved to another network namespace, where the kernel would leave the programs
+	// attached. False: pins are left that this process has no permission to remove any more.
+	bool forget();
+	// Whether another process has removed the pins, so that no agent can take over.
+	bool pins_are_gone() const;
+
+	bool has_egress() const { return egress_.has_value(); }
+	bool has_filter() const;
+	// "in native mode; outgoing packets by TCX"
+	std::string describe(std::string_view why_no_egress) const;
+
+private:
+	explicit WatchedInterface(Claim claim) : claim_(std::move(claim)) {}
+	Result<void> attach_hooks(const HookSource &source, const Interface &interface, bool egress);
+	Result<void> pin(std::optional<Hook> &hook, Direction direction);
+
+	Claim claim_;
+	std::optional<Hook> ingress_;
+	std::optional<Hook> egress_;
+	std::optional<PinnedInterface> pins_; // persistent
+	UniqueFd directory_;                  // of the pins; keeps the bpffs from being unmounted
+};
+
+} // namespace tcpwin

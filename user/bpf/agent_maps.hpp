@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of the maps that an agent pins and the next one takes over. Another such map needs one line here and its
+// definition in bpf/maps.bpf.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace tcpwin {
+
+// Each name is that of the map, of its pin, of a member of the skeleton's maps and, with _fd appended, of a member of
+// AgentMaps. In the kernel the names of data and bss begin with that of the object: "tcpwin_b.data".
+#define TCPWIN_PINNED_MAPS(X) \
+	X(flows)              \
+	X(records)            \
+	X(counters)           \
+	X(fragments)          \
+	X(interfaces)         \
+	X(stalled_hosts)      \
+	X(data)               \
+	X(bss)
+
+// A directory of pins without all of these is incomplete.
+#define X(name) #name,
+constexpr std::array pinned_maps = std::to_array<std::string_view>({TCPWIN_PINNED_MAPS(X)});
+#undef X
+
+// Those that no agent reads. In another layout they may have other names (stalled_hosts was "sources" up to 3).
+constexpr std::array<std::string_view, 2> program_maps{"fragments", "stalled_hosts"};
+
+// Descriptors of an agent's maps, which the caller keeps open. -1: there is no such map.
+struct AgentMaps {
+#define X(name) int name##_fd = -1;
+	TCPWIN_PINNED_MAPS(X)
+#undef X
+	bool own_layout = false; // true: read the maps by this agent's types, without asking for the maps' own
+};
+
+} // namespace tcpwin

@@ -53,6 +53,20 @@ std::uint32_t enough_flows(std::uint32_t max_flows, const tcpwin_counters &count
 	return static_cast<std::uint32_t>(std::bit_ceil(std::min<std::uint64_t>(flows, 1U << 31)));
 }
 
+// One line for each counter of rejected, lost or otherwise treated packets that is not zero.
+void put_counters(const tcpwin_counters &counters, std::back_insert_iterator<std::string> out)
+{
+	for (const CounterName &c : reject_names)
+		if (counters.value[c.counter])
+			fmt::format_to(out, "Rejected {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	for (const CounterName &c : verdict_names)
+		if (c.counter != TCPWIN_COUNTER_TRACKED && counters.value[c.counter])
+			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	for (const CounterName &c : event_names)
+		if (!c.report.empty() && counters.value[c.counter])
+			fmt::format_to(out, "{}: {}\n", c.report, counters.value[c.counter]);
+}
+
 } // namespace
 
 void Totals::add(const FlowRecord &record)
@@ -98,20 +112,7 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Interim records of flows that went on: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
-	for (const CounterName &c : reject_names)
-		if (counters.value[c.counter])
-			fmt::format_to(out, "Rejected {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
-	for (const CounterName &c : verdict_names)
-		if (c.counter != TCPWIN_COUNTER_TRACKED && counters.value[c.counter])
-			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
-	if (std::uint64_t deferred = counters.value[TCPWIN_COUNTER_DEFERRED_CUTS])
-		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
-	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_PACKETS_UNREPORTED])
-		fmt::format_to(out, "Packet records lost (ring buffer full): {}\n", unreported);
-	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_ALARMS_UNREPORTED])
-		fmt::format_to(out, "Alarms that are in the flow records only (ring buffer full): {}\n", unreported);
-	if (std::uint64_t forwarded = counters.value[TCPWIN_COUNTER_FORWARDED])
-		fmt::format_to(out, "Forwarded frames, counted where they came in: {}\n", forwarded);
+	put_counters(counters, out);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);
 	if (counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <tcpwin/types.h>
 
@@ -26,6 +27,22 @@ struct Totals {
 	std::uint64_t unwritten = 0; // flow and packet records that could not be written
 
 	void add(const FlowRecord &record);
+};
+
+// The sums that stats lines show, by their names there.
+struct TotalName {
+	std::uint64_t Totals::*value;
+	std::string_view name;
+	std::string_view explanation;
+};
+
+inline constexpr TotalName total_names[] = {
+	{&Totals::flows, "flow_records", "flows that ended, whether their records were written or left out"},
+	{&Totals::interim, "interim_records", "records of flows that have not ended"},
+	{&Totals::alarms, "alarms", "alarms raised at a packet"},
+	{&Totals::below_threshold, "packets_below_threshold",
+	 "packets below the window threshold, of the flows that ended"},
+	{&Totals::unwritten, "records_unwritten", "records that could not be written"},
 };
 
 // Every packet is in one of the counters of the kernel that say where it went.

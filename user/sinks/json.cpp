@@ -18,29 +18,29 @@ template <typename T> std::optional<T> null_if(bool is_null, T value)
 
 void put_state(JsonLine &line, std::uint8_t stat, std::uint8_t state)
 {
-	line.member("stat", Hexadecimal{stat});
-	line.member("state", Plain{name_of(static_cast<tcpwin_state>(state))});
-	line.member("state_code", state);
+	line.member<"stat">(Hexadecimal{stat});
+	line.member<"state">(Plain{name_of(static_cast<tcpwin_state>(state))});
+	line.member<"state_code">(state);
 }
 
 void put_side(JsonLine &line, std::string_view name, const Side &side)
 {
 	const tcpwin_direction &d = side.direction;
 	line.open(name);
-	line.member("ip", Plain{side.ip});
-	line.member("port", side.port);
-	line.member("first_ns", side.first);
-	line.member("last_ns", side.last);
-	line.member("packets", d.packets);
-	line.member("bytes", d.bytes);
-	line.member("tcp_flags", BitNames{d.tcp_flags, flag_names});
+	line.member<"ip">(Plain{side.ip});
+	line.member<"port">(side.port);
+	line.member<"first_ns">(side.first);
+	line.member<"last_ns">(side.last);
+	line.member<"packets">(d.packets);
+	line.member<"bytes">(d.bytes);
+	line.member<"tcp_flags">(BitNames{d.tcp_flags, flag_names});
 	put_state(line, d.stat, d.state);
-	line.member("zero_window_count", d.zero_window_count);
-	line.member("window_min", d.window_min);
-	line.member("window_max", d.window_max);
-	line.member("window_last", d.window_last);
-	line.member("timeout", side.timeout);
-	line.member("alarms", BitNames{static_cast<std::uint8_t>(d.alarms & TCPWIN_ALARM_ALL), alarm_names});
+	line.member<"zero_window_count">(d.zero_window_count);
+	line.member<"window_min">(d.window_min);
+	line.member<"window_max">(d.window_max);
+	line.member<"window_last">(d.window_last);
+	line.member<"timeout">(side.timeout);
+	line.member<"alarms">(BitNames{static_cast<std::uint8_t>(d.alarms & TCPWIN_ALARM_ALL), alarm_names});
 	put_analysis(line, side.analysis);
 	line.close();
 }
@@ -48,35 +48,35 @@ void put_side(JsonLine &line, std::string_view name, const Side &side)
 void put_community_id(JsonLine &line, const tcpwin_key &key, Seed seed)
 {
 	if (seed)
-		line.member("community_id", Plain{CommunityId(key, *seed).text()});
+		line.member<"community_id">(Plain{CommunityId(key, *seed).text()});
 }
 
 // Interface names may hold any byte but '/' and white space.
 void put_interface(JsonLine &line, std::string_view name)
 {
-	line.member("in_iface", null_if(name.empty(), name));
+	line.member<"in_iface">(null_if(name.empty(), name));
 }
 
 void put_vlan(JsonLine &line, std::uint16_t vlan)
 {
-	line.member("vlan", null_if(!vlan, vlan));
+	line.member<"vlan">(null_if(!vlan, vlan));
 }
 
 // What is known of a flow before its end.
 void put_flow(JsonLine &line, const FlowRecord &r, Seed community_id_seed)
 {
-	line.member("flow_id", r.id);
-	line.member("continues", null_if(!r.continues, r.continues));
+	line.member<"flow_id">(r.id);
+	line.member<"continues">(null_if(!r.continues, r.continues));
 	put_community_id(line, r.key, community_id_seed);
 	put_interface(line, r.interface);
-	line.member("hooks", BitNames{r.hooks, hook_names});
+	line.member<"hooks">(BitNames{r.hooks, hook_names});
 	put_vlan(line, r.vlan);
-	line.member("ip_version", r.ip_version);
-	line.member("start", Rfc3339{r.first});
-	line.member("end", Rfc3339{r.last});
-	line.member("start_ns", r.first);
-	line.member("end_ns", r.last);
-	line.member("duration", r.last - r.first);
+	line.member<"ip_version">(r.ip_version);
+	line.member<"start">(Rfc3339{r.first});
+	line.member<"end">(Rfc3339{r.last});
+	line.member<"start_ns">(r.first);
+	line.member<"end_ns">(r.last);
+	line.member<"duration">(r.last - r.first);
 }
 
 void put_sides(JsonLine &line, const FlowRecord &r)
@@ -85,14 +85,14 @@ void put_sides(JsonLine &line, const FlowRecord &r)
 	if (r.b.seen())
 		put_side(line, "b", r.b);
 	else
-		line.member("b", nullptr);
+		line.member<"b">(nullptr);
 }
 
 void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port)
 {
 	line.open(name);
-	line.member("ip", Plain{ip});
-	line.member("port", port);
+	line.member<"ip">(Plain{ip});
+	line.member<"port">(port);
 	line.close();
 }
 
@@ -101,16 +101,16 @@ void put_cause(JsonLine &line, const AlarmRecord &r)
 {
 	switch (r.kind) {
 	case TCPWIN_ALARM_ABORT_COUNT:
-		line.member("abort_count", r.abort_count);
+		line.member<"abort_count">(r.abort_count);
 		break;
 	case TCPWIN_ALARM_STALL:
-		line.member("stalled_since_ns", r.stalled_since);
-		line.member("stalled", r.stalled);
-		line.member("stall_alarm", r.stall_alarm);
+		line.member<"stalled_since_ns">(r.stalled_since);
+		line.member<"stalled">(r.stalled);
+		line.member<"stall_alarm">(r.stall_alarm);
 		break;
 	case TCPWIN_ALARM_STALLED_FLOWS:
-		line.member("stalled_flows", r.stalled_flows);
-		line.member("source_alarm", r.source_alarm);
+		line.member<"stalled_flows">(r.stalled_flows);
+		line.member<"source_alarm">(r.source_alarm);
 		break;
 	case TCPWIN_ALARM_ALL:
 		break;
@@ -125,24 +125,24 @@ public:
 	{
 		JsonLine line(buffer, "flow");
 		put_flow(line, r, community_id_seed_);
-		line.member("end_reason", Plain{name_of(r.reason)});
-		line.member("interim", r.is_interim());
+		line.member<"end_reason">(Plain{name_of(r.reason)});
+		line.member<"interim">(r.is_interim());
 		put_sides(line, r);
 	}
 
 	bool alarm(const AlarmRecord &r, fmt::memory_buffer &buffer) const override
 	{
 		JsonLine line(buffer, "alarm");
-		line.member("alarm", Plain{name_of(r.kind)});
-		line.member("time", Rfc3339{r.time});
-		line.member("time_ns", r.time);
-		line.member("flow_id", r.flow_id);
+		line.member<"alarm">(Plain{name_of(r.kind)});
+		line.member<"time">(Rfc3339{r.time});
+		line.member<"time_ns">(r.time);
+		line.member<"flow_id">(r.flow_id);
 		put_community_id(line, r.key, community_id_seed_);
 		put_interface(line, r.interface);
 		put_vlan(line, r.key.vlan);
 		put_endpoint(line, "receiver", r.receiver_ip, r.receiver_port);
 		put_endpoint(line, "sender", r.sender_ip, r.sender_port);
-		line.member("zero_window_count", r.zero_window_count);
+		line.member<"zero_window_count">(r.zero_window_count);
 		put_cause(line, r);
 		return true;
 	}
@@ -159,24 +159,24 @@ public:
 	{
 		const tcpwin_packet_event &e = r.event;
 		JsonLine line(buffer, "packet");
-		line.member("packet", r.number);
-		line.member("flow_id", r.flow_id);
-		line.member("dir", Plain{{&r.dir, 1}});
-		line.member("time", Rfc3339{r.time});
-		line.member("time_ns", r.time);
-		line.member("iat", r.iat);
-		line.member("flow_duration", r.duration);
-		line.member("src_ip", Plain{r.source_ip});
-		line.member("src_port", r.source_port);
-		line.member("dest_ip", Plain{r.destination_ip});
-		line.member("dest_port", r.destination_port);
+		line.member<"packet">(r.number);
+		line.member<"flow_id">(r.flow_id);
+		line.member<"dir">(Plain{{&r.dir, 1}});
+		line.member<"time">(Rfc3339{r.time});
+		line.member<"time_ns">(r.time);
+		line.member<"iat">(r.iat);
+		line.member<"flow_duration">(r.duration);
+		line.member<"src_ip">(Plain{r.source_ip});
+		line.member<"src_port">(r.source_port);
+		line.member<"dest_ip">(Plain{r.destination_ip});
+		line.member<"dest_port">(r.destination_port);
 		put_vlan(line, r.vlan);
-		line.member("segments", e.segments);
-		line.member("later_fragment", e.later_fragment != 0);
+		line.member<"segments">(e.segments);
+		line.member<"later_fragment">(e.later_fragment != 0);
 		put_state(line, e.stat, e.state);
-		line.member("window", null_if(e.later_fragment, e.window));
-		line.member("zero_window_count", e.zero_window_count);
-		line.member("timeout", r.timeout);
+		line.member<"window">(null_if(e.later_fragment, e.window));
+		line.member<"zero_window_count">(e.zero_window_count);
+		line.member<"timeout">(r.timeout);
 	}
 };
 
@@ -185,8 +185,8 @@ public:
 void put_live_flow(const FlowRecord &record, WallTime now, Seed community_id_seed, fmt::memory_buffer &buffer)
 {
 	JsonLine line(buffer, "live_flow");
-	line.member("time", Rfc3339{now});
-	line.member("time_ns", now);
+	line.member<"time">(Rfc3339{now});
+	line.member<"time_ns">(now);
 	put_flow(line, record, community_id_seed);
 	put_sides(line, record);
 }

@@ -4,7 +4,7 @@
 namespace tcpwin {
 namespace {
 
-#define X(type, name, ...) line.member(#name, object.name);
+#define X(type, name, ...) line.member<#name>(object.name);
 
 void put(JsonLine &line, const StallFacts &object)
 {
@@ -34,9 +34,9 @@ void put(JsonLine &line, const TcpFacts &object)
 void put_analysis(JsonLine &line, const std::optional<Analysis> &analysis)
 {
 	if (!analysis) {
-		line.member("stall", nullptr);
-		line.member("window", nullptr);
-		line.member("tcp", nullptr);
+		line.member<"stall">(nullptr);
+		line.member<"window">(nullptr);
+		line.member<"tcp">(nullptr);
 		return;
 	}
 	put(line, analysis->stall);

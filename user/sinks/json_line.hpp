@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -29,9 +28,9 @@ struct Rfc3339 {
 struct Hexadecimal { // "0x1f"
 	std::uint8_t byte;
 };
-struct BitNames { // the names of the bits that are set, as an array
+template <std::size_t n> struct BitNames { // the names of the bits that are set, as an array
 	std::uint8_t bits;
-	std::span<const BitName> names;
+	const BitName (&names)[n];
 };
 
 // For each type of value: put() writes it and returns its end; size_bound() is at least what put() writes.
@@ -46,15 +45,23 @@ constexpr std::size_t size_bound(std::nullptr_t)
 	return 4;
 }
 
-inline char *put(char *at, std::integral auto number)
+inline char *put(char *at, std::same_as<bool> auto value)
 {
-	static_assert(!std::same_as<decltype(number), char>);
-	if constexpr (std::same_as<decltype(number), bool>)
-		return number ? std::copy_n("true", 4, at) : std::copy_n("false", 5, at);
-	else
-		return std::to_chars(at, at + 20, number).ptr;
+	return value ? std::copy_n("true", 4, at) : std::copy_n("false", 5, at);
 }
-constexpr std::size_t size_bound(std::integral auto)
+constexpr std::size_t size_bound(std::same_as<bool> auto)
+{
+	return 5;
+}
+
+template <typename T>
+concept Integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>;
+
+[[gnu::always_inline]] inline char *put(char *at, Integer auto number)
+{
+	return std::to_chars(at, at + 20, number).ptr;
+}
+constexpr std::size_t size_bound(Integer auto)
 {
 	return 20; // the digits of 2^64, or those of 2^63 and a sign
 }
@@ -92,11 +99,15 @@ constexpr std::size_t size_bound(Hexadecimal)
 	return 6;
 }
 
-// All nine digits of nanoseconds below a second.
+// All nine digits of nanoseconds below a second. In 32 bits and two halves: a flow has a dozen of them.
 inline char *put_fraction(char *at, std::int64_t nanoseconds)
 {
-	for (int i = 8; i >= 0; i--, nanoseconds /= 10)
-		at[i] = static_cast<char>('0' + nanoseconds % 10);
+	const auto all = static_cast<std::uint32_t>(nanoseconds);
+	std::uint32_t upper = all / 100'000, lower = all % 100'000;
+	for (int i = 3; i >= 0; i--, upper /= 10)
+		at[i] = static_cast<char>('0' + upper % 10);
+	for (int i = 8; i >= 4; i--, lower /= 10)
+		at[i] = static_cast<char>('0' + lower % 10);
 	return at + 9;
 }
 
@@ -138,7 +149,7 @@ constexpr std::size_t size_bound(Rfc3339)
 
 constexpr std::size_t longest_bit_name = 13;
 
-inline char *put(char *at, BitNames set)
+template <std::size_t n> char *put(char *at, BitNames<n> set)
 {
 	*at++ = '[';
 	for (const BitName &bit : set.names)
@@ -150,9 +161,9 @@ inline char *put(char *at, BitNames set)
 	*at++ = ']';
 	return at;
 }
-constexpr std::size_t size_bound(BitNames set)
+template <std::size_t n> constexpr std::size_t size_bound(BitNames<n>)
 {
-	return 2 + set.names.size() * (longest_bit_name + 3);
+	return 2 + n * (longest_bit_name + 3);
 }
 
 inline char *put(char *at, StallEnd end)
@@ -188,10 +199,23 @@ template <typename T> char *put(char *at, const std::optional<T> &value)
 }
 template <typename T> constexpr std::size_t size_bound(const std::optional<T> &value)
 {
-	return value ? size_bound(*value) : size_bound(nullptr);
+	return std::max(size_bound(value.value_or(T{})), size_bound(nullptr)); // a constant for most types
 }
 
 } // namespace json
+
+// A name that is known at compile time, with what surrounds it: "name":
+template <std::size_t n> struct MemberName {
+	char text[n + 2];
+
+	consteval MemberName(const char (&name)[n])
+	{
+		text[0] = '"';
+		std::copy_n(name, n - 1, text + 1);
+		text[n] = '"';
+		text[n + 1] = ':';
+	}
+};
 
 // Each member is checked against the space once. A check for each piece, as fmt does it, took twice as long. Every value
 // is followed by a comma, which the end of its object or array overwrites.
@@ -202,8 +226,8 @@ public:
 	{
 		make_room(usual_line);
 		open();
-		member("schema", 1);
-		member("event", Plain{event});
+		member<"schema">(1);
+		member<"event">(Plain{event});
 	}
 	~JsonLine()
 	{
@@ -214,10 +238,18 @@ public:
 	JsonLine(const JsonLine &) = delete;
 	JsonLine &operator=(const JsonLine &) = delete;
 
-	// Inlined, so that the size of a literal name is a constant. name: without characters that need escaping.
-	template <typename T> [[gnu::always_inline]] void member(std::string_view name, const T &value)
+	// name: without characters that need escaping.
+	template <MemberName name, typename T> void member(const T &value)
 	{
-		make_room(name.size() + 4 + json::size_bound(value));
+		make_room(sizeof(name.text) + json::size_bound(value) + 1);
+		char *at = json::put(std::copy_n(name.text, sizeof(name.text), at_), value);
+		*at++ = ',';
+		at_ = at;
+	}
+	// The same for a name from a table.
+	template <typename T> void member(std::string_view name, const T &value)
+	{
+		make_room(name.size() + 3 + json::size_bound(value) + 1);
 		char *at = json::put(put_name(name), value);
 		*at++ = ',';
 		at_ = at;
@@ -249,7 +281,7 @@ private:
 			grow(bytes);
 	}
 	void grow(std::size_t bytes);
-	[[gnu::always_inline]] char *put_name(std::string_view name)
+	char *put_name(std::string_view name)
 	{
 		char *at = at_;
 		*at++ = '"';
@@ -258,7 +290,7 @@ private:
 		*at++ = ':';
 		return at;
 	}
-	[[gnu::always_inline]] void begin(std::string_view name, char bracket)
+	void begin(std::string_view name, char bracket)
 	{
 		make_room(name.size() + 4);
 		at_ = put_name(name);

@@ -189,16 +189,16 @@ enum tcpwin_reject {
 	X(UNTRACKED_CONTENDED, "untracked_contended", "TCP packets not tracked: contended")
 
 /* What else the kernel side counts: X(name, text, explanation, its words in the end report or "" for no line there). */
-#define TCPWIN_EVENTS(X)                                                                                    \
-	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                                \
-	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")                  \
-	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at least: flow table full", "")           \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full",                \
-	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                                \
-	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in and not again on leaving",  \
-	  "Forwarded frames, counted where they came in")                                                   \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",                \
-	  "Packet records lost (ring buffer full)")                                                         \
+#define TCPWIN_EVENTS(X)                                                                                      \
+	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                                  \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")                    \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked, at least: flow table full", "")             \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged a flow: ring buffer full",                  \
+	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                                  \
+	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in and not again on leaving",    \
+	  "Forwarded frames, counted where they came in")                                                     \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",                  \
+	  "Packet records lost (ring buffer full)")                                                           \
 	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked in the flow records only: ring buffer full", \
 	  "Alarms that are in the flow records only (ring buffer full)")
 

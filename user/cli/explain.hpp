@@ -13,7 +13,7 @@ struct ExplainOptions {
 	std::size_t top = 10;
 };
 
-// Tells the worst stalls of flow records or of a capture in plain sentences, on standard output.
+// Writes a summary of the worst stalls of flow records or of a capture to standard output.
 Result<Exit> explain(const ExplainOptions &options);
 
 } // namespace tcpwin

@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto what = "cannot list the flows";
 
-// Records only where they are to be written, for they are large. They stand in the order of the flows.
+// records only for JSON, because they are large; in the order of flows.
 struct Found {
 	std::vector<LiveFlow> flows;
 	struct Full {

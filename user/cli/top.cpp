@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread: the tables are read a part at a time, and keys are answered between the parts.
+// One thread: tables are read in parts, and keys are handled between the parts.
 #include "cli/top.hpp"
 
 #include <cerrno>
@@ -24,12 +24,12 @@ using std::chrono::steady_clock;
 
 constexpr auto what = "cannot show the flows";
 
-// One look after the other, each in parts.
+// Reads the tables again and again, in parts.
 class Looks {
 public:
 	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
 
-	// Agents may have come and gone since the last look.
+	// Agents may have started or ended since the last reading.
 	Result<void> begin()
 	{
 		next_ = {};
@@ -84,7 +84,7 @@ public:
 	{
 	}
 
-	// Until the user quits or a signal comes.
+	// Until the user quits or a signal arrives.
 	void run()
 	{
 		draw();
@@ -100,7 +100,7 @@ public:
 	}
 
 private:
-	// For keys and signals; not at all in the middle of a look.
+	// Waits for keys and signals, but not in the middle of a reading.
 	void wait()
 	{
 		using std::chrono::milliseconds;
@@ -151,7 +151,7 @@ private:
 		take(more ? looks_.end() : tl::unexpected(more.error()));
 	}
 
-	// Agents end: there may be another later.
+	// An error is not final: agents end, and others start.
 	void take(Result<Snapshot> snapshot)
 	{
 		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};
@@ -182,7 +182,7 @@ private:
 Result<Exit> top(const TopOptions &options)
 {
 	auto tables = TRY(LiveTables::open(options.source, what));
-	// That end it, and that the terminal has another size.
+	// Signals that end top, and SIGWINCH for a new terminal size.
 	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
 	if (!signals)
 		return fail("cannot watch for signals", describe_errno(errno));

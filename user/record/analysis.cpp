@@ -84,9 +84,8 @@ std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endp
 		return std::nullopt;
 	const Endpoint side(record, endpoint, wall_offset);
 #define X(type, name, value, description) .name = value,
-	return Analysis{.stall = {TCPWIN_STALL_FIELDS(X)},
-			.window = {TCPWIN_WINDOW_FIELDS(X)},
-			.tcp = {TCPWIN_TCP_FIELDS(X)}};
+	return Analysis{
+		.stall = {TCPWIN_STALL_FIELDS(X)}, .window = {TCPWIN_WINDOW_FIELDS(X)}, .tcp = {TCPWIN_TCP_FIELDS(X)}};
 #undef X
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names behind the shared enumerations, from the same lists.
+// The names of the shared enumerations, from the same lists.
 #pragma once
 
 #include <cstdint>

@@ -34,8 +34,8 @@ double percent(std::uint64_t part, std::uint64_t whole)
 	return whole ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
 
-// How many flows share the bits that were set: linear counting (Whang et al., 1990). Three standard deviations are less
-// than 2 % as long as some bits are left; each untracked packet began at most one flow, too.
+// Estimates how many flows set the bits: linear counting (Whang et al., 1990). Three standard deviations are less than
+// 2 % as long as some bits are left. Each untracked packet began at most one flow, which is an upper bound.
 std::uint64_t untracked_flows(const tcpwin_counters &counters)
 {
 	const std::uint64_t packets = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL];
@@ -46,7 +46,7 @@ std::uint64_t untracked_flows(const tcpwin_counters &counters)
 	return std::min(packets, static_cast<std::uint64_t>(std::ceil(1.02 * flows)));
 }
 
-// An entry more for each flow that found the table full.
+// One more entry for each flow that found the table full.
 std::uint32_t enough_flows(std::uint32_t max_flows, const tcpwin_counters &counters)
 {
 	const std::uint64_t flows = max_flows + untracked_flows(counters);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end report: what was seen in all.
+// The end report: totals of everything seen.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 
 namespace tcpwin {
 
-// Sums over the records.
+// Sums over all records.
 struct Totals {
 	std::uint64_t flows = 0;
 	std::uint64_t a_flows = 0;
 	std::uint64_t b_flows = 0;
 	std::uint64_t flows_with_alarm = 0;
 	std::uint64_t alarms = 0;  // reported at a packet
-	std::uint64_t interim = 0; // records of flows that went on, which count nowhere else
+	std::uint64_t interim = 0; // records of flows that had not ended, which count nowhere else
 	std::uint64_t packets = 0;
 	std::uint64_t below_threshold = 0;
 	std::uint8_t stat = 0;       // of all directions
@@ -45,10 +45,10 @@ inline constexpr TotalName total_names[] = {
 	{&Totals::unwritten, "records_unwritten", "records that could not be written"},
 };
 
-// Every packet is in one of the counters of the kernel that say where it went.
+// Packets that entered the kernel program: the sum of all verdicts and rejects, since each packet counts in one.
 std::uint64_t packets_seen(const tcpwin_counters &counters);
 
-// Several lines of text, each ended. Loss and reject counters only where they are not zero.
+// Lines of text, each with its newline. Loss and reject counters only if they are not zero.
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
 			  std::uint32_t max_flows);
 

@@ -311,9 +311,8 @@ private:
 
 static_assert([] {
 	const auto fits = [](const auto &names) {
-		return std::ranges::all_of(names, [](const BitName &bit) {
-			return bit.name.size() <= json::longest_bit_name;
-		});
+		return std::ranges::all_of(
+			names, [](const BitName &bit) { return bit.name.size() <= json::longest_bit_name; });
 	};
 	return fits(flag_names) && fits(hook_names) && fits(alarm_names);
 }());

@@ -57,10 +57,11 @@ TEST(JsonLine, EachByteOfATextIsEscapedOrReplaced)
 		const std::string text(16, static_cast<char>(byte));
 		const std::string line = line_of([&](JsonLine &out) { out.member<"text">(std::string_view(text)); });
 		const auto parsed = nlohmann::json::parse(line)["text"].get<std::string>();
-		if (byte < 128)
+		if (byte < 128) {
 			EXPECT_EQ(parsed, text);
-		else
+		} else {
 			EXPECT_THAT(parsed, testing::StartsWith("\xef\xbf\xbd")) << byte;
+		}
 	}
 }
 

@@ -147,9 +147,10 @@ TEST(RecordsPage, HasEveryFieldOfTheSchema)
 {
 	const std::string page = read_file(TCPWIN_RECORDS_PAGE);
 	for (const auto &[name, definition] : schema()["$defs"].items())
-		if (definition.contains("properties"))
+		if (definition.contains("properties")) {
 			EXPECT_THAT(page, testing::HasSubstr("<!-- fields: " + name + " -->\n"))
 				<< "no table of " << name;
+		}
 	std::istringstream now(page), updated(update_page(page, schema()));
 	for (std::string line, expected; std::getline(updated, expected);) {
 		std::getline(now, line);

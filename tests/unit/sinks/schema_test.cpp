@@ -67,6 +67,13 @@ FlowRecord example_flow()
 	return make_flow_record(record, TCPWIN_DEFAULT_CONFIG, std::chrono::nanoseconds(0), "eth0");
 }
 
+PacketRecord example_packet()
+{
+	PacketRecord packet{};
+	packet.dir = 'A';
+	return packet;
+}
+
 json example_alarm(tcpwin_alarm_kind kind)
 {
 	AlarmRecord alarm{};
@@ -90,7 +97,7 @@ json example(const std::string &event)
 	if (event == "live_flow")
 		return line_of([](auto &out) { put_live_flow(example_flow(), {}, 0, out); });
 	if (event == "packet")
-		return line_of([](auto &out) { make_packet_format(Format::json)->packet({}, out); });
+		return line_of([](auto &out) { make_packet_format(Format::json)->packet(example_packet(), out); });
 	if (event == "stats")
 		return line_of([](auto &out) { put_stats({}, out); });
 	if (event == "status")

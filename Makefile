@@ -64,7 +64,7 @@ define compile
 	cmake --build $(BUILD) -j$(JOBS)
 endef
 
-.PHONY: all help deps build demo test bench test-kernels install fmt clean
+.PHONY: all help deps build demo test bench test-kernels schema install fmt clean
 .NOTPARALLEL:
 all: build
 
@@ -106,6 +106,11 @@ test-kernels: ## Load and attach on Debian's own kernels, in emulated machines (
 	$(call compile,$(GTEST_FOUND))
 	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent /usr/bin/python3 -B tests/kernels/run.py \
 		--cache $(abspath $(BUILD))/kernels $(KERNELS) || [ $$? -eq 77 ]
+
+schema: ## Rewrite the schema and the tables of docs/records.md from the lists of the code
+	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON
+	cmake --build $(BUILD) -j$(JOBS) --target generate_schema
+	$(BUILD)/tests/generate_schema schema/tcpwin-agent.schema.json docs/records.md
 
 install: ## Install into PREFIX (/usr/local), below DESTDIR if that is set
 	$(call need,$(BUILD_PACKAGES))

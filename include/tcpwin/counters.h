@@ -40,15 +40,22 @@ enum tcpwin_reject {
 	X(UNTRACKED_FULL, "untracked_full", "TCP packets not tracked: flow table full") \
 	X(UNTRACKED_CONTENDED, "untracked_contended", "TCP packets not tracked: contended")
 
-/* What else the kernel side counts: X(name, text, explanation). */
+/*
+ * What else the kernel side counts: X(name, text, explanation, line).
+ * line: how the end report calls it; "": not in the end report.
+ */
 #define TCPWIN_EVENTS(X)                                                                              \
-	X(FLOWS_CREATED, "flows_created", "flows begun")                                              \
-	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired")                \
-	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full")     \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full") \
-	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only")                \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full")          \
-	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked only in their flow: ring buffer full")
+	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                          \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")            \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "") \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full", \
+	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                          \
+	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                \
+	  "Forwarded frames, counted where they came in")                                             \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",          \
+	  "Packet records lost (ring buffer full)")                                                   \
+	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked only in their flow: ring buffer full", \
+	  "Alarms that are in the flow records only (ring buffer full)")
 
 /*
  * A flow that finds the table full sets one of these bits, and is counted in
@@ -59,7 +66,7 @@ enum tcpwin_reject {
 
 /* Index into tcpwin_counters.value. */
 enum tcpwin_counter {
-#define X(name, text, explanation) TCPWIN_COUNTER_##name,
+#define X(name, text, ...) TCPWIN_COUNTER_##name,
 	TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)
 #undef X
 		TCPWIN_COUNTER_COUNT

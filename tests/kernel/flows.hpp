@@ -70,7 +70,7 @@ inline tcpwin_counter counter_of(tcpwin_reject reject)
 inline const char *name_of(int counter)
 {
 	static const char *const names[] = {
-#define X(name, text, explanation) text,
+#define X(name, text, ...) text,
 		TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)
 #undef X
 	};

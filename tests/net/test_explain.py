@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tcpwin-agent explain: plain sentences on the worst stalls, from records and from captures."""
+"""tcpwin-agent explain: a summary of the worst stalls, from records and from captures."""
 import gzip
 import json
 import os
@@ -46,7 +46,7 @@ def explain(tmp_path):
     return run
 
 
-def told(outcome):
+def summary(outcome):
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     return " ".join(outcome.stdout.split())
 
@@ -56,10 +56,10 @@ def told(outcome):
 def test_who_when_how_long_what_the_other_did_how_it_ended(explain):
     closed = flow(a=side("10.0.0.1", 40000, tcp_flags=["ACK", "FIN"]),
                   b=side("10.0.0.2", 80, stall=stall(3, 4.2, 3.1)), vlan=42)
-    assert told(explain([closed])) == (
+    assert summary(explain([closed])) == (
         "1 endpoint closed its window, in 1 flow. "
         "1. 10.0.0.2:80 stopped reading from 10.0.0.1:40000 3 times, for 4.2 s in all (the longest 3.1 s). "
-        "10.0.0.1:40000 probed 5 times and was told 4 times that the window is still closed. "
+        "10.0.0.1:40000 probed 5 times and was answered 4 times that the window is still closed. "
         "After the last time, reading resumed. "
         "Seen from 2020-09-13T12:26:40.000Z to 2020-09-13T12:26:49.000Z on eth0, VLAN 42 (flow 7). "
         "The connection was closed by 10.0.0.1:40000 (FIN).")
@@ -82,29 +82,29 @@ def test_who_when_how_long_what_the_other_did_how_it_ended(explain):
     (stall(probes=None), "Whether 10.0.0.1:40000 probed is not known."),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_stall(explain, what, sentence):
-    assert sentence in told(explain([flow(b=side("10.0.0.2", 80, stall=what))]))
+    assert sentence in summary(explain([flow(b=side("10.0.0.2", 80, stall=what))]))
 
 
 @pytest.mark.parametrize("reason, flags, sentence", [
     ("shutdown", [], "The recording ended before the connection did."),
     ("interface_gone", [], "Then the interface was deleted."),
     ("idle_timeout", [], "Then no packet was seen for 1.0 s, the timeout."),
-    ("abort_timeout", [], "The record ends 1.0 s after the last packet, since the flow was aborted for its zero windows."),
+    ("abort_timeout", [], "The record ends 1.0 s after the last packet, because the flow was aborted for its zero windows."),
     ("idle_timeout", ["RST", "FIN"], "The connection was reset by 10.0.0.1:40000."),
     ("shutdown", ["FIN"], "The connection was closed by 10.0.0.1:40000 (FIN)."),
 ])
 def test_the_end_of_a_connection(explain, reason, flags, sentence):
-    assert sentence in told(explain([flow(end_reason=reason, a=side("10.0.0.1", 40000, tcp_flags=flags))]))
+    assert sentence in summary(explain([flow(end_reason=reason, a=side("10.0.0.1", 40000, tcp_flags=flags))]))
 
 
 def test_ipv6_and_a_peer_that_was_not_seen(explain):
-    text = told(explain([flow(a=side("2001:db8::1", 80, stall=stall()), b=None, in_iface=None)]))
+    text = summary(explain([flow(a=side("2001:db8::1", 80, stall=stall()), b=None, in_iface=None)]))
     assert "[2001:db8::1]:80 stopped reading once, for 4.2 s. Its peer was not seen. Reading resumed." in text
 
 
 def test_without_stall_analysis_only_counts_are_known(explain):
-    text = told(explain([flow(b=side("10.0.0.2", 80, stall=None, zero_window_count=4)), flow(8, b=None)]))
-    assert ("10.0.0.2:80 announced a closed window to 10.0.0.1:40000 in 4 of its 10 packets. For how long it did not read "
+    text = summary(explain([flow(b=side("10.0.0.2", 80, stall=None, zero_window_count=4)), flow(8, b=None)]))
+    assert ("10.0.0.2:80 announced a closed window to 10.0.0.1:40000 in 4 of its 10 packets. How long it did not read "
             "is not known: the record has no stall analysis.") in text
     assert "Without stall analysis: 1 of 2 flows." in text
     assert "probe" not in text and "resumed" not in text
@@ -113,7 +113,7 @@ def test_without_stall_analysis_only_counts_are_known(explain):
 def test_records_that_continue_each_other_are_one(explain):
     """As at the timeout of the tutorial: the probes come at growing intervals."""
     reader = {"b": side("10.0.0.2", 80, stall=stall(1, 0.5, open=True, probes=1, probe_answers=1))}
-    text = told(explain([flow(1, (0, 0.5), **reader), flow(5, (2, 2.5), continues=1, **reader),
+    text = summary(explain([flow(1, (0, 0.5), **reader), flow(5, (2, 2.5), continues=1, **reader),
                          flow(6, (5, 5.5), continues=5, b=side("10.0.0.2", 80, stall=stall(1, 0.25, probes=1)))]))
     assert "1 endpoint closed its window, in 3 flows." in text
     assert "stopped reading from 10.0.0.1:40000 once, for 5.2 s." in text  # 0.5 + 1.5 + 0.5 + 2.5 + 0.25
@@ -124,27 +124,27 @@ def test_records_that_continue_each_other_are_one(explain):
 
 def test_the_worst_first_and_no_more_than_asked(explain):
     flows = [flow(n, b=side(f"10.0.0.{n}", 80, stall=stall(1, n))) for n in range(1, 15)]
-    text = told(explain(flows))
+    text = summary(explain(flows))
     assert "14 endpoints closed their window, in 14 flows. The worst 10: 1. 10.0.0.14:80 stopped" in text
     assert " 10. 10.0.0.5:80 stopped" in text and "10.0.0.4:80" not in text
-    assert "The worst 1: 1. 10.0.0.14:80" in told(explain(flows, "--top", 1))
-    assert "The worst" not in told(explain(flows, "--top", 100))
+    assert "The worst 1: 1. 10.0.0.14:80" in summary(explain(flows, "--top", 1))
+    assert "The worst" not in summary(explain(flows, "--top", 100))
 
 
 def test_no_stalls(explain):
     quiet = flow(b=side("10.0.0.2", 80))
-    assert told(explain([quiet, quiet])) == "No stalls: nobody stopped reading in 2 flows."
+    assert summary(explain([quiet, quiet])) == "No stalls: no endpoint stopped reading in 2 flows."
     resets = flow(b=side("10.0.0.2", 80, zero_window_count=3))
-    assert told(explain([resets])) == ("No stalls: nobody stopped reading in 1 flow. 3 packets announced a window of zero in "
-                                       "a SYN, FIN or RST, or too late, which makes nobody wait.")
+    assert summary(explain([resets])) == ("No stalls: no endpoint stopped reading in 1 flow. 3 packets announced a window of zero in "
+                                       "a SYN, FIN or RST, or too late, which blocks no sender.")
 
 
 def test_an_empty_file_has_no_flows(explain):
-    assert told(explain("")) == "No stalls: there are no flows."
+    assert summary(explain("")) == "No stalls: there are no flows."
 
 
 def test_events_that_are_no_flows_are_left_out(explain):
-    assert "in 1 flow." in told(explain([{"schema": 1, "event": "packet"}, flow(), {"schema": 1, "event": "later"}]))
+    assert "in 1 flow." in summary(explain([{"schema": 1, "event": "packet"}, flow(), {"schema": 1, "event": "later"}]))
 
 
 # ---- what it cannot read ----
@@ -152,7 +152,7 @@ def test_events_that_are_no_flows_are_left_out(explain):
 @pytest.mark.parametrize("text, words", [
     ("hello\n", ["neither flow records", "nor a capture", "pcap"]),
     ('{"schema":1,"event":"packet"}\n', ["no flow records", "--output", "--packets"]),
-    ('{"a":1}\n', ["line 1", "no line of tcpwin-agent"]),
+    ('{"a":1}\n', ["line 1", "not a line of tcpwin-agent"]),
     ('{"schema":2,"event":"flow"}\n', ["line 1", "schema 2"]),
     ("%dir\tflowInd\n", ["Tranalyzer2", "--format json"]),
     ("pktNo\tflowInd\n", ["Tranalyzer2", "--format json"]),
@@ -166,11 +166,11 @@ def test_other_files(explain, text, words):
 
 
 @pytest.mark.parametrize("rest, words", [
-    (json.dumps(flow())[:100], "line 2 of .*records: it has no end: the file was cut; all before is told"),
-    ("nonsense\n", "line 2 of .*records: it is no JSON"),
-    ("\n", "line 2 of .*records: it is no JSON"),
+    (json.dumps(flow())[:100], "line 2 of .*records: it has no newline: the file was cut; the lines before it are summarized"),
+    ("nonsense\n", "line 2 of .*records: it is not JSON"),
+    ("\n", "line 2 of .*records: it is not JSON"),
 ])
-def test_all_before_a_broken_line_is_told(explain, rest, words):
+def test_all_before_a_broken_line_is_summarized(explain, rest, words):
     outcome = explain(json.dumps(flow()) + "\n" + rest)
     sentence, = outcome.errors
     assert outcome.exit_code == 1
@@ -178,8 +178,8 @@ def test_all_before_a_broken_line_is_told(explain, rest, words):
     assert re.search(words, sentence), sentence
 
 
-def test_a_last_line_without_end_is_told(explain):
-    assert "in 1 flow." in told(explain(json.dumps(flow())))
+def test_a_last_line_without_newline_is_read(explain):
+    assert "in 1 flow." in summary(explain(json.dumps(flow())))
 
 
 @pytest.mark.parametrize("file, words", [("nosuchfile", "No such file"), (".", "directory")])
@@ -232,40 +232,40 @@ def from_stdin():
 
 
 def test_a_receiver_that_never_opens_its_window_again():
-    text = told(run_agent("explain", DEAD))
+    text = summary(run_agent("explain", DEAD))
     assert ("1. 172.31.136.85:38760 stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z. "
-            "195.81.202.68:80 probed 3 times and was told 3 times that the window is still closed. "
+            "195.81.202.68:80 probed 3 times and was answered 3 times that the window is still closed. "
             "The window was not opened again.") in text
     assert "Seen from 2009-03-03T15:55:16.488Z to 2009-03-03T15:55:40.220Z (flow 1)." in text, "one flow: long timeouts"
     assert "The recording ended before the connection did." in text
 
 
 def test_a_receiver_that_opens_its_window_again():
-    text = told(run_agent("explain", DIRECTORY / "zerowindow_recovery.pcapng"))
+    text = summary(run_agent("explain", DIRECTORY / "zerowindow_recovery.pcapng"))
     assert "1 endpoint closed its window, in 1 flow. 1. 192.168.0.20:2235 stopped reading from 192.168.0.30:1720 once, for 10 ms, " in text
     assert "Reading resumed." in text
 
 
-def test_records_that_timeouts_cut_tell_the_same(tmp_path):
+def test_records_cut_by_timeouts_give_the_same(tmp_path):
     """With the tutorial's timeouts the dead receiver is four flows."""
     records = tmp_path / "records"
     assert len(run_agent("replay", "-q", DEAD, "--output", records).records) == 0
-    text = told(run_agent("explain", records))
+    text = summary(run_agent("explain", records))
     assert "stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z." in text
-    assert "probed 3 times and was told 3 times" in text
+    assert "probed 3 times and was answered 3 times" in text
     assert "(4 flows that continue each other, 1 to 4)" in text and "--profile monitor" in text
 
 
-def test_no_analysis_is_told(tmp_path):
+def test_no_analysis(tmp_path):
     records = tmp_path / "records"
     run_agent("replay", "-q", "--no-analysis", DEAD, "--output", records)
-    text = told(run_agent("explain", records))
+    text = summary(run_agent("explain", records))
     assert "is not known: the record has no stall analysis." in text
     assert "Without stall analysis: 4 of 4 flows." in text
 
 
 def test_a_capture_without_stalls():
-    assert told(run_agent("explain", DIRECTORY / "dupack.pcapng")).startswith("No stalls: nobody stopped reading in 1 flow.")
+    assert summary(run_agent("explain", DIRECTORY / "dupack.pcapng")).startswith("No stalls: no endpoint stopped reading in 1 flow.")
 
 
 def test_the_same_from_standard_input_and_compressed(tmp_path, from_stdin):
@@ -296,19 +296,19 @@ def test_a_capture_that_was_cut(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(DIRECTORY.rglob("*.pcap*")), ids=lambda path: path.stem)
 def test_every_capture_and_its_records(path, tmp_path):
-    """Whatever is in them; with long timeouts, the records tell what the capture tells."""
+    """Whatever they hold; with long timeouts, records and capture give the same summary."""
     records = tmp_path / "records"
     long = [word for name in ("new", "bgn", "est", "abrt") for word in (f"--timeout-{name}", "600s")]
     assert run_agent("replay", "-q", *long, "--abort-count", 4294967295, "--output", records, path).exit_code == 0
     from_capture, from_records = run_agent("explain", "--top", 1000, path), run_agent("explain", "--top", 1000, records)
-    assert told(from_capture) == told(from_records)
-    assert os.path.getsize(records) == 0 or " flow" in told(from_records)
+    assert summary(from_capture) == summary(from_records)
+    assert os.path.getsize(records) == 0 or " flow" in summary(from_records)
     assert run_agent("replay", "-q", "--output", records, path).exit_code == 0
-    told(run_agent("explain", records))
+    summary(run_agent("explain", records))
 
 
-def test_interim_records_are_told_once(tmp_path):
-    """Of a flow that went on: the last record has all; without its end, the last of those that there are."""
+def test_interim_records_count_once(tmp_path):
+    """Of a flow with several interim records the final one counts, or, without it, the last interim one."""
     records = tmp_path / "flows.json"
     replay = run_agent("replay", DIRECTORY / "zerowindow_dead.pcapng", "--profile", "monitor", "--active-timeout", "5s",
                        "--output", records)
@@ -316,10 +316,10 @@ def test_interim_records_are_told_once(tmp_path):
     lines = records.read_text().splitlines(keepends=True)
     flows = [line for line in lines if '"event":"flow"' in line]
     assert len(flows) > 2 and '"interim":false' in flows[-1]
-    whole = told(run_agent("explain", records))
+    whole = summary(run_agent("explain", records))
     assert "1 endpoint closed its window, in 1 flow." in whole
     assert "once, for 23.7 s," in whole and "probed 3 times" in whole
     records.write_text("".join(line for line in lines if '"interim":false' not in line))
-    cut = told(run_agent("explain", records))
+    cut = summary(run_agent("explain", records))
     assert "1 endpoint closed its window, in 1 flow." in cut
-    assert "The connection went on when this was recorded." in cut
+    assert "The connection was still alive when this was recorded." in cut

@@ -367,7 +367,7 @@ def test_keys(watched, open_top):
     top.wait_for_text("^flows by zero-windows")
 
     top.press(b" ")
-    paused = top.wait_for(lambda lines: lines[2].endswith(", paused") and "space go on" in lines[23])
+    paused = top.wait_for(lambda lines: lines[2].endswith(", paused") and "space resume" in lines[23])
     time.sleep(0.6)  # three intervals
     assert top.lines() == paused
     top.press(b"s")
@@ -464,7 +464,7 @@ def test_no_terminal(watched, open_top):
     outcome = run_agent("top", prefix=watched.server.inside())
     assert outcome.exit_code == 1
     sentence, = outcome.errors
-    assert "have to be a terminal" in sentence and "tcpwin-agent flows" in sentence
+    assert "must be a terminal" in sentence and "tcpwin-agent flows" in sentence
     for kind in ("nonsense", "dumb", ""):
         top = open_top(watched.server, environment={"TERM": kind})
         assert top.wait_end() == 1

@@ -40,15 +40,14 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 	case InputKind::capture:
 		return read_capture(options.file, connections);
 	case InputKind::t2:
-		return fail(
-			"cannot explain " + input.name(),
-			"it holds Tranalyzer2's columns, which do not show when and for how long a window was closed",
-			"record with --format json, or give the capture");
+		return fail("cannot explain " + input.name(),
+			    "it holds Tranalyzer2's columns, which do not say when and how long a window was closed",
+			    "record with --format json, or give the capture");
 	case InputKind::other:
 		break;
 	}
 	return fail("cannot explain " + input.name(), "it holds neither flow records (JSON lines) nor a capture",
-		    "use output of tcpwin-agent with --format json, or a pcap or pcapng file");
+		    "use output of tcpwin-agent --format json, or a pcap or pcapng file");
 }
 
 } // namespace
@@ -67,7 +66,7 @@ Result<Exit> explain(const ExplainOptions &options)
 	auto kind = TRY(input.kind());
 	Connections connections;
 	auto done = read(options, input, kind, connections);
-	const std::string text = done || connections.flows() ? tell(connections, options.top) : "";
+	const std::string text = done || connections.flows() ? format_summary(connections, options.top) : "";
 	if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0)
 		return fail("cannot write to standard output", describe_errno(errno));
 	if (!done)

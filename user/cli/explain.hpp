@@ -15,7 +15,7 @@ struct ExplainOptions {
 
 void define_explain(OptionList &list, ExplainOptions &options);
 
-// Writes the worst stalls of flow records or of a capture to standard output, in plain sentences.
+// Writes a summary of the worst stalls of flow records or of a capture to standard output.
 Result<Exit> explain(const ExplainOptions &options);
 
 } // namespace tcpwin

@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 #include <net/if.h>
-#include <nlohmann/json.hpp>
 
 #include "agent/claim.hpp"
 #include "base/clocks.hpp"
@@ -21,6 +20,8 @@
 #include "cli/common_options.hpp"
 #include "handover/deployment.hpp"
 #include "record/names.hpp"
+#include "record/record.hpp"
+#include "sinks/json.hpp"
 
 namespace tcpwin {
 namespace {
@@ -119,11 +120,17 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	return rows;
 }
 
-std::string since(const Row &row)
+std::optional<WallTime> since(const Row &row)
 {
 	if (!row.known())
-		return "an unknown time";
-	return format_time(WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset()));
+		return std::nullopt;
+	return WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset());
+}
+
+std::string describe_since(const Row &row)
+{
+	const auto time = since(row);
+	return time ? format_time(*time) : "an unknown time";
 }
 
 std::string describe_hooks(const Row &row)
@@ -147,23 +154,6 @@ std::string number(const std::optional<std::uint64_t> &value)
 	return value ? fmt::format("{}", *value) : "?";
 }
 
-// The counters of the end report that are not 0, by name.
-std::vector<std::pair<std::string_view, std::uint64_t>> counted(const Table &table)
-{
-	std::vector<std::pair<std::string_view, std::uint64_t>> all;
-	if (!table.counters)
-		return all;
-	const auto add = [&](const auto &names) {
-		for (const CounterName &c : names)
-			if (const std::uint64_t value = table.counters->value[c.counter])
-				all.emplace_back(c.name, value);
-	};
-	add(verdict_names);
-	add(event_names);
-	add(reject_names);
-	return all;
-}
-
 // The counters of a table come after the last of the interfaces that share it.
 std::string as_text(const std::vector<Row> &rows)
 {
@@ -172,45 +162,41 @@ std::string as_text(const std::vector<Row> &rows)
 	std::string text;
 	for (auto row = rows.begin(); row != rows.end(); ++row) {
 		text += fmt::format("{} (index {}): {}; since {}; {}\n", row->name, row->ifindex, describe_hooks(*row),
-				    since(*row), describe_agent(*row));
+				    describe_since(*row), describe_agent(*row));
 		if (std::next(row) != rows.end() && std::next(row)->table.id == row->table.id)
 			continue;
 		text += fmt::format("  flows in the table: {} of {}\n", number(row->table.flows), row->table.max_flows);
-		for (const auto &[name, value] : counted(row->table))
-			text += fmt::format("  {}: {}\n", name, value);
+		for (const CounterName &counter : counter_names)
+			if (row->table.counters && row->table.counters->value[counter.counter])
+				text += fmt::format("  {}: {}\n", counter.name,
+						    row->table.counters->value[counter.counter]);
 	}
 	return text;
 }
 
-template <typename T> nlohmann::ordered_json or_null(const std::optional<T> &value)
+Status as_status(const Row &row)
 {
-	return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+	Status status{.interface = row.name,
+		      .ifindex = row.ifindex,
+		      .hooks = {},
+		      .since = since(row),
+		      .persistent = row.persistent,
+		      .agent = row.agent,
+		      .flow_table_id = row.table.id,
+		      .max_flows = row.table.max_flows,
+		      .flows = row.table.flows,
+		      .counters = row.table.counters};
+	for (const AttachedProgram &program : row.programs)
+		status.hooks.push_back({program.hook, program.id});
+	return status;
 }
 
 std::string as_json(const std::vector<Row> &rows)
 {
-	std::string text;
-	for (const Row &row : rows) {
-		nlohmann::ordered_json line;
-		line["schema"] = 1;
-		line["event"] = "status";
-		line["iface"] = row.name;
-		line["ifindex"] = row.ifindex;
-		line["hooks"] = nlohmann::ordered_json::array();
-		for (const AttachedProgram &program : row.programs)
-			line["hooks"].push_back({{"hook", program.hook}, {"program_id", program.id}});
-		line["since"] = row.known() ? nlohmann::ordered_json(since(row)) : nullptr;
-		line["persistent"] = row.persistent;
-		line["agent_pid"] = or_null(row.agent);
-		line["flow_table_id"] = row.table.id;
-		line["max_flows"] = row.table.max_flows;
-		line["flows"] = or_null(row.table.flows);
-		line["counters"] = nlohmann::ordered_json::object();
-		for (const auto &[name, value] : counted(row.table))
-			line["counters"][std::string(name)] = value;
-		text += line.dump() + "\n";
-	}
-	return text;
+	fmt::memory_buffer text;
+	for (const Row &row : rows)
+		put_status(as_status(row), text);
+	return fmt::to_string(text);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread: it reads the tables in parts and answers keys between them.
+// One thread: tables are read in parts, and keys are handled between the parts.
 #include "cli/top.hpp"
 
 #include <cerrno>
@@ -37,12 +37,12 @@ Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the termin
 
 constexpr auto what = "cannot show the flows";
 
-// One look at the tables after the other, each in parts.
+// Reads the tables again and again, in parts.
 class Looks {
 public:
 	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
 
-	// Agents may have come and gone since the last look.
+	// Agents may have started or ended since the last reading.
 	Result<void> begin()
 	{
 		next_ = {};
@@ -97,7 +97,7 @@ public:
 	{
 	}
 
-	// Until the user quits or a signal comes.
+	// Until the user quits or a signal arrives.
 	void run()
 	{
 		draw();
@@ -113,7 +113,7 @@ public:
 	}
 
 private:
-	// For keys and signals; returns at once in the middle of a look.
+	// Waits for keys and signals, but not in the middle of a reading.
 	void wait()
 	{
 		using std::chrono::milliseconds;
@@ -164,7 +164,7 @@ private:
 		take(more ? looks_.end() : tl::unexpected(more.error()));
 	}
 
-	// An agent that has ended is not an error: another may start later.
+	// An error is not final: agents end, and others start.
 	void take(Result<Snapshot> snapshot)
 	{
 		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};
@@ -202,7 +202,7 @@ void define_top(OptionList &list, TopOptions &options)
 Result<Exit> top(const TopOptions &options)
 {
 	auto tables = TRY(LiveTables::open(options.selection.source, what));
-	// SIGWINCH: the size of the terminal changed. The others end it.
+	// Signals that end top, and SIGWINCH for a new terminal size.
 	UniqueFd signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH});
 	if (!signals)
 		return fail("cannot watch for signals", describe_errno(errno));

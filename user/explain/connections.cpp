@@ -9,13 +9,13 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-bool is_same(const SideStory &story, const ToldSide &side)
+bool is_same(const SideStory &story, const ParsedSide &side)
 {
 	return story.ip == side.ip && story.port == side.port;
 }
 
-// A window that was closed at the end of a record stays so until the endpoint announces another, for all
-// that anybody can know: the time to the next record, and all of that one if the endpoint is silent in it.
+// A window that was closed at the end of a record is taken as closed until the endpoint announces another one: during
+// the time to the next record, and during all of that record if the endpoint is silent in it.
 void stay_closed(SideStory &story, nanoseconds time)
 {
 	story.stall.total += time;
@@ -23,30 +23,30 @@ void stay_closed(SideStory &story, nanoseconds time)
 	story.stall.longest = std::max(story.stall.longest, story.open_for);
 }
 
-// The open episode of a record that ends at last.
-nanoseconds open_at(WallTime last, const ToldStall &stall)
+// Length of the open episode of a record that ends at last.
+nanoseconds open_at(WallTime last, const ParsedStall &stall)
 {
 	return stall.open && stall.last_began ? std::max(last - *stall.last_began, nanoseconds(0)) : nanoseconds(0);
 }
 
-// The first episode of this record is the open one of the record before. If there are several, a record does not
-// tell for how long it was.
-void add_record(SideStory &story, const ToldStall &stall, WallTime last)
+// If the previous record ended with an open episode, the first episode of this record is the rest of it. A record with
+// several episodes does not say how long the first one was.
+void add_record(SideStory &story, const ParsedStall &stall, WallTime last)
 {
-	const bool goes_on = story.stall.open, is_one = stall.episodes == 1;
-	const nanoseconds before = goes_on ? story.open_for : nanoseconds(0);
+	const bool continues = story.stall.open, is_one = stall.episodes == 1;
+	const nanoseconds before = continues ? story.open_for : nanoseconds(0);
 
-	if (goes_on && stall.episodes > 1)
+	if (continues && stall.episodes > 1)
 		story.longest_is_least = true;
 	story.open_for = is_one ? before + stall.total : open_at(last, stall);
-	story.stall.episodes += stall.episodes - (goes_on && stall.episodes ? 1 : 0);
+	story.stall.episodes += stall.episodes - (continues && stall.episodes ? 1 : 0);
 	story.stall.total += stall.total;
 	story.stall.longest = std::max({story.stall.longest, stall.longest, story.open_for});
 	if (stall.episodes)
 		story.stall.last_ended = stall.last_ended;
-	else if (goes_on)
+	else if (continues)
 		story.stall.last_ended = story.rst ? "reset" : story.fin ? "fin" : "resumed";
-	if (stall.episodes && !(goes_on && is_one))
+	if (stall.episodes && !(continues && is_one))
 		story.stall.last_began = stall.last_began;
 	story.stall.open = stall.open;
 }
@@ -59,7 +59,7 @@ void add_optional(std::optional<std::uint64_t> &sum, const std::optional<std::ui
 		sum = sum.value_or(0) + *value;
 }
 
-void add_side(SideStory &story, const ToldSide &side, nanoseconds gap, WallTime last)
+void add_side(SideStory &story, const ParsedSide &side, nanoseconds gap, WallTime last)
 {
 	const bool is_first = story.packets == 0;
 	story.ip = side.ip;
@@ -79,11 +79,11 @@ void add_side(SideStory &story, const ToldSide &side, nanoseconds gap, WallTime 
 	add_record(story, *side.stall, last);
 }
 
-void extend(Connection &connection, const ToldFlow &flow)
+void extend(Connection &connection, const ParsedFlow &flow)
 {
 	const nanoseconds gap = connection.records ? flow.first - connection.record.last : nanoseconds(0);
 	std::vector<bool> seen(connection.sides.size());
-	for (const ToldSide *side : {&flow.a, flow.b ? &*flow.b : nullptr}) {
+	for (const ParsedSide *side : {&flow.a, flow.b ? &*flow.b : nullptr}) {
 		if (!side)
 			continue;
 		auto story = std::ranges::find_if(connection.sides, [&](const auto &s) { return is_same(s, *side); });
@@ -109,8 +109,9 @@ const SideStory *Connection::peer_of(const SideStory &side) const
 	return &side == &sides[0] ? &sides[1] : &sides[0];
 }
 
-// Numbers begin anew with each run of the agent: the last flow of that number, between the same endpoints.
-Connection *Connections::find_continued(const ToldFlow &flow)
+// Flow numbers start again with each run of the agent, so this is the last flow of that number, if it has the same
+// endpoints.
+Connection *Connections::find_continued(const ParsedFlow &flow)
 {
 	const auto found = flow.continues ? by_id_.find(flow.continues) : by_id_.end();
 	if (found == by_id_.end())
@@ -120,17 +121,17 @@ Connection *Connections::find_continued(const ToldFlow &flow)
 	return same ? &connection : nullptr;
 }
 
-void Connections::count(const ToldFlow &flow)
+void Connections::count(const ParsedFlow &flow)
 {
 	flows_++;
-	for (const ToldSide *side : {&flow.a, flow.b ? &*flow.b : nullptr})
+	for (const ParsedSide *side : {&flow.a, flow.b ? &*flow.b : nullptr})
 		if (side && side->stall && !side->has_stalled())
 			harmless_ += side->zero_windows;
 	if (!flow.a.stall || (flow.b && !flow.b->stall))
 		without_analysis_++;
 }
 
-void Connections::add(ToldFlow flow)
+void Connections::add(ParsedFlow flow)
 {
 	count(flow);
 	Connection *connection = find_continued(flow);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stalls of all flows, those of a connection that was cut into several records put together again.
+// The stalls of all flows. Records that continue each other are joined to one connection.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "explain/told.hpp"
+#include "explain/parsed.hpp"
 
 namespace tcpwin {
 
-// What an endpoint's receiver did in all records of a connection.
+// What the receiver of an endpoint did, over all records of a connection.
 struct SideStory {
 	std::string ip;
 	std::uint16_t port = 0;
@@ -21,8 +21,8 @@ struct SideStory {
 	bool rst = false;
 	std::chrono::nanoseconds timeout{0};
 	bool analyzed = true; // in every record
-	// Total, longest and open go on over the time between two records.
-	ToldStall stall;
+	// Total, longest and open include the time between two records.
+	ParsedStall stall;
 	bool longest_is_least = false;
 	std::chrono::nanoseconds open_for{0}; // of the open episode
 
@@ -30,7 +30,7 @@ struct SideStory {
 };
 
 struct Connection {
-	ToldFlow record; // the last one; its sides are not used
+	ParsedFlow record; // the last one, without its sides
 	std::uint64_t first_id = 0;
 	WallTime first;
 	std::uint64_t records = 0;
@@ -47,19 +47,19 @@ struct Entry {
 
 class Connections {
 public:
-	// In the order in which they stand in the file: a flow comes before the one that continues it.
-	void add(ToldFlow flow);
+	// In the order of the file: a flow comes before the flow that continues it.
+	void add(ParsedFlow flow);
 
 	std::uint64_t flows() const { return flows_; }
 	std::uint64_t without_analysis() const { return without_analysis_; }
-	// Windows below the threshold in flows that are no stall: of SYN, RST and the like.
+	// Windows below the threshold that are not stalls: of SYN, RST and the like.
 	std::uint64_t harmless() const { return harmless_; }
-	// The worst first: by the time stalled, then by the number of zero windows.
+	// Sorted by the time stalled, then by the number of zero windows, descending.
 	std::vector<Entry> stalled() const;
 
 private:
-	Connection *find_continued(const ToldFlow &flow);
-	void count(const ToldFlow &flow);
+	Connection *find_continued(const ParsedFlow &flow);
+	void count(const ParsedFlow &flow);
 
 	std::vector<Connection> connections_;
 	std::unordered_map<std::uint64_t, std::size_t> by_id_;

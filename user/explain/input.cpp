@@ -14,11 +14,11 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::size_t enough_to_tell = 6;
-constexpr std::size_t longest_line = 1024 * 1024; // ours have about one thousand bytes
+constexpr std::size_t magic_size = 6;
+constexpr std::size_t longest_line = 1024 * 1024; // flow records have about 2,000 bytes
 constexpr std::size_t block = 256 * 1024;
 
-// pcap in both byte orders and resolutions, pcapng, and what captures are compressed with.
+// pcap in both byte orders and resolutions, pcapng, and compression formats of captures.
 constexpr std::string_view capture_starts[] = {
 	"\xa1\xb2\xc3\xd4"sv,
 	"\xd4\xc3\xb2\xa1"sv,
@@ -33,14 +33,14 @@ constexpr std::string_view capture_starts[] = {
 	"\x04\x22\x4d\x18"sv,
 };
 
-// tee(2) copies from one pipe to another and leaves the bytes where they are.
+// tee(2) copies from one pipe to another without consuming the bytes.
 Result<std::string> peek_pipe(int fd, const std::string &name)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return fail("cannot look at " + name, describe_errno(errno));
 	const UniqueFd reader(ends[0]), writer(ends[1]);
-	const ssize_t copied = tee(fd, writer.get(), enough_to_tell, 0);
+	const ssize_t copied = tee(fd, writer.get(), magic_size, 0);
 	if (copied < 0)
 		return fail("cannot look at " + name, describe_errno(errno));
 	std::string start(static_cast<std::size_t>(copied), '\0');
@@ -49,12 +49,12 @@ Result<std::string> peek_pipe(int fd, const std::string &name)
 	return start;
 }
 
-// A writer may have written less than tells: wait for more, unless it has gone.
+// The writer may have written too few bytes to decide: wait for more, unless it has closed the pipe.
 Result<std::string> peek_pipe_long_enough(int fd, const std::string &name)
 {
 	while (true) {
 		auto start = peek_pipe(fd, name);
-		if (!start || start->empty() || start->size() == enough_to_tell || start->front() == '{')
+		if (!start || start->empty() || start->size() == magic_size || start->front() == '{')
 			return start;
 		pollfd hangup{fd, 0, 0};
 		if (poll(&hangup, 1, 20) > 0)
@@ -106,14 +106,14 @@ Result<InputKind> Input::kind() const
 		return peek_pipe_long_enough(fd_.get(), name_).map(kind_of);
 	if (!S_ISREG(status.st_mode))
 		return InputKind::json;
-	char start[enough_to_tell];
+	char start[magic_size];
 	const ssize_t got = pread(fd_.get(), start, sizeof(start), std::max<off_t>(lseek(fd_.get(), 0, SEEK_CUR), 0));
 	if (got < 0)
 		return fail("cannot read " + name_, describe_errno(errno));
 	return kind_of({start, static_cast<std::size_t>(got)});
 }
 
-// Whether there was more.
+// Whether more was read.
 Result<bool> LineReader::fill()
 {
 	buffer_.erase(0, begin_);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is to be explained, told by its content.
+// The input of explain, whose kind is detected by its content.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ public:
 	static Result<Input> open(const std::string &path);
 
 	const std::string &name() const { return name_; }
-	// Looks at the first bytes without taking them, so that a capture reader may begin at the first. Waits
-	// for the first ones of a pipe. Of a terminal or socket, which cannot be looked at: json.
+	// Peeks at the first bytes without consuming them, because a capture reader starts at the first byte. Waits for
+	// the first bytes of a pipe. Terminals and sockets, which cannot be peeked at, count as json.
 	Result<InputKind> kind() const;
 	int fd() const { return fd_.get(); }
 
@@ -39,10 +39,10 @@ class LineReader {
 public:
 	explicit LineReader(const Input &input) : input_(input) {}
 
-	// The next line without its end, valid until the next call; nothing at the end of the file.
+	// The next line without its newline, valid until the next call; nothing at the end of the file.
 	Result<std::optional<std::string_view>> next();
 	std::uint64_t number() const { return number_; }
-	// Whether the last line had an end: one without may have been cut.
+	// Whether the last line ended with a newline; without one it may have been cut.
 	bool was_ended() const { return ended_; }
 
 private:
@@ -51,7 +51,7 @@ private:
 	const Input &input_;
 	std::string buffer_;
 	std::size_t begin_ = 0;   // of the next line
-	std::size_t scanned_ = 0; // no end of a line before
+	std::size_t scanned_ = 0; // there is no newline before
 	std::uint64_t number_ = 0;
 	bool ended_ = true;
 	bool at_end_ = false;

@@ -15,7 +15,7 @@ using simdjson::dom::element;
 using simdjson::dom::object;
 using std::chrono::nanoseconds;
 
-// The members of an object. What is missing or of another type is noted, once, and read as T{}.
+// The members of an object. A member that is missing or of another type is read as T{}; the first one is reported.
 class Members {
 public:
 	Members(object members, std::string &problem) : members_(members), problem_(problem) {}
@@ -27,7 +27,7 @@ public:
 			problem_ = fmt::format("field {} is missing or wrong", name);
 		return value;
 	}
-	// Nothing if it is missing or null.
+	// Nothing if the member is missing or null.
 	template <typename T> std::optional<T> find(const char *name) const
 	{
 		element value;
@@ -46,7 +46,7 @@ public:
 	nanoseconds seconds(const char *name) const
 	{
 		const double value = get<double>(name);
-		const bool fits = value >= 0 && value < 1e9; // sums fit, too
+		const bool fits = value >= 0 && value < 1e9; // so that sums fit, too
 		if (!fits && problem_.empty())
 			problem_ = fmt::format("field {} is wrong", name);
 		return fits ? nanoseconds(std::llround(value * 1e9)) : nanoseconds(0);
@@ -58,26 +58,29 @@ public:
 			problem_ = fmt::format("field {} is wrong", name);
 		return WallTime(nanoseconds(std::max<std::int64_t>(value, 0)));
 	}
+	std::optional<WallTime> find_time(const char *name) const
+	{
+		return find<std::int64_t>(name) ? std::optional(time(name)) : std::nullopt;
+	}
 
 private:
 	object members_;
 	std::string &problem_;
 };
 
-ToldStall read_stall(const Members &stall)
+ParsedStall read_stall(const Members &stall)
 {
-	return {.episodes = stall.get<std::uint64_t>("episodes"),
-		.total = stall.seconds("total"),
-		.longest = stall.seconds("longest"),
-		.open = stall.get<bool>("open"),
-		.last_ended = std::string(stall.find<std::string_view>("last_ended").value_or("")),
-		.probes = stall.find<std::uint64_t>("probes"),
-		.answers = stall.find<std::uint64_t>("probe_answers"),
-		.last_began = stall.find<std::int64_t>("last_began_ns") ? std::optional(stall.time("last_began_ns")) :
-									  std::nullopt};
+	return {.episodes = stall.get<std::uint64_t>(StallNames::episodes),
+		.total = stall.seconds(StallNames::total),
+		.longest = stall.seconds(StallNames::longest),
+		.open = stall.get<bool>(StallNames::open),
+		.last_ended = std::string(stall.find<std::string_view>(StallNames::last_ended).value_or("")),
+		.probes = stall.find<std::uint64_t>(StallNames::probes),
+		.answers = stall.find<std::uint64_t>(StallNames::probe_answers),
+		.last_began = stall.find_time(StallNames::last_began_ns)};
 }
 
-void read_flags(const array &flags, ToldSide &side)
+void read_flags(const array &flags, ParsedSide &side)
 {
 	for (const element flag : flags) {
 		std::string_view name;
@@ -88,9 +91,9 @@ void read_flags(const array &flags, ToldSide &side)
 	}
 }
 
-ToldSide read_side(const Members &members)
+ParsedSide read_side(const Members &members)
 {
-	ToldSide side;
+	ParsedSide side;
 	side.ip = members.text("ip");
 	side.port = static_cast<std::uint16_t>(members.get<std::uint64_t>("port"));
 	side.packets = members.get<std::uint64_t>("packets");
@@ -103,9 +106,9 @@ ToldSide read_side(const Members &members)
 	return side;
 }
 
-ToldFlow read_flow(const Members &members, std::string &problem)
+ParsedFlow read_flow(const Members &members, std::string &problem)
 {
-	ToldFlow flow;
+	ParsedFlow flow;
 	flow.id = members.get<std::uint64_t>("flow_id");
 	flow.continues = members.find<std::uint64_t>("continues").value_or(0);
 	flow.interface = members.find<std::string_view>("in_iface").value_or("");
@@ -132,26 +135,26 @@ struct RecordParser::State {
 RecordParser::RecordParser() : state_(std::make_unique<State>()) {}
 RecordParser::~RecordParser() = default;
 
-Result<std::optional<ToldFlow>, std::string> RecordParser::parse(std::string_view line)
+Result<std::optional<ParsedFlow>, std::string> RecordParser::parse(std::string_view line)
 {
 	object found;
 	element whole;
 	if (const auto error = state_->parser.parse(line.data(), line.size()).get(whole))
-		return tl::unexpected(fmt::format("it is no JSON ({})", simdjson::error_message(error)));
+		return tl::unexpected(fmt::format("it is not JSON ({})", simdjson::error_message(error)));
 	if (whole.get(found) != simdjson::SUCCESS)
-		return tl::unexpected(std::string("it is no JSON object"));
+		return tl::unexpected(std::string("it is not a JSON object"));
 
 	std::string problem;
 	const Members members(found, problem);
 	const auto schema = members.find<std::uint64_t>("schema");
 	const auto event = members.find<std::string_view>("event");
 	if (!problem.empty() || !schema || !event)
-		return tl::unexpected(std::string("it is no line of tcpwin-agent: schema or event is missing"));
+		return tl::unexpected(std::string("it is not a line of tcpwin-agent: schema or event is missing"));
 	if (*schema != 1)
-		return tl::unexpected(fmt::format("it has schema {}, and this tcpwin-agent knows 1", *schema));
+		return tl::unexpected(fmt::format("it has schema {}; this tcpwin-agent knows schema 1", *schema));
 	if (*event != "flow")
 		return std::nullopt;
-	ToldFlow flow = read_flow(members, problem);
+	ParsedFlow flow = read_flow(members, problem);
 	if (!problem.empty())
 		return tl::unexpected(problem);
 	return flow;

@@ -8,19 +8,19 @@
 
 #include "base/error.hpp"
 
-#include "explain/told.hpp"
+#include "explain/parsed.hpp"
 
 namespace tcpwin {
 
-// Reads what user/sinks/json.cpp writes.
+// Reads the lines that user/sinks/json.cpp writes.
 class RecordParser {
 public:
 	RecordParser();
 	~RecordParser();
 
-	// The flow record of a line; nothing if it is another event of ours. The error is a
-	// clause that says what is wrong with the line.
-	Result<std::optional<ToldFlow>, std::string> parse(std::string_view line);
+	// The flow record of a line; nothing if the line is another event of tcpwin-agent. Error: a clause that says
+	// what is wrong with the line.
+	Result<std::optional<ParsedFlow>, std::string> parse(std::string_view line);
 
 private:
 	struct State;

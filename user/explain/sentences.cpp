@@ -29,7 +29,7 @@ std::string span(nanoseconds time)
 	return fmt::format("{:.0f} us", seconds * 1e6);
 }
 
-// Milliseconds are enough for people.
+// Milliseconds are enough for readers.
 std::string moment(WallTime time)
 {
 	const std::string text = format_time(time);
@@ -46,18 +46,18 @@ std::string plural(std::uint64_t count, const char *one, const char *many)
 	return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
-// "from 10.0.0.1:40000 ", or nothing if the peer was never seen.
+// "from 10.0.0.1:40000 ", or empty if the peer was never seen.
 std::string and_peer(const char *preposition, const Entry &entry)
 {
 	const SideStory *peer = entry.connection->peer_of(*entry.side);
 	return peer ? fmt::format("{} {} ", preposition, endpoint(*peer)) : "";
 }
 
-// Of a record without stall analysis.
+// For a record without stall analysis.
 std::string what_was_counted(const Entry &entry)
 {
 	const SideStory &side = *entry.side;
-	return fmt::format("{} announced a closed window {}in {} of its {}. For how long it did not read is not known: "
+	return fmt::format("{} announced a closed window {}in {} of its {}. How long it did not read is not known: "
 			   "{} no stall analysis.",
 			   endpoint(side), and_peer("to", entry), side.zero_windows,
 			   plural(side.packets, "packet", "packets"),
@@ -67,7 +67,7 @@ std::string what_was_counted(const Entry &entry)
 std::string what_happened(const Entry &entry)
 {
 	const SideStory &side = *entry.side;
-	const ToldStall &stall = side.stall;
+	const ParsedStall &stall = side.stall;
 	const bool several = stall.episodes > 1;
 	std::string text = fmt::format("{} stopped reading {}{}, for {}", endpoint(side), and_peer("from", entry),
 				       times(stall.episodes), span(stall.total));
@@ -82,7 +82,7 @@ std::string what_happened(const Entry &entry)
 std::string what_the_peer_did(const Entry &entry)
 {
 	const SideStory *peer = entry.connection->peer_of(*entry.side);
-	const ToldStall &stall = entry.side->stall;
+	const ParsedStall &stall = entry.side->stall;
 	if (!peer)
 		return "Its peer was not seen.";
 	if (!stall.probes)
@@ -92,12 +92,12 @@ std::string what_the_peer_did(const Entry &entry)
 	const std::string probed = fmt::format("{} probed {}", endpoint(*peer), times(*stall.probes));
 	if (!stall.answers)
 		return probed + ".";
-	return *stall.answers ? fmt::format("{} and was told {} that the window is still closed.", probed,
+	return *stall.answers ? fmt::format("{} and was answered {} that the window is still closed.", probed,
 					    times(*stall.answers)) :
 				probed + " and was not answered.";
 }
 
-std::string how_it_ended(const ToldStall &stall)
+std::string how_it_ended(const ParsedStall &stall)
 {
 	const bool several = stall.episodes > 1;
 	if (stall.open)
@@ -113,7 +113,7 @@ std::string how_it_ended(const ToldStall &stall)
 
 std::string where(const Connection &connection)
 {
-	const ToldFlow &last = connection.record;
+	const ParsedFlow &last = connection.record;
 	std::string text = fmt::format("Seen from {} to {}", moment(connection.first), moment(last.last));
 	if (!last.interface.empty())
 		text += " on " + last.interface;
@@ -125,7 +125,7 @@ std::string where(const Connection &connection)
 				  connection.first_id, last.id);
 }
 
-// Who sent the flag: one endpoint, "both sides", or nobody.
+// The sender of the flag: one endpoint, "both sides", or empty.
 std::string who_sent(const Connection &connection, bool SideStory::*flag)
 {
 	const auto &sides = connection.sides;
@@ -150,14 +150,14 @@ std::string how_the_connection_ended(const Connection &connection)
 	if (reason == "shutdown")
 		return "The recording ended before the connection did.";
 	if (reason == "active_timeout")
-		return "The connection went on when this was recorded.";
+		return "The connection was still alive when this was recorded.";
 	if (reason == "terminated")
 		return "The record ends at the packet that reached the abort count (--on-threshold terminate).";
 	if (reason == "interface_gone")
 		return "Then the interface was deleted.";
 	if (reason == "abort_timeout")
-		return fmt::format("The record ends {} after the last packet, since the flow was aborted for its zero "
-				   "windows.",
+		return fmt::format("The record ends {} after the last packet, because the flow was aborted for its "
+				   "zero windows.",
 				   span(timeout));
 	return fmt::format("Then no packet was seen for {}, the timeout.", span(timeout));
 }
@@ -176,16 +176,16 @@ std::string no_stalls(const Connections &connections)
 {
 	if (!connections.flows())
 		return "No stalls: there are no flows.\n";
-	std::string text =
-		fmt::format("No stalls: nobody stopped reading in {}.\n", plural(connections.flows(), "flow", "flows"));
+	std::string text = fmt::format("No stalls: no endpoint stopped reading in {}.\n",
+				       plural(connections.flows(), "flow", "flows"));
 	if (connections.harmless())
 		text += fmt::format(
-			"{} announced a window of zero in a SYN, FIN or RST, or too late, which makes nobody wait.\n",
+			"{} announced a window of zero in a SYN, FIN or RST, or too late, which blocks no sender.\n",
 			plural(connections.harmless(), "packet", "packets"));
 	return text;
 }
 
-// Cut before the end: by a timeout, not by the connection.
+// Ended by a timeout, not by the connection.
 bool is_cut(const Entry &entry)
 {
 	const std::string &reason = entry.connection->record.end_reason;
@@ -199,8 +199,8 @@ std::string remarks(const Connections &connections, const std::vector<Entry> &en
 	std::string text;
 	if (connections.without_analysis())
 		text += fmt::format(
-			"\nWithout stall analysis: {} of {}. Of these only counts are known: of windows below the "
-			"threshold, in a SYN or RST too.\n",
+			"\nWithout stall analysis: {} of {}. Only counts are known of these: windows below the "
+			"threshold, SYN and RST included.\n",
 			connections.without_analysis(), plural(connections.flows(), "flow", "flows"));
 	if (std::ranges::any_of(entries, is_cut))
 		text += "\nShort timeouts cut a stall into several flows. To see it whole, record with --profile monitor, "
@@ -210,17 +210,17 @@ std::string remarks(const Connections &connections, const std::vector<Entry> &en
 
 } // namespace
 
-std::string tell(const Connections &connections, std::size_t top)
+std::string format_summary(const Connections &connections, std::size_t top)
 {
 	const std::vector<Entry> entries = connections.stalled();
 	if (entries.empty())
 		return no_stalls(connections) + remarks(connections, entries);
-	const std::size_t told = std::min(top, entries.size());
+	const std::size_t shown = std::min(top, entries.size());
 	std::string text = fmt::format(
 		"{}, in {}.{}\n", plural(entries.size(), "endpoint closed its window", "endpoints closed their window"),
 		plural(connections.flows(), "flow", "flows"),
-		told < entries.size() ? fmt::format(" The worst {}:", told) : "");
-	for (std::size_t i = 0; i < told; i++)
+		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
+	for (std::size_t i = 0; i < shown; i++)
 		text += paragraph(i + 1, entries[i]);
 	return text + remarks(connections, entries);
 }

@@ -8,7 +8,7 @@
 
 namespace tcpwin {
 
-// Paragraphs of plain sentences, the worst stall first, at most top of them.
-std::string tell(const Connections &connections, std::size_t top);
+// One paragraph per stalled endpoint, the longest stall first, at most top of them.
+std::string format_summary(const Connections &connections, std::size_t top);
 
 } // namespace tcpwin

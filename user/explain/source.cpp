@@ -12,7 +12,7 @@
 namespace tcpwin {
 namespace {
 
-// A stalled sender probes at intervals of up to two minutes: no stall is cut.
+// A blocked sender probes at intervals of up to two minutes, so these timeouts cut no stall.
 tcpwin_config long_timeouts()
 {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
@@ -22,7 +22,7 @@ tcpwin_config long_timeouts()
 	return config;
 }
 
-// From an engine by way of the record's JSON: what a capture tells is what its records would.
+// Takes flows from an engine through their JSON, so that a capture and its records give the same summary.
 class Listener final : public FlowObserver {
 public:
 	Listener(const tcpwin_config &config, Connections &connections)
@@ -53,8 +53,8 @@ tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, cons
 {
 	const bool cut = !lines.was_ended();
 	return fail(fmt::format("cannot read line {} of {}", lines.number(), input.name()),
-		    cut ? "it has no end: the file was cut" : why,
-		    cut ? "all before is told" : "flow records are JSON lines of tcpwin-agent");
+		    cut ? "it has no newline: the file was cut" : why,
+		    cut ? "the lines before it are summarized" : "flow records are JSON lines of tcpwin-agent");
 }
 
 } // namespace
@@ -64,7 +64,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 	LineReader lines(input);
 	RecordParser parser;
 	std::uint64_t others = 0;
-	std::map<std::uint64_t, ToldFlow> going_on; // the last interim record of each
+	std::map<std::uint64_t, ParsedFlow> interim; // the last interim record of each flow
 	while (true) {
 		auto line = TRY(lines.next());
 		if (!line)
@@ -78,17 +78,17 @@ Result<void> read_records(const Input &input, Connections &connections)
 		}
 		const std::uint64_t id = (*flow)->id;
 		if ((*flow)->interim) {
-			going_on.insert_or_assign(id, std::move(**flow));
+			interim.insert_or_assign(id, std::move(**flow));
 			continue;
 		}
-		going_on.erase(id);
+		interim.erase(id);
 		connections.add(std::move(**flow));
 	}
-	for (auto &[id, flow] : going_on)
+	for (auto &[id, flow] : interim)
 		connections.add(std::move(flow));
 	if (others && !connections.flows())
 		return fail("cannot explain " + input.name(), "it holds events of tcpwin-agent, but no flow records",
-			    "take the file of --output, not that of --packets");
+			    "use the file of --output, not that of --packets");
 	return {};
 }
 

@@ -7,7 +7,7 @@
 
 namespace tcpwin {
 
-// Each adds all that it can read, also where it then fails.
+// Both add all that can be read, even if an error follows.
 Result<void> read_records(const Input &input, Connections &connections);
 Result<void> read_capture(const std::string &path, Connections &connections);
 

@@ -23,14 +23,14 @@ std::string state_text(const LiveFlow &flow)
 	return fmt::format("{}/{}", text(flow.side[0]), text(flow.side[1]));
 }
 
-// Whose window is closed now.
+// The endpoints whose window is closed now.
 std::string closed_text(const LiveFlow &flow)
 {
 	const bool a = flow.side[0].closed, b = flow.side[1].closed;
 	return !flow.analyzed ? "?" : a && b ? "A+B" : a ? "A" : b ? "B" : "-";
 }
 
-// In the middle: the end of an address and its port tell more than the middle does.
+// Removes the middle: the ends of an address and its port say more.
 void cut(std::string &text, std::size_t width)
 {
 	if (text.size() <= width)
@@ -238,7 +238,7 @@ std::string sparkline(std::span<const std::uint64_t> counts, std::size_t width, 
 	const std::uint64_t most = counts.empty() ? 0 : std::ranges::max(counts);
 	std::string line;
 	for (std::uint64_t count : counts) {
-		// The lowest bar is for none.
+		// The lowest bar means zero.
 		const std::size_t height = count ? (count * 7 + most - 1) / most : 0;
 		line += (utf8 ? blocks : letters)[height];
 	}

@@ -17,27 +17,27 @@ namespace tcpwin {
 std::string brief_count(std::uint64_t count);
 // "35ms", "1.2s", "12m05s", "3h12m", "5d03h"; "-" for none.
 std::string brief_time(std::uint64_t nanoseconds);
-// What a terminal does not take for a letter becomes '?'.
+// Replaces bytes that are not printable ASCII with '?'.
 std::string printable(std::string text);
 
 enum class Numbers { exact, brief };
 
-// By index; what it does not hold has no name.
+// By interface index.
 using InterfaceNames = std::map<unsigned, std::string>;
 
-// Widths are those of all that was measured or added.
+// Columns are as wide as the widest cell measured or added.
 class Columns {
 public:
 	static Columns of_flows(Numbers numbers, const InterfaceNames &names);
 	static Columns of_peers();
 
-	// For lists too long to be kept as text.
+	// For lists that are too long to be kept as text.
 	void measure(const LiveFlow &flow) { widen(cells(flow)); }
 	std::string heading() const;
 	std::string line(const LiveFlow &flow) const { return line(cells(flow), widths_); }
 
-	// For a screen: the heading, then what was added, at most so wide. The least important columns are left out until the
-	// rest fits; before those that matter, the endpoints are cut.
+	// For a screen: the heading and the rows added, at most width columns wide. The least important columns are left out
+	// until the rest fits; endpoints are shortened before important columns are left out.
 	void add(const LiveFlow &flow) { add(cells(flow)); }
 	void add(const Peer &peer) { add(cells(peer)); }
 	std::vector<std::string> lines(std::size_t width) const;
@@ -68,7 +68,7 @@ private:
 	std::vector<Cells> rows_;
 };
 
-// One character a count, the last ones as many as fit, the highest bar for the largest of them.
+// One character per count, for the last counts that fit. The highest bar is the largest of them.
 std::string sparkline(std::span<const std::uint64_t> counts, std::size_t width, bool utf8);
 
 } // namespace tcpwin

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the live views keep of a flow: enough to sort, filter and show it, and small, for there may be millions.
+// What the live views keep of a flow: enough to sort, filter and show it, and small, because there may be millions.
 #pragma once
 
 #include <array>
@@ -26,9 +26,9 @@ inline std::uint64_t amount(const Amounts &amounts, SortKey key)
 	return amounts[static_cast<std::size_t>(key)];
 }
 
-// Of what one endpoint is and sent; stalls are those of its receiver.
+// One endpoint; stalls are those of its receiver.
 struct LiveSide {
-	std::uint64_t stalled_ns; // an open stall up to now
+	std::uint64_t stalled_ns; // an open stall counts up to now
 	std::uint64_t longest_ns;
 	std::uint32_t zero_windows; // without stall analysis: packets below the window threshold
 	std::uint8_t state;
@@ -39,7 +39,7 @@ struct LiveSide {
 struct LiveFlow {
 	tcpwin_key key;
 	std::uint64_t id;
-	std::uint32_t table; // numbers of flows begin anew in each
+	std::uint32_t table; // flow IDs are unique within a table
 	std::uint32_t ifindex;
 	std::uint8_t a; // endpoint of the key
 	bool analyzed;

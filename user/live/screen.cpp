@@ -16,9 +16,9 @@
 namespace tcpwin {
 namespace {
 
-constexpr int escape_delay = 50; // ms in which the rest of an arrow key's sequence has to come
+constexpr int escape_delay = 50; // ms within which the rest of an arrow key's sequence must arrive
 
-// newterm takes terminals that cannot place the cursor as well.
+// newterm also accepts terminals that cannot place the cursor.
 bool can_show()
 {
 	const char *place_cursor = tigetstr("cup");
@@ -74,7 +74,7 @@ bool is_utf8_locale()
 Result<Screen> Screen::open()
 {
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-		return cannot_show("standard input and output have to be a terminal");
+		return cannot_show("standard input and output must be a terminal");
 	std::setlocale(LC_CTYPE, "");
 	set_escdelay(escape_delay);
 	Screen screen(newterm(nullptr, stdout, stdin));

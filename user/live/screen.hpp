@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The terminal as a whole screen (ncurses). Whatever way the object goes, the terminal is what it was before.
+// A full-screen terminal (ncurses). The destructor restores the terminal.
 #pragma once
 
 #include <optional>
@@ -13,15 +13,15 @@ namespace tcpwin {
 
 class Screen {
 public:
-	// Error: standard input or output is no terminal, or of a type that cannot do it.
+	// Error: standard input or output is not a terminal, or its type cannot place the cursor.
 	static Result<Screen> open();
 	Screen(Screen &&other) noexcept : terminal_(std::exchange(other.terminal_, nullptr)) {}
 	Screen &operator=(Screen &&) = delete;
 	~Screen();
 
-	// A key of view.hpp that was pressed meanwhile; 0: one that means nothing.
+	// A pressed key, as in view.hpp; 0: a key without meaning. Nothing: no key was pressed.
 	std::optional<int> key();
-	// The terminal may have another size now.
+	// Adapts to the current size of the terminal.
 	void resize();
 	ScreenSize size() const;
 	void show(const std::vector<ScreenLine> &lines);
@@ -32,7 +32,7 @@ private:
 	void *terminal_; // ncurses' SCREEN
 };
 
-// Whether the locale of the process writes UTF-8.
+// Whether the locale of the process uses UTF-8.
 bool is_utf8_locale();
 
 } // namespace tcpwin

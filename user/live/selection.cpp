@@ -22,7 +22,7 @@ struct SameAddress {
 	}
 };
 
-// The first ones sorted, the others cut off.
+// Sorts the best and erases the others.
 void keep_best(auto &all, std::size_t limit, const auto &is_better)
 {
 	const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::min(limit, all.size()));
@@ -50,7 +50,7 @@ void add_flow(Peer &peer, const LiveFlow &flow, const LiveSide &side)
 	peer.closed += side.closed;
 }
 
-// Few tables, and numbers that count up from 1.
+// Unique, since tables are few and flow IDs count up from 1.
 std::uint64_t number_of(const LiveFlow &flow)
 {
 	return std::uint64_t{flow.table} << 48 ^ flow.id;

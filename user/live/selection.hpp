@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which flows and peers are shown, and in what order.
+// Selects the flows and peers to show, and sorts them.
 #pragma once
 
 #include <cstdint>
@@ -13,25 +13,25 @@
 
 namespace tcpwin {
 
-// Whether the text is a part of an endpoint as endpoint_text has it. Nothing is a part of each.
+// Whether the filter is part of the endpoint_text of either endpoint. An empty filter matches all.
 bool matches(const LiveFlow &flow, std::string_view filter);
 
 struct Selected {
-	std::vector<std::uint32_t> best; // places in the list of flows
-	std::size_t matching = 0;        // how many there are
+	std::vector<std::uint32_t> best; // indices into the list of flows
+	std::size_t matching = 0;        // number of all that match
 };
 
-// The largest first; flows that are equal in that, the older first.
+// Sorted descending; of equal flows the older comes first.
 Selected select_flows(const std::vector<LiveFlow> &flows, SortKey sort, std::string_view filter, std::size_t limit);
 
-// An address that has closed its window, and the flows in which it did.
+// An address that closed its window, with the flows in which it did.
 struct Peer {
 	tcpwin_address address{};
 	std::uint64_t flows = 0;
 	std::uint64_t closed = 0; // flows in which its window is closed now
 	std::uint64_t longest_ns = 0;
-	// Stalls and zero windows are its own, bytes, packets and retransmitted segments of both sides; duration is that of the
-	// longest of its flows, idle that of the one seen last.
+	// Stalls and zero windows are its own; bytes, packets and retransmitted segments are sums of both sides; duration is
+	// that of its longest flow, idle that of the flow seen last.
 	Amounts amounts{};
 };
 
@@ -40,7 +40,7 @@ struct SelectedPeers {
 	std::size_t matching = 0;
 };
 
-// Of the flows that match.
+// Peers of the flows that match.
 SelectedPeers select_peers(const std::vector<LiveFlow> &flows, SortKey sort, std::string_view filter,
 			   std::size_t limit);
 
@@ -51,17 +51,17 @@ struct LiveTotals {
 
 LiveTotals count_flows(const std::vector<LiveFlow> &flows);
 
-// What happened between two looks at the tables.
+// Rates between two readings of the tables.
 class Rates {
 public:
 	struct PerSecond {
 		double packets;
-		double zero_windows; // what flows had after the look before, and ended with, is missing
+		double zero_windows; // without those that a flow had after the previous reading before it ended
 	};
 
-	// packets: a count that only grows. Nothing at the first look, and after packets went back.
+	// packets: a count that only grows. Nothing at the first reading, or if packets went back.
 	std::optional<PerSecond> look(const std::vector<LiveFlow> &flows, std::uint64_t packets, std::uint64_t now_ns);
-	// The next look is the first.
+	// Treats the next reading as the first.
 	void forget() { before_.reset(); }
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which flows the live views are asked for.
+// The flows that a live view reads.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace tcpwin {
 
 struct LiveSource {
-	std::vector<std::string> interfaces; // where they were first seen; none: all
+	std::vector<std::string> interfaces; // that saw the first packet; empty: all
 	std::string bpffs = default_bpffs;
 };
 

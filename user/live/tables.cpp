@@ -70,7 +70,7 @@ Result<void> LiveTables::add(const Deployment &deployment)
 		table = tables_.insert(tables_.end(), std::move(opened));
 		names_.insert(table->names.begin(), table->names.end());
 	}
-	// Renamed, it has the new name.
+	// A renamed interface has its new name.
 	const std::string name = !deployment.name.empty() ? deployment.name : table->names[deployment.ifindex];
 	if (!source_.interfaces.empty() && !std::ranges::count(source_.interfaces, name))
 		return {};
@@ -91,7 +91,7 @@ Result<bool> LiveTables::read_some(const std::function<void(const tcpwin_record 
 	if (at_ == tables_.size())
 		return false;
 	LiveTable &table = tables_[at_];
-	const bool all = source_.interfaces.empty(); // of interfaces that are watched no more, too
+	const bool all = source_.interfaces.empty(); // including interfaces that are no longer watched
 	auto more = table.flows.read_some([&](const tcpwin_record &record) {
 		if (all || table.asked.contains(record.flow.ifindex))
 			take(record, table);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flow tables of the agents of this network namespace, read while they are written. Needs CAP_SYS_ADMIN.
+// The flow tables of the agents of this network namespace, read while they change. Needs CAP_SYS_ADMIN.
 #pragma once
 
 #include <functional>
@@ -21,28 +21,28 @@ namespace tcpwin {
 struct LiveTable {
 	OpenMaps maps;
 	LiveFlows flows;
-	std::uint32_t id; // the kernel's
+	std::uint32_t id; // kernel ID of the map
 	tcpwin_config config;
 	InterfaceNames names;
-	std::set<unsigned> asked; // indices; only if some were asked for
+	std::set<unsigned> asked; // interface indices requested
 };
 
-// Each table once, whatever number of interfaces share it.
+// Each table once, even if several interfaces share it.
 class LiveTables {
 public:
-	// Error: no agent has attached anything there. what: what cannot be done then.
+	// Error: nothing is attached there. what: the operation that fails, for the error.
 	static Result<LiveTables> open(const LiveSource &source, const std::string &what);
-	// Whether what is attached is not what it was at that time.
+	// Whether the attached programs have changed since open().
 	Result<bool> is_outdated() const;
 
-	// Begins with the first flows again.
+	// Starts again with the first flow.
 	void rewind() { at_ = 0; }
-	// Hands over some more, and returns whether there are more.
+	// Passes some more flows to take, and returns whether there are more.
 	Result<bool> read_some(const std::function<void(const tcpwin_record &, const LiveTable &)> &take);
 
-	// TCP packets counted in flows.
+	// Number of TCP packets counted in flows.
 	Result<std::uint64_t> tracked_packets() const;
-	// Of the interfaces that were asked for.
+	// Names of the requested interfaces.
 	const std::vector<std::string> &interfaces() const { return interfaces_; }
 	const InterfaceNames &names() const { return names_; }
 

@@ -14,18 +14,18 @@ constexpr std::size_t longest_history = 1000;
 constexpr std::string_view help_text[] = {
 	"tcpwin-agent top: flows that have not ended",
 	"",
-	"CLOSED   whose receive window is closed now; its peer has to wait",
-	"STALLED  for how long windows were closed, an open stall up to now",
+	"CLOSED   endpoint with a closed receive window; its peer is blocked",
+	"STALLED  how long windows were closed, including an open stall",
 	"ZEROWIN  segments that announced a closed window",
-	"IDLE     since the last packet",
-	"?        not known: the agent runs with --no-analysis",
+	"IDLE     time since the last packet",
+	"?        not known: the agent uses --no-analysis",
 	"",
-	"p, Tab        flows, or peers: addresses that closed their window",
+	"p, Tab        flows, or peers (addresses that closed their window)",
 	"s, >   <      next, previous sort key",
 	"f, /          filter: part of ADDRESS:PORT; Enter keeps it, Esc clears it",
-	"Space         pause, go on",
+	"Space         pause, resume",
 	"arrows, PgUp, PgDn, Home, End   scroll",
-	"h, ?          this help; any key leaves it",
+	"h, ?          this help; any key closes it",
 	"q             quit",
 };
 
@@ -34,7 +34,7 @@ std::string plural(std::uint64_t count, const char *one, const char *many)
 	return fmt::format("{} {}", brief_count(count), count == 1 ? one : many);
 }
 
-// Of all, or their number where they are too long.
+// All names, or their number if they are too long.
 std::string interfaces_text(const std::vector<std::string> &names, std::size_t width)
 {
 	if (names.empty())
@@ -113,7 +113,7 @@ bool View::press(int key)
 		first_ = 0;
 		break;
 	case key::end:
-		first_ = SIZE_MAX / 2; // drawing finds the last page
+		first_ = SIZE_MAX / 2; // draw() shows the last page then
 		break;
 	}
 	return true;
@@ -188,9 +188,9 @@ std::string View::choices(std::size_t shown, std::size_t matching) const
 std::string View::keys() const
 {
 	if (typing_)
-		return "type a part of ADDRESS:PORT   Enter keep  Esc clear";
+		return "type part of ADDRESS:PORT   Enter keep  Esc clear";
 	return fmt::format("q quit  s sort  p {}  f filter  space {}  h help", show_peers_ ? "flows" : "peers",
-			   paused_ ? "go on" : "pause");
+			   paused_ ? "resume" : "pause");
 }
 
 void View::draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<ScreenLine> &lines)
@@ -200,7 +200,7 @@ void View::draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<Scre
 	std::vector<bool> closed;
 	std::size_t matching = 0;
 	const auto show = [&](const auto &select, const auto &is_closed, const auto &at) {
-		// As far as the last row that is shown. Past the end, the last page is.
+		// Selects up to the last row shown. Past the end, shows the last page.
 		auto selected = select(std::min(first_ + page_, snapshot.flows.size() * 2));
 		matching = selected.matching;
 		if (first_ + page_ > matching)

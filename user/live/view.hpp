@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What top shows and what its keys do. Pure: the terminal is user/live/screen.hpp.
+// The content and keys of top. Pure: the terminal is user/live/screen.hpp.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +12,19 @@
 
 namespace tcpwin {
 
-// Characters are their own keys; the others:
+// Characters stand for themselves. The other keys:
 namespace key {
 enum : int { escape = 27, up = 1000, down, page_up, page_down, home, end, backspace, enter };
 }
 
-// One look at the tables.
+// One reading of the tables.
 struct Snapshot {
 	std::vector<LiveFlow> flows;
 	LiveTotals totals;
 	std::optional<Rates::PerSecond> rates;
 	std::vector<std::string> interfaces;
 	InterfaceNames names;
-	std::string trouble; // why there is no newer one, or empty
+	std::string trouble; // why there is no newer reading, or empty
 };
 
 struct ScreenSize {
@@ -46,10 +46,10 @@ public:
 	bool press(int key);
 	bool paused() const { return paused_; }
 
-	// Of each refresh, for the row of bars.
+	// Called at each refresh, for the row of bars.
 	void note_stalled(std::uint64_t flows);
 
-	// At most so many lines.
+	// At most size.rows lines.
 	std::vector<ScreenLine> draw(const Snapshot &snapshot, ScreenSize size);
 
 private:
@@ -69,8 +69,8 @@ private:
 	bool paused_ = false;
 	bool typing_ = false; // the filter
 	bool help_ = false;
-	std::size_t first_ = 0; // row that is shown
-	std::size_t page_ = 1;  // rows that were shown
+	std::size_t first_ = 0; // first row shown
+	std::size_t page_ = 1;  // rows per page
 	std::vector<std::uint64_t> stalled_;
 };
 

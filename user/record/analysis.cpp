@@ -28,65 +28,53 @@ bool is_timeout(std::uint8_t reason)
 	       reason == TCPWIN_END_FIN_TIMEOUT;
 }
 
-std::optional<std::string_view> last_ended(const tcpwin_analysis &stats, bool open, std::uint8_t reason)
-{
-	if (open)
-		return known(is_timeout(reason), std::string_view("timeout"));
-	return known(stats.ended != TCPWIN_STALL_END_NONE, name_of(static_cast<tcpwin_stall_end>(stats.ended)));
-}
-
-StallFacts make_stall(const tcpwin_record &record, unsigned endpoint, nanoseconds wall_offset)
+std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
 {
 	const tcpwin_flow &flow = record.flow;
-	const tcpwin_analysis &stats = flow.analysis[endpoint];
-	const bool open = flow.progress[endpoint].flags & TCPWIN_STALLED, peer_seen = flow.direction[!endpoint].packets;
 	const std::uint64_t last = std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
-	const std::uint64_t until = record.reason == not_ended ? record.now_ns : last;
-	const std::uint64_t in_open = tcpwin_open_stall_ns(&flow, endpoint, until);
-	return {.zero_window_segments = stats.zero_windows,
-		.episodes = stats.episodes,
-		.total = duration(stats.stalled_ns + in_open),
-		.longest = duration(std::max<std::uint64_t>(stats.longest_ns, in_open)),
-		.open = open,
-		.last_began = known(stats.episodes,
-				    std::chrono::sys_time<nanoseconds>(duration(stats.stalled_since_ns) + wall_offset)),
-		.last_ended = last_ended(stats, open, record.reason),
-		.probes = known(peer_seen, stats.probes),
-		.probe_answers = known(peer_seen, stats.probe_answers)};
+	return tcpwin_open_stall_ns(&flow, endpoint, record.reason == not_ended ? record.now_ns : last);
 }
 
-WindowFacts make_window(const tcpwin_flow &flow, unsigned endpoint)
-{
-	const tcpwin_progress &progress = flow.progress[endpoint];
-	const tcpwin_analysis &stats = flow.analysis[endpoint];
-	const bool scaled = tcpwin_is_scaled(&flow);
-	const bool sure =
-		scaled || stats.scale == TCPWIN_SCALE_NONE || flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE;
-	const bool any = sure && progress.window_min <= progress.window_max;
-	const auto bytes = [&](std::uint16_t raw) {
-		return known(any, static_cast<std::uint32_t>(raw) << progress.shift);
-	};
-	return {.scaling_is_known = sure,
-		.scale = known(scaled, progress.shift),
-		.min = bytes(progress.window_min),
-		.max = bytes(progress.window_max),
-		.last = bytes(progress.window),
-		.shrinks = known(sure, stats.window_shrinks),
-		.updates = stats.window_updates,
-		.full = known(sure && flow.direction[!endpoint].packets, stats.window_full)};
-}
+// An endpoint, and what several fields are computed from.
+struct Endpoint {
+	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
+		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),
+		  reason(record.reason), wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
+		  is_open(progress.flags & TCPWIN_STALLED), peer_seen(record.flow.direction[!endpoint].packets),
+		  is_scaled(tcpwin_is_scaled(&record.flow)),
+		  scaling_is_known(is_scaled || stats.scale == TCPWIN_SCALE_NONE ||
+				   record.flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE)
+	{
+	}
 
-TcpFacts make_tcp(const tcpwin_flow &flow, unsigned endpoint)
-{
-	const tcpwin_progress &progress = flow.progress[endpoint];
-	const tcpwin_analysis &stats = flow.analysis[endpoint];
-	return {.payload_bytes = progress.payload_bytes,
-		.retransmitted_segments = stats.retransmitted,
-		.out_of_order_segments = stats.out_of_order,
-		.keep_alives = stats.keep_alives,
-		.bytes_in_flight_max = known(progress.in_flight_max || !progress.payload_bytes, progress.in_flight_max),
-		.handshake_rtt = known(stats.flags & TCPWIN_ANALYSIS_RTT, duration(stats.handshake_rtt_ns))};
-}
+	WallTime wall_time(std::uint64_t clock_ns) const { return WallTime(duration(clock_ns) + wall_offset); }
+
+	std::optional<StallEnd> last_ended() const
+	{
+		if (is_open)
+			return known(is_timeout(reason), StallEnd("timeout"));
+		return known(stats.ended != TCPWIN_STALL_END_NONE,
+			     StallEnd(name_of(static_cast<tcpwin_stall_end>(stats.ended))));
+	}
+
+	WindowScale scale() const { return {scaling_is_known, known(is_scaled, progress.shift)}; }
+
+	std::optional<WindowBytes> window_bytes(std::uint16_t raw) const
+	{
+		const bool any = progress.window_min <= progress.window_max;
+		return known(scaling_is_known && any, WindowBytes{static_cast<std::uint32_t>(raw) << progress.shift});
+	}
+
+	const tcpwin_progress &progress;
+	const tcpwin_analysis &stats;
+	std::uint8_t reason;
+	nanoseconds wall_offset;
+	std::uint64_t open_ns; // of the open episode, or 0
+	bool is_open;
+	bool peer_seen;
+	bool is_scaled;
+	bool scaling_is_known;
+};
 
 } // namespace
 
@@ -94,9 +82,11 @@ std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endp
 {
 	if (!record.flow.analyzed)
 		return std::nullopt;
-	return Analysis{.stall = make_stall(record, endpoint, wall_offset),
-			.window = make_window(record.flow, endpoint),
-			.tcp = make_tcp(record.flow, endpoint)};
+	const Endpoint side(record, endpoint, wall_offset);
+#define X(type, name, value, description) .name = value,
+	return Analysis{
+		.stall = {TCPWIN_STALL_FIELDS(X)}, .window = {TCPWIN_WINDOW_FIELDS(X)}, .tcp = {TCPWIN_TCP_FIELDS(X)}};
+#undef X
 }
 
 } // namespace tcpwin

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Community ID, version 1: a hash of a flow's endpoints that Zeek, Suricata and others print too, so that
-// records of the same connection can be joined. VLAN and interface are no part of it.
+// Community ID, version 1: a hash of the endpoints of a flow. Zeek, Suricata and others print the same, so records of
+// one connection can be joined. VLAN and interface are not part of it.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ namespace tcpwin {
 
 class CommunityId {
 public:
-	// Sites that want other identifiers than everybody's choose another seed than 0.
+	// Sites that want private identifiers choose a seed other than 0.
 	CommunityId(const tcpwin_key &key, std::uint16_t seed);
 
 	std::string_view text() const { return {text_.data(), text_.size()}; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names behind the shared enumerations, from the same lists.
+// The names of the shared enumerations, from the same lists.
 #pragma once
 
 #include <cstdint>
@@ -90,24 +90,15 @@ struct CounterName {
 	tcpwin_counter counter;
 	std::string_view name;
 	std::string_view explanation;
+	std::string_view report = {}; // its words in the end report; empty: not mentioned, or by name and explanation
 };
 
-inline constexpr CounterName reject_names[] = {
-#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
-	TCPWIN_REJECTS(X)
+#define X(name, text, ...) {TCPWIN_COUNTER_##name, text, __VA_ARGS__},
+inline constexpr CounterName reject_names[] = {TCPWIN_REJECTS(X)};
+inline constexpr CounterName verdict_names[] = {TCPWIN_VERDICTS(X)};
+inline constexpr CounterName event_names[] = {TCPWIN_EVENTS(X)};
+// All of them, in the order of records.
+inline constexpr CounterName counter_names[] = {TCPWIN_VERDICTS(X) TCPWIN_EVENTS(X) TCPWIN_REJECTS(X)};
 #undef X
-};
-
-inline constexpr CounterName verdict_names[] = {
-#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
-	TCPWIN_VERDICTS(X)
-#undef X
-};
-
-inline constexpr CounterName event_names[] = {
-#define X(name, text, explanation) {TCPWIN_COUNTER_##name, text, explanation},
-	TCPWIN_EVENTS(X)
-#undef X
-};
 
 } // namespace tcpwin

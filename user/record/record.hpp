@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flow that ended, as a user sees it: endpoints A and B instead of lower and
-// higher, wall-clock times, the same whatever source it came from.
+// Records as users see them, the same for every source: endpoints A and B instead of lower and higher, wall-clock
+// times.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@
 
 namespace tcpwin {
 
-// What one endpoint is and sent. direction.packets == 0: it sent nothing.
+// One endpoint and what it sent. direction.packets == 0: it sent nothing.
 struct Side {
 	std::string ip;
 	std::uint16_t port;
@@ -34,10 +34,10 @@ struct Side {
 
 struct FlowRecord {
 	std::uint64_t id;
-	std::uint64_t continues; // number of the flow of the same connection that ended shortly before, or 0
+	std::uint64_t continues; // ID of the flow of the same connection that ended shortly before, or 0
 	tcpwin_key key;
-	std::string_view interface; // of the first packet, empty: a capture's; valid as long as the source
-	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: a capture
+	std::string_view interface; // that saw the first packet; empty: from a capture. Valid as long as the source
+	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: from a capture
 	std::uint16_t vlan;         // 0: none
 	int ip_version;
 	tcpwin_end_reason reason;
@@ -47,48 +47,49 @@ struct FlowRecord {
 	Side b;
 
 	bool has_alarm() const { return (a.direction.alarms | b.direction.alarms) & TCPWIN_ALARM_ALL; }
-	// The flow goes on, and has another record at its end, with all that this one has.
+	// The flow has not ended. A later record includes this one.
 	bool is_interim() const { return reason == TCPWIN_END_ACTIVE_TIMEOUT; }
 };
 
-// Which endpoint of the key is A; a flow with one direction only is written as A.
+// The endpoint of the key that is A. In a flow with one direction only, that direction is A.
 unsigned endpoint_a(const tcpwin_flow &flow);
 
 // wall_offset: what to add to the record's clock to get wall-clock time.
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config,
 			    std::chrono::nanoseconds wall_offset, std::string_view interface);
 
-// Something that a receiver whose window is closed was reported for, at a packet.
+// An alarm that a receiver with a closed window raised, at a packet.
 struct AlarmRecord {
 	tcpwin_alarm_kind kind;
 	WallTime time; // of the packet
 	std::uint64_t flow_id;
 	tcpwin_key key;
-	std::string_view interface; // as of FlowRecord
+	std::string_view interface; // as in FlowRecord
 	std::string receiver_ip;
 	std::uint16_t receiver_port;
-	std::string blocked_ip; // who has to wait
+	std::string blocked_ip; // the endpoint that has to wait
 	std::uint16_t blocked_port;
 	std::uint32_t zero_window_count; // of the receiver
 	std::uint32_t abort_count;
-	WallTime stalled_since;           // TCPWIN_ALARM_STALL only, as the next
+	WallTime stalled_since;           // this and the next: TCPWIN_ALARM_STALL only
 	std::chrono::nanoseconds stalled; // since then
 	std::chrono::nanoseconds stall_alarm;
-	std::uint32_t stalled_flows; // TCPWIN_ALARM_STALLED_FLOWS only: of the receiver's address
+	std::uint32_t
+		stalled_flows; // this and the next: TCPWIN_ALARM_STALLED_FLOWS only; flows of the receiver's address
 	std::uint32_t source_alarm;
 };
 
-// One for each that the packet raised. config: what was to be exceeded.
+// One per alarm that the packet raised. config: the limits that were exceeded.
 std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config,
 					    std::chrono::nanoseconds wall_offset, std::string_view interface);
 
-// A packet of a flow, and its direction after it.
+// A packet of a flow, and the state of its direction after it.
 struct PacketRecord {
 	std::uint64_t number; // of the frame in the capture; live: of the packet record
 	std::uint64_t flow_id;
 	char dir; // 'A' or 'B', by the flow's first packet
 	WallTime time;
-	std::chrono::nanoseconds iat;      // since the direction's packet before, 0 for its first
+	std::chrono::nanoseconds iat;      // since the previous packet of the direction, 0 for its first
 	std::chrono::nanoseconds duration; // since the direction's first packet
 	std::string source_ip;
 	std::string destination_ip;

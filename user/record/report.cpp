@@ -34,8 +34,8 @@ double percent(std::uint64_t part, std::uint64_t whole)
 	return whole ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0;
 }
 
-// How many flows share the bits that were set: linear counting (Whang et al., 1990). Three standard deviations are less
-// than 2 % as long as some bits are left; each untracked packet began at most one flow, too.
+// Estimates how many flows set the bits: linear counting (Whang et al., 1990). Three standard deviations are less than
+// 2 % as long as some bits are left. Each untracked packet began at most one flow, which is an upper bound.
 std::uint64_t untracked_flows(const tcpwin_counters &counters)
 {
 	const std::uint64_t packets = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL];
@@ -46,11 +46,25 @@ std::uint64_t untracked_flows(const tcpwin_counters &counters)
 	return std::min(packets, static_cast<std::uint64_t>(std::ceil(1.02 * flows)));
 }
 
-// An entry more for each flow that found the table full.
+// One more entry for each flow that found the table full.
 std::uint32_t enough_flows(std::uint32_t max_flows, const tcpwin_counters &counters)
 {
 	const std::uint64_t flows = max_flows + untracked_flows(counters);
 	return static_cast<std::uint32_t>(std::bit_ceil(std::min<std::uint64_t>(flows, 1U << 31)));
+}
+
+// One line for each counter of rejected, lost or otherwise treated packets that is not zero.
+void put_counters(const tcpwin_counters &counters, std::back_insert_iterator<std::string> out)
+{
+	for (const CounterName &c : reject_names)
+		if (counters.value[c.counter])
+			fmt::format_to(out, "Rejected {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	for (const CounterName &c : verdict_names)
+		if (c.counter != TCPWIN_COUNTER_TRACKED && counters.value[c.counter])
+			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
+	for (const CounterName &c : event_names)
+		if (!c.report.empty() && counters.value[c.counter])
+			fmt::format_to(out, "{}: {}\n", c.report, counters.value[c.counter]);
 }
 
 } // namespace
@@ -98,20 +112,7 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Interim records of flows that went on: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
-	for (const CounterName &c : reject_names)
-		if (counters.value[c.counter])
-			fmt::format_to(out, "Rejected {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
-	for (const CounterName &c : verdict_names)
-		if (c.counter != TCPWIN_COUNTER_TRACKED && counters.value[c.counter])
-			fmt::format_to(out, "Lost {} ({}): {}\n", c.name, c.explanation, counters.value[c.counter]);
-	if (std::uint64_t deferred = counters.value[TCPWIN_COUNTER_DEFERRED_CUTS])
-		fmt::format_to(out, "Deferred cuts (packets that prolonged a flow, ring buffer full): {}\n", deferred);
-	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_PACKETS_UNREPORTED])
-		fmt::format_to(out, "Packet records lost (ring buffer full): {}\n", unreported);
-	if (std::uint64_t unreported = counters.value[TCPWIN_COUNTER_ALARMS_UNREPORTED])
-		fmt::format_to(out, "Alarms that are in the flow records only (ring buffer full): {}\n", unreported);
-	if (std::uint64_t forwarded = counters.value[TCPWIN_COUNTER_FORWARDED])
-		fmt::format_to(out, "Forwarded frames, counted where they came in: {}\n", forwarded);
+	put_counters(counters, out);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);
 	if (counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])

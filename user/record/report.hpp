@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end report: what was seen in all.
+// The end report: totals of everything seen.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <tcpwin/types.h>
 
@@ -11,14 +12,14 @@
 
 namespace tcpwin {
 
-// Sums over the records.
+// Sums over all records.
 struct Totals {
 	std::uint64_t flows = 0;
 	std::uint64_t a_flows = 0;
 	std::uint64_t b_flows = 0;
 	std::uint64_t flows_with_alarm = 0;
 	std::uint64_t alarms = 0;  // reported at a packet
-	std::uint64_t interim = 0; // records of flows that went on, which count nowhere else
+	std::uint64_t interim = 0; // records of flows that had not ended, which count nowhere else
 	std::uint64_t packets = 0;
 	std::uint64_t below_threshold = 0;
 	std::uint8_t stat = 0;       // of all directions
@@ -28,10 +29,26 @@ struct Totals {
 	void add(const FlowRecord &record);
 };
 
-// Every packet is in one of the counters of the kernel that say where it went.
+// The sums that stats lines show, by their names there.
+struct TotalName {
+	std::uint64_t Totals::*value;
+	std::string_view name;
+	std::string_view explanation;
+};
+
+inline constexpr TotalName total_names[] = {
+	{&Totals::flows, "flow_records", "flows that ended, whether their records were written or left out"},
+	{&Totals::interim, "interim_records", "records of flows that have not ended"},
+	{&Totals::alarms, "alarms", "alarms raised at a packet"},
+	{&Totals::below_threshold, "packets_below_threshold",
+	 "packets below the window threshold, of the flows that ended"},
+	{&Totals::unwritten, "records_unwritten", "records that could not be written"},
+};
+
+// Packets that entered the kernel program: the sum of all verdicts and rejects, since each packet counts in one.
 std::uint64_t packets_seen(const tcpwin_counters &counters);
 
-// Several lines of text, each ended. Loss and reject counters only where they are not zero.
+// Lines of text, each with its newline. Loss and reject counters only if they are not zero.
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
 			  std::uint32_t max_flows);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a running agent has counted so far (--stats-interval).
+// Counters of a running agent (--stats-interval).
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@
 
 namespace tcpwin {
 
-// Of the kernel, which count packets of flows that are alive, too, and of the records. They only grow.
+// Counters of the kernel, which include packets of live flows, and sums over the records. They only grow.
 struct StatsTotals {
 	tcpwin_counters counters{};
 	Totals records;
@@ -21,12 +21,12 @@ struct StatsTotals {
 struct Stats {
 	WallTime time;
 	std::chrono::nanoseconds uptime;   // since the agent began to attach
-	std::chrono::nanoseconds interval; // since the line before, or since then
-	bool last;                         // the agent ends
+	std::chrono::nanoseconds interval; // since the previous line; in the first one, as uptime
+	bool last;                         // the final line
 	std::uint64_t flows;               // alive
 	std::uint32_t max_flows;
 	StatsTotals totals;
-	StatsTotals before; // at the begin of the interval
+	StatsTotals before; // at the beginning of the interval
 };
 
 } // namespace tcpwin

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How records are written. A format only appends to a buffer; where the
-// buffer goes is user/sinks/output.hpp.
+// Formats of records. A format only appends to a buffer; user/sinks/output.hpp writes the buffer.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +19,7 @@ public:
 	virtual void begin(fmt::memory_buffer &) const {}
 	virtual bool takes(const FlowRecord &) const { return true; }
 	virtual void flow(const FlowRecord &record, fmt::memory_buffer &out) const = 0;
-	// False: the format has nothing for it.
+	// False: the format has no alarms.
 	virtual bool alarm(const AlarmRecord &, fmt::memory_buffer &) const { return false; }
 	virtual void stats(const Stats &, fmt::memory_buffer &) const {}
 };
@@ -33,11 +32,11 @@ public:
 };
 
 enum class Format {
-	json, // one object a line, "schema":1
-	t2,   // Tranalyzer2's text columns; one line a direction of a flow
+	json, // one object per line, "schema":1
+	t2,   // Tranalyzer2's text columns; one line per direction of a flow
 };
 
-// community_id_seed: none for records without one; t2 never has it.
+// community_id_seed: none for records without community_id; t2 never has it.
 std::unique_ptr<FlowFormat> make_flow_format(Format format, std::optional<std::uint16_t> community_id_seed = 0);
 std::unique_ptr<PacketFormat> make_packet_format(Format format);
 

@@ -1,118 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
-#include <nlohmann/json.hpp>
+#include "sinks/json.hpp"
 
 #include "record/community_id.hpp"
 #include "record/names.hpp"
-#include "sinks/json.hpp"
 #include "sinks/json_analysis.hpp"
 #include "sinks/json_line.hpp"
-#include "sinks/json_stats.hpp"
 
 namespace tcpwin {
 namespace {
 
-using std::chrono::nanoseconds;
+using Seed = std::optional<std::uint16_t>;
 
-std::int64_t count(WallTime time)
+template <typename T> std::optional<T> null_if(bool is_null, T value)
 {
-	return time.time_since_epoch().count();
+	return is_null ? std::nullopt : std::optional<T>(value);
 }
 
-// The names of the bits that are set, as an array's elements.
-template <std::size_t n> void put_names(Line &line, std::uint8_t bits, const BitName (&names)[n])
+void put_state(JsonLine &line, std::uint8_t stat, std::uint8_t state)
 {
-	std::string_view quote = "\"";
-	for (const BitName &bit : names)
-		if (bits & bit.bit) {
-			line << quote << bit.name << "\"";
-			quote = ",\"";
-		}
+	line.member<"stat">(Hexadecimal{stat});
+	line.member<"state">(Plain{name_of(static_cast<tcpwin_state>(state))});
+	line.member<"state_code">(state);
 }
 
-void put_vlan(Line &line, std::uint16_t vlan)
-{
-	if (vlan)
-		line << vlan;
-	else
-		line << "null";
-}
-
-void put_side(Line &line, const Side &side)
+void put_side(JsonLine &line, std::string_view name, const Side &side)
 {
 	const tcpwin_direction &d = side.direction;
-	line << "{\"ip\":\"" << side.ip << "\",\"port\":" << side.port << ",\"first_ns\":" << count(side.first)
-	     << ",\"last_ns\":" << count(side.last) << ",\"packets\":" << d.packets << ",\"bytes\":" << d.bytes
-	     << ",\"tcp_flags\":[";
-	put_names(line, d.tcp_flags, flag_names);
-	line << "],\"stat\":";
-	line.hexadecimal(d.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(d.state))
-				 << "\",\"state_code\":" << d.state << ",\"zero_window_count\":" << d.zero_window_count
-				 << ",\"window_min\":" << d.window_min << ",\"window_max\":" << d.window_max
-				 << ",\"window_last\":" << d.window_last << ",\"timeout\":" << side.timeout
-				 << ",\"alarms\":[";
-	put_names(line, d.alarms & TCPWIN_ALARM_ALL, alarm_names);
-	line << "],";
+	line.open(name);
+	line.member<"ip">(Plain{side.ip});
+	line.member<"port">(side.port);
+	line.member<"first_ns">(side.first);
+	line.member<"last_ns">(side.last);
+	line.member<"packets">(d.packets);
+	line.member<"bytes">(d.bytes);
+	line.member<"tcp_flags">(BitNames{d.tcp_flags, flag_names});
+	put_state(line, d.stat, d.state);
+	line.member<"zero_window_count">(d.zero_window_count);
+	line.member<"window_min">(d.window_min);
+	line.member<"window_max">(d.window_max);
+	line.member<"window_last">(d.window_last);
+	line.member<"timeout">(side.timeout);
+	line.member<"alarms">(BitNames{static_cast<std::uint8_t>(d.alarms & TCPWIN_ALARM_ALL), alarm_names});
 	put_analysis(line, side.analysis);
-	line << "}";
+	line.close();
 }
 
-bool is_plain(std::string_view text)
+void put_community_id(JsonLine &line, const tcpwin_key &key, Seed seed)
 {
-	return std::all_of(text.begin(), text.end(),
-			   [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+	if (seed)
+		line.member<"community_id">(Plain{CommunityId(key, *seed).text()});
 }
 
 // Interface names may hold any byte but '/' and white space.
-void put_interface(Line &line, std::string_view name)
+void put_interface(JsonLine &line, std::string_view name)
 {
-	if (name.empty())
-		line << "null";
-	else if (is_plain(name))
-		line << "\"" << name << "\"";
-	else
-		line << nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+	line.member<"in_iface">(null_if(name.empty(), name));
 }
 
-using Seed = std::optional<std::uint16_t>;
-
-void put_community_id(Line &line, const tcpwin_key &key, Seed seed)
+void put_vlan(JsonLine &line, std::uint16_t vlan)
 {
-	if (seed)
-		line << ",\"community_id\":\"" << CommunityId(key, *seed).text() << "\"";
+	line.member<"vlan">(null_if(!vlan, vlan));
 }
 
-// What a flow has before its end is known. The line was begun.
-void put_flow(Line &line, const FlowRecord &r, Seed community_id_seed)
+// What is known of a flow before its end.
+void put_flow(JsonLine &line, const FlowRecord &r, Seed community_id_seed)
 {
-	line << "\"flow_id\":" << r.id << ",\"continues\":";
-	if (r.continues)
-		line << r.continues;
-	else
-		line << "null";
+	line.member<"flow_id">(r.id);
+	line.member<"continues">(null_if(!r.continues, r.continues));
 	put_community_id(line, r.key, community_id_seed);
-	line << ",\"in_iface\":";
 	put_interface(line, r.interface);
-	line << ",\"hooks\":[";
-	put_names(line, r.hooks, hook_names);
-	line << "],\"vlan\":";
+	line.member<"hooks">(BitNames{r.hooks, hook_names});
 	put_vlan(line, r.vlan);
-	line << ",\"ip_version\":" << r.ip_version << ",\"start\":" << r.first << ",\"end\":" << r.last
-	     << ",\"start_ns\":" << count(r.first) << ",\"end_ns\":" << count(r.last)
-	     << ",\"duration\":" << r.last - r.first;
+	line.member<"ip_version">(r.ip_version);
+	line.member<"start">(Rfc3339{r.first});
+	line.member<"end">(Rfc3339{r.last});
+	line.member<"start_ns">(r.first);
+	line.member<"end_ns">(r.last);
+	line.member<"duration">(r.last - r.first);
 }
 
-void put_sides(Line &line, const FlowRecord &r)
+void put_sides(JsonLine &line, const FlowRecord &r)
 {
-	line << ",\"a\":";
-	put_side(line, r.a);
-	line << ",\"b\":";
+	put_side(line, "a", r.a);
 	if (r.b.seen())
-		put_side(line, r.b);
+		put_side(line, "b", r.b);
 	else
-		line << "null";
-	line << "}\n";
+		line.member<"b">(nullptr);
+}
+
+void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port)
+{
+	line.open(name);
+	line.member<"ip">(Plain{ip});
+	line.member<"port">(port);
+	line.close();
+}
+
+// What was exceeded, and by how much.
+void put_cause(JsonLine &line, const AlarmRecord &r)
+{
+	switch (r.kind) {
+	case TCPWIN_ALARM_ABORT_COUNT:
+		line.member<"abort_count">(r.abort_count);
+		break;
+	case TCPWIN_ALARM_STALL:
+		line.member<"stalled_since_ns">(r.stalled_since);
+		line.member<"stalled">(r.stalled);
+		line.member<"stall_alarm">(r.stall_alarm);
+		break;
+	case TCPWIN_ALARM_STALLED_FLOWS:
+		line.member<"stalled_flows">(r.stalled_flows);
+		line.member<"source_alarm">(r.source_alarm);
+		break;
+	case TCPWIN_ALARM_ALL:
+		break;
+	}
 }
 
 class JsonFlowFormat final : public FlowFormat {
@@ -121,35 +123,27 @@ public:
 
 	void flow(const FlowRecord &r, fmt::memory_buffer &buffer) const override
 	{
-		Line line(buffer);
-		line << "{\"schema\":1,\"event\":\"flow\",";
+		JsonLine line(buffer, "flow");
 		put_flow(line, r, community_id_seed_);
-		line << ",\"end_reason\":\"" << name_of(r.reason)
-		     << "\",\"interim\":" << (r.is_interim() ? "true" : "false");
+		line.member<"end_reason">(Plain{name_of(r.reason)});
+		line.member<"interim">(r.is_interim());
 		put_sides(line, r);
 	}
 
 	bool alarm(const AlarmRecord &r, fmt::memory_buffer &buffer) const override
 	{
-		Line line(buffer);
-		line << "{\"schema\":1,\"event\":\"alarm\",\"alarm\":\"" << name_of(r.kind) << "\",\"time\":" << r.time
-		     << ",\"time_ns\":" << count(r.time) << ",\"flow_id\":" << r.flow_id;
+		JsonLine line(buffer, "alarm");
+		line.member<"alarm">(Plain{name_of(r.kind)});
+		line.member<"time">(Rfc3339{r.time});
+		line.member<"time_ns">(r.time);
+		line.member<"flow_id">(r.flow_id);
 		put_community_id(line, r.key, community_id_seed_);
-		line << ",\"in_iface\":";
 		put_interface(line, r.interface);
-		line << ",\"vlan\":";
 		put_vlan(line, r.key.vlan);
-		line << ",\"receiver\":{\"ip\":\"" << r.receiver_ip << "\",\"port\":" << r.receiver_port
-		     << "},\"sender\":{\"ip\":\"" << r.blocked_ip << "\",\"port\":" << r.blocked_port
-		     << "},\"zero_window_count\":" << r.zero_window_count;
-		if (r.kind == TCPWIN_ALARM_ABORT_COUNT)
-			line << ",\"abort_count\":" << r.abort_count;
-		else if (r.kind == TCPWIN_ALARM_STALL)
-			line << ",\"stalled_since_ns\":" << count(r.stalled_since) << ",\"stalled\":" << r.stalled
-			     << ",\"stall_alarm\":" << r.stall_alarm;
-		else
-			line << ",\"stalled_flows\":" << r.stalled_flows << ",\"source_alarm\":" << r.source_alarm;
-		line << "}\n";
+		put_endpoint(line, "receiver", r.receiver_ip, r.receiver_port);
+		put_endpoint(line, "sender", r.blocked_ip, r.blocked_port);
+		line.member<"zero_window_count">(r.zero_window_count);
+		put_cause(line, r);
 		return true;
 	}
 
@@ -163,23 +157,26 @@ class JsonPacketFormat final : public PacketFormat {
 public:
 	void packet(const PacketRecord &r, fmt::memory_buffer &buffer) const override
 	{
-		Line line(buffer);
 		const tcpwin_packet_event &e = r.event;
-		line << "{\"schema\":1,\"event\":\"packet\",\"packet\":" << r.number << ",\"flow_id\":" << r.flow_id
-		     << ",\"dir\":\"" << std::string_view(&r.dir, 1) << "\",\"time\":" << r.time
-		     << ",\"time_ns\":" << count(r.time) << ",\"iat\":" << r.iat << ",\"flow_duration\":" << r.duration
-		     << ",\"src_ip\":\"" << r.source_ip << "\",\"src_port\":" << r.source_port << ",\"dest_ip\":\""
-		     << r.destination_ip << "\",\"dest_port\":" << r.destination_port << ",\"vlan\":";
+		JsonLine line(buffer, "packet");
+		line.member<"packet">(r.number);
+		line.member<"flow_id">(r.flow_id);
+		line.member<"dir">(Plain{{&r.dir, 1}});
+		line.member<"time">(Rfc3339{r.time});
+		line.member<"time_ns">(r.time);
+		line.member<"iat">(r.iat);
+		line.member<"flow_duration">(r.duration);
+		line.member<"src_ip">(Plain{r.source_ip});
+		line.member<"src_port">(r.source_port);
+		line.member<"dest_ip">(Plain{r.destination_ip});
+		line.member<"dest_port">(r.destination_port);
 		put_vlan(line, r.vlan);
-		line << ",\"segments\":" << e.segments
-		     << ",\"later_fragment\":" << (e.later_fragment ? "true" : "false") << ",\"stat\":";
-		line.hexadecimal(e.stat) << ",\"state\":\"" << name_of(static_cast<tcpwin_state>(e.state))
-					 << "\",\"state_code\":" << e.state << ",\"window\":";
-		if (e.later_fragment)
-			line << "null";
-		else
-			line << e.window;
-		line << ",\"zero_window_count\":" << e.zero_window_count << ",\"timeout\":" << r.timeout << "}\n";
+		line.member<"segments">(e.segments);
+		line.member<"later_fragment">(e.later_fragment != 0);
+		put_state(line, e.stat, e.state);
+		line.member<"window">(null_if(e.later_fragment, e.window));
+		line.member<"zero_window_count">(e.zero_window_count);
+		line.member<"timeout">(r.timeout);
 	}
 };
 
@@ -187,8 +184,9 @@ public:
 
 void put_live_flow(const FlowRecord &record, WallTime now, Seed community_id_seed, fmt::memory_buffer &buffer)
 {
-	Line line(buffer);
-	line << "{\"schema\":1,\"event\":\"live_flow\",\"time\":" << now << ",\"time_ns\":" << count(now) << ",";
+	JsonLine line(buffer, "live_flow");
+	line.member<"time">(Rfc3339{now});
+	line.member<"time_ns">(now);
 	put_flow(line, record, community_id_seed);
 	put_sides(line, record);
 }

@@ -5,15 +5,20 @@
 #include <memory>
 #include <optional>
 
+#include "record/status.hpp"
 #include "sinks/format.hpp"
 
 namespace tcpwin {
 
-// community_id_seed: none for records without one.
+// community_id_seed: none for records without community_id.
 std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed);
-// Of a flow that has not ended: a line of its own, with the fields of a flow record.
+std::unique_ptr<PacketFormat> make_json_packet_format();
+
+// Each appends a whole line.
+// A flow that has not ended, with the fields of a flow record. now: when it was looked at.
 void put_live_flow(const FlowRecord &record, WallTime now, std::optional<std::uint16_t> community_id_seed,
 		   fmt::memory_buffer &buffer);
-std::unique_ptr<PacketFormat> make_json_packet_format();
+void put_stats(const Stats &stats, fmt::memory_buffer &buffer);
+void put_status(const Status &status, fmt::memory_buffer &buffer);
 
 } // namespace tcpwin

@@ -8,7 +8,7 @@
 
 namespace tcpwin {
 
-// "stall", "window" and "tcp" of a side, as members of its object.
-void put_analysis(Line &line, const std::optional<Analysis> &analysis);
+// Members "stall", "window" and "tcp" of a side.
+void put_analysis(JsonLine &line, const std::optional<Analysis> &analysis);
 
 } // namespace tcpwin

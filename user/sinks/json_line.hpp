@@ -1,75 +1,320 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line of JSON on its way into a buffer.
+// A line of JSON: an object that is written into a buffer, member by member.
 #pragma once
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "record/names.hpp"
 #include "record/record.hpp"
 
 namespace tcpwin {
 
-inline constexpr std::size_t longest_line =
-	4096; // some 3,000 bytes, and an interface name of which each byte is escaped
+// Values that are not written as their type alone suggests.
+struct Plain { // a string that needs no escaping: an address or a name of ours
+	std::string_view text;
+};
+struct Rfc3339 {
+	WallTime time;
+};
+struct Hexadecimal { // "0x1f"
+	std::uint8_t byte;
+};
+template <std::size_t n> struct BitNames { // the names of the bits that are set, as an array
+	std::uint8_t bits;
+	const BitName (&names)[n];
+};
 
-// One line, written into space that was made for it at once: a check of the space for each of some sixty pieces, as
-// fmt has it, took twice as long.
-class Line {
+// For each type of value: put() writes it and returns its end; size_bound() is at least what put() writes.
+namespace json {
+
+inline char *put(char *at, std::nullptr_t)
+{
+	return std::copy_n("null", 4, at);
+}
+constexpr std::size_t size_bound(std::nullptr_t)
+{
+	return 4;
+}
+
+inline char *put(char *at, std::same_as<bool> auto value)
+{
+	return value ? std::copy_n("true", 4, at) : std::copy_n("false", 5, at);
+}
+constexpr std::size_t size_bound(std::same_as<bool> auto)
+{
+	return 5;
+}
+
+template <typename T>
+concept Integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>;
+
+[[gnu::always_inline]] inline char *put(char *at, Integer auto number)
+{
+	return std::to_chars(at, at + 20, number).ptr;
+}
+constexpr std::size_t size_bound(Integer auto)
+{
+	return 20; // the digits of 2^64, or those of 2^63 and a sign
+}
+
+inline char *put(char *at, Plain plain)
+{
+	*at++ = '"';
+	at = std::copy(plain.text.begin(), plain.text.end(), at);
+	*at++ = '"';
+	return at;
+}
+constexpr std::size_t size_bound(Plain plain)
+{
+	return plain.text.size() + 2;
+}
+
+// Any bytes: what is not UTF-8 is replaced by U+FFFD.
+char *put(char *at, std::string_view text);
+constexpr std::size_t size_bound(std::string_view text)
+{
+	return 6 * text.size() + 2; // \u0000 for each byte
+}
+
+inline char *put(char *at, Hexadecimal value)
+{
+	constexpr std::string_view digits = "0123456789abcdef";
+	at = std::copy_n("\"0x", 3, at);
+	*at++ = digits[value.byte >> 4];
+	*at++ = digits[value.byte & 15];
+	*at++ = '"';
+	return at;
+}
+constexpr std::size_t size_bound(Hexadecimal)
+{
+	return 6;
+}
+
+// All nine digits of nanoseconds below a second. In 32 bits and two halves: a flow has a dozen of them.
+inline char *put_fraction(char *at, std::int64_t nanoseconds)
+{
+	const auto all = static_cast<std::uint32_t>(nanoseconds);
+	std::uint32_t upper = all / 100'000, lower = all % 100'000;
+	for (int i = 3; i >= 0; i--, upper /= 10)
+		at[i] = static_cast<char>('0' + upper % 10);
+	for (int i = 8; i >= 4; i--, lower /= 10)
+		at[i] = static_cast<char>('0' + lower % 10);
+	return at + 9;
+}
+
+// Seconds.
+inline char *put(char *at, std::chrono::nanoseconds duration)
+{
+	at = put(at, duration.count() / 1'000'000'000);
+	*at++ = '.';
+	return put_fraction(at, duration.count() % 1'000'000'000);
+}
+constexpr std::size_t size_bound(std::chrono::nanoseconds)
+{
+	return 20 + 1 + 9;
+}
+
+// Nanoseconds since 1970.
+inline char *put(char *at, WallTime time)
+{
+	return put(at, time.time_since_epoch().count());
+}
+constexpr std::size_t size_bound(WallTime)
+{
+	return 20;
+}
+
+inline char *put(char *at, Rfc3339 value)
+{
+	const auto second = std::chrono::floor<std::chrono::seconds>(value.time);
+	const std::string_view text = format_second(value.time);
+	*at++ = '"';
+	at = std::copy(text.begin(), text.end(), at);
+	at = put_fraction(at, (value.time - second).count());
+	return std::copy_n("Z\"", 2, at);
+}
+constexpr std::size_t size_bound(Rfc3339)
+{
+	return sizeof("\"2262-04-11T23:47:16.854775807Z\""); // nanoseconds in 64 bits reach from 1677 to 2262
+}
+
+constexpr std::size_t longest_bit_name = 13;
+
+template <std::size_t n> char *put(char *at, BitNames<n> set)
+{
+	*at++ = '[';
+	for (const BitName &bit : set.names)
+		if (set.bits & bit.bit) {
+			at = put(at, Plain{bit.name});
+			*at++ = ',';
+		}
+	at -= at[-1] == ',';
+	*at++ = ']';
+	return at;
+}
+template <std::size_t n> constexpr std::size_t size_bound(BitNames<n>)
+{
+	return 2 + n * (longest_bit_name + 3);
+}
+
+inline char *put(char *at, StallEnd end)
+{
+	return put(at, Plain{end});
+}
+constexpr std::size_t size_bound(StallEnd end)
+{
+	return size_bound(Plain{end});
+}
+
+inline char *put(char *at, WindowScale scale)
+{
+	return !scale.is_known ? put(at, nullptr) : scale.shift ? put(at, *scale.shift) : put(at, Plain{"none"});
+}
+constexpr std::size_t size_bound(WindowScale)
+{
+	return size_bound(Plain{"none"});
+}
+
+inline char *put(char *at, WindowBytes window)
+{
+	return put(at, window.bytes);
+}
+constexpr std::size_t size_bound(WindowBytes window)
+{
+	return size_bound(window.bytes);
+}
+
+template <typename T> char *put(char *at, const std::optional<T> &value)
+{
+	return value ? put(at, *value) : put(at, nullptr);
+}
+template <typename T> constexpr std::size_t size_bound(const std::optional<T> &value)
+{
+	return std::max(size_bound(value.value_or(T{})), size_bound(nullptr)); // a constant for most types
+}
+
+} // namespace json
+
+// A name that is known at compile time, with what surrounds it: "name":
+template <std::size_t n> struct MemberName {
+	char text[n + 2];
+
+	consteval MemberName(const char (&name)[n])
+	{
+		text[0] = '"';
+		std::copy_n(name, n - 1, text + 1);
+		text[n] = '"';
+		text[n + 1] = ':';
+	}
+};
+
+// Each member is checked against the space once. A check for each piece, as fmt does it, took twice as long. Every value
+// is followed by a comma, which the end of its object or array overwrites.
+class JsonLine {
 public:
-	explicit Line(fmt::memory_buffer &buffer) : buffer_(buffer)
+	JsonLine(fmt::memory_buffer &buffer, std::string_view event)
+		: buffer_(buffer), at_(buffer.data() + buffer.size()), end_(buffer.data() + buffer.capacity())
 	{
-		const std::size_t start = buffer.size();
-		buffer.resize(start + longest_line);
-		at_ = buffer.data() + start;
+		make_room(usual_line);
+		open();
+		member<"schema">(1);
+		member<"event">(Plain{event});
 	}
-	~Line() { buffer_.resize(static_cast<std::size_t>(at_ - buffer_.data())); }
-	Line(const Line &) = delete;
-	Line &operator=(const Line &) = delete;
+	~JsonLine()
+	{
+		close();
+		at_[-1] = '\n';
+		buffer_.resize(static_cast<std::size_t>(at_ - buffer_.data()));
+	}
+	JsonLine(const JsonLine &) = delete;
+	JsonLine &operator=(const JsonLine &) = delete;
 
-	Line &operator<<(std::string_view text)
+	// name: without characters that need escaping.
+	template <MemberName name, typename T> void member(const T &value)
 	{
-		at_ = std::copy(text.begin(), text.end(), at_);
-		return *this;
+		make_room(sizeof(name.text) + json::size_bound(value) + 1);
+		char *at = json::put(std::copy_n(name.text, sizeof(name.text), at_), value);
+		*at++ = ',';
+		at_ = at;
 	}
-	Line &operator<<(std::integral auto number)
+	// The same for a name from a table.
+	template <typename T> void member(std::string_view name, const T &value)
 	{
-		at_ = std::to_chars(at_, at_ + 20, number).ptr;
-		return *this;
+		make_room(name.size() + 3 + json::size_bound(value) + 1);
+		char *at = json::put(put_name(name), value);
+		*at++ = ',';
+		at_ = at;
 	}
-	Line &operator<<(char) = delete;
-	// All nine digits of nanoseconds below a second.
-	Line &fraction(std::int64_t nanoseconds)
+	template <typename T> void element(const T &value)
 	{
-		for (int i = 8; i >= 0; i--, nanoseconds /= 10)
-			at_[i] = static_cast<char>('0' + nanoseconds % 10);
-		at_ += 9;
-		return *this;
+		make_room(1 + json::size_bound(value));
+		at_ = json::put(at_, value);
+		*at_++ = ',';
 	}
-	Line &operator<<(std::chrono::nanoseconds duration)
+
+	// An object or array as a member, or as an element of an array. Each ends with close() or close_array().
+	void open(std::string_view name) { begin(name, '{'); }
+	void open_array(std::string_view name) { begin(name, '['); }
+	void open()
 	{
-		return (*this << duration.count() / 1'000'000'000 << ".").fraction(duration.count() % 1'000'000'000);
+		make_room(1);
+		*at_++ = '{';
 	}
-	Line &operator<<(WallTime time)
-	{
-		const auto second = std::chrono::floor<std::chrono::seconds>(time);
-		return (*this << "\"" << format_second(time)).fraction((time - second).count()) << "Z\"";
-	}
-	// A byte as "0x1f".
-	Line &hexadecimal(std::uint8_t byte)
-	{
-		constexpr std::string_view digits = "0123456789abcdef";
-		return *this << "\"0x" << digits.substr(byte >> 4, 1) << digits.substr(byte & 15, 1) << "\"";
-	}
+	void close() { end('}'); }
+	void close_array() { end(']'); }
 
 private:
+	static constexpr std::size_t usual_line = 4096; // a flow has some 2,000 bytes
+
+	void make_room(std::size_t bytes)
+	{
+		if (static_cast<std::size_t>(end_ - at_) < bytes) [[unlikely]]
+			grow(bytes);
+	}
+	void grow(std::size_t bytes);
+	char *put_name(std::string_view name)
+	{
+		char *at = at_;
+		*at++ = '"';
+		at = std::copy(name.begin(), name.end(), at);
+		*at++ = '"';
+		*at++ = ':';
+		return at;
+	}
+	void begin(std::string_view name, char bracket)
+	{
+		make_room(name.size() + 4);
+		at_ = put_name(name);
+		*at_++ = bracket;
+	}
+	void end(char bracket)
+	{
+		make_room(2);
+		at_ -= at_[-1] == ',';
+		*at_++ = bracket;
+		*at_++ = ',';
+	}
+
 	fmt::memory_buffer &buffer_;
 	char *at_;
+	char *end_; // of the space
 };
+
+static_assert([] {
+	const auto fits = [](const auto &names) {
+		return std::ranges::all_of(
+			names, [](const BitName &bit) { return bit.name.size() <= json::longest_bit_name; });
+	};
+	return fits(flag_names) && fits(hook_names) && fits(alarm_names);
+}());
 
 } // namespace tcpwin

@@ -18,30 +18,29 @@ struct FilePlace {
 	std::uint64_t offset;
 };
 
-// Where records go: a file, or standard output. Nothing is buffered here.
+// The destination of records: a file or standard output. Unbuffered.
 class Output {
 public:
-	// path "-": standard output. An existing file is emptied, or gone on with after its last whole line.
+	// path "-": standard output. An existing file is truncated, or, with append, continued after its last complete line.
 	static Result<Output> open(const std::string &path, bool append = false);
 
-	// Writes all of text. Where the reader of a pipe or terminal does not read,
-	// it waits, until a second stop signal.
+	// Writes all of text. If the reader of a pipe or terminal is blocked, waits until a second stop signal.
 	Result<void> write(std::string_view text, Signals &signals);
 
-	// A file of this name, opened for appending, from now on; the old one is closed.
+	// Continues in fd, a file of the same name opened for appending, and closes the old one.
 	Result<void> go_on_in(UniqueFd fd);
-	// A regular file, whose name may lead to another one by now.
+	// Whether it is a regular file, whose name may refer to another one by now.
 	bool can_be_reopened() const;
 
 	int fd() const { return fd_.get(); }
-	// A reader can go away: worth polling for.
+	// Whether a reader can disappear, which is worth polling for.
 	bool has_reader() const { return has_reader_; }
 	const std::string &name() const { return name_; }
-	// Where in which file the next bytes go; nothing if it is no regular file.
+	// The file and offset of the next bytes; nothing unless it is a regular file.
 	std::optional<FilePlace> place() const;
-	// Takes back what comes after this offset.
+	// Truncates the file to this offset.
 	void cut(std::uint64_t offset);
-	// A file that has lines already.
+	// Whether the file already has lines.
 	bool is_continued() const { return continued_; }
 
 private:

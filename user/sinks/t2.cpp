@@ -48,7 +48,7 @@ class T2FlowFormat final : public FlowFormat {
 public:
 	void begin(fmt::memory_buffer &out) const override { out.append(flow_header); }
 
-	// Nothing in its columns would tell an interim record from that of another flow.
+	// The columns cannot distinguish an interim record from a record of another flow.
 	bool takes(const FlowRecord &record) const override { return !record.is_interim(); }
 	void flow(const FlowRecord &record, fmt::memory_buffer &out) const override
 	{

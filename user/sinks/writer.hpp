@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines of records on their way to an output.
+// A buffer of records in front of an output.
 #pragma once
 
 #include <cstdint>
@@ -16,22 +16,22 @@ public:
 
 	const Output &output() const { return output_; }
 	Output &output() { return output_; }
-	// Where to append text that is no record.
+	// The buffer, to append text that is not a record.
 	fmt::memory_buffer &text() { return buffer_; }
-	// Where to append one more record.
+	// The buffer, to append one more record.
 	fmt::memory_buffer &record()
 	{
 		records_in_buffer_++;
 		return buffer_;
 	}
-	// Records that could not be written: after the first failure nothing more is.
+	// Records that could not be written. After the first failure nothing more is written.
 	std::uint64_t unwritten() const { return unwritten_; }
 
 	std::size_t waiting_bytes() const { return buffer_.size(); }
 	bool is_large() const { return buffer_.size() >= large; }
-	// Writes what is there.
+	// Writes the buffer.
 	Result<void> flush(Signals &signals);
-	// The same, once it is worth it: bounds the memory between two calls of flush.
+	// Writes the buffer if it is large, which bounds the memory between two calls of flush.
 	Result<void> flush_if_large(Signals &signals);
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records that continue each other, put together again. Sentences and files: tests/net/test_explain.py.
+// Records that continue each other are joined. Sentences and files: tests/net/test_explain.py.
 #include <gmock/gmock.h>
 
 #include "explain/connections.hpp"
@@ -20,7 +20,7 @@ WallTime at(std::chrono::nanoseconds time)
 	return WallTime(1'000'000s + time);
 }
 
-ToldSide side(const char *ip, std::optional<ToldStall> stall = ToldStall{})
+ParsedSide side(const char *ip, std::optional<ParsedStall> stall = ParsedStall{})
 {
 	return {.ip = ip,
 		.port = 80,
@@ -32,9 +32,9 @@ ToldSide side(const char *ip, std::optional<ToldStall> stall = ToldStall{})
 		.stall = std::move(stall)};
 }
 
-ToldStall stall(std::uint64_t episodes, std::chrono::nanoseconds total, std::chrono::nanoseconds longest, bool open)
+ParsedStall stall(std::uint64_t episodes, std::chrono::nanoseconds total, std::chrono::nanoseconds longest, bool open)
 {
-	ToldStall stall;
+	ParsedStall stall;
 	stall.episodes = episodes;
 	stall.total = total;
 	stall.longest = longest;
@@ -46,10 +46,10 @@ ToldStall stall(std::uint64_t episodes, std::chrono::nanoseconds total, std::chr
 }
 
 // From reader to writer; the reader's stall.
-ToldFlow flow(std::uint64_t id, std::uint64_t continues, std::chrono::nanoseconds first, std::chrono::nanoseconds last,
-	      std::optional<ToldStall> readers = ToldStall{})
+ParsedFlow flow(std::uint64_t id, std::uint64_t continues, std::chrono::nanoseconds first,
+		std::chrono::nanoseconds last, std::optional<ParsedStall> readers = ParsedStall{})
 {
-	ToldFlow flow;
+	ParsedFlow flow;
 	flow.id = id;
 	flow.continues = continues;
 	flow.end_reason = "idle_timeout";
@@ -112,7 +112,7 @@ TEST(Explain, AReaderThatIsSilentInARecordIsStillStalled)
 {
 	Connections connections;
 	connections.add(flow(1, 0, 0s, 2s, stall(1, 2s, 2s, true)));
-	ToldFlow probe = flow(2, 1, 5s, 6s);
+	ParsedFlow probe = flow(2, 1, 5s, 6s);
 	probe.a = *probe.b;
 	probe.b.reset();
 	connections.add(probe);
@@ -127,7 +127,7 @@ TEST(Explain, AReaderThatIsSilentInARecordIsStillStalled)
 TEST(Explain, TheOpenOneOfSeveralEpisodesIsTheLast)
 {
 	Connections connections;
-	ToldStall two = stall(2, 3s, 2s, true);
+	ParsedStall two = stall(2, 3s, 2s, true);
 	two.last_began = at(3s);
 	connections.add(flow(1, 0, 0s, 4s, two));
 	connections.add(flow(2, 1, 6s, 7s, stall(1, 1s, 1s, false)));
@@ -155,7 +155,7 @@ TEST(Explain, NumbersOfAnotherRunOfTheAgentAreNotFollowed)
 {
 	Connections connections;
 	connections.add(flow(1, 0, 0s, 2s, stall(1, 1s, 1s, true)));
-	ToldFlow other = flow(2, 1, 5s, 6s, stall(1, 1s, 1s, true));
+	ParsedFlow other = flow(2, 1, 5s, 6s, stall(1, 1s, 1s, true));
 	other.a.ip = "10.9.9.9";
 	connections.add(other);
 	connections.add(flow(3, 77, 7s, 8s, stall(1, 1s, 1s, true)));
@@ -168,7 +168,7 @@ TEST(Explain, TheWorstComesFirst)
 	connections.add(flow(1, 0, 0s, 9s, stall(5, 1s, 1s, false)));
 	connections.add(flow(2, 0, 0s, 9s, stall(1, 3s, 3s, false)));
 	for (std::uint64_t zero_windows : {3, 4}) {
-		ToldFlow counted = flow(10 + zero_windows, 0, 0s, 9s, std::nullopt);
+		ParsedFlow counted = flow(10 + zero_windows, 0, 0s, 9s, std::nullopt);
 		counted.a.zero_windows = zero_windows;
 		connections.add(counted);
 	}
@@ -182,7 +182,7 @@ TEST(Explain, TheWorstComesFirst)
 TEST(Explain, ZeroWindowsThatMakeNobodyWaitAreNoStall)
 {
 	Connections connections;
-	ToldFlow reset = flow(1, 0, 0s, 9s);
+	ParsedFlow reset = flow(1, 0, 0s, 9s);
 	reset.a.zero_windows = 3;
 	connections.add(reset);
 	EXPECT_THAT(connections.stalled(), SizeIs(0));
@@ -234,7 +234,7 @@ TEST(ExplainParser, ReadsAStall)
 	const auto flow = parser.parse(with(R"(,"stall":{"zero_window_segments":3,"episodes":2,"total":4.200000001,
 		"longest":3.1,"open":false,"last_ended":"fin","probes":5,"probe_answers":null})"));
 	ASSERT_TRUE(flow && *flow) << flow.error();
-	const ToldStall &stall = *(*flow)->a.stall;
+	const ParsedStall &stall = *(*flow)->a.stall;
 	EXPECT_EQ(stall.episodes, 2U);
 	EXPECT_EQ(stall.total, 4'200'000'001ns);
 	EXPECT_EQ(stall.longest, 3100ms);
@@ -255,9 +255,9 @@ TEST(ExplainParser, SaysWhatIsWrongWithALine)
 {
 	RecordParser parser;
 	const std::pair<std::string, const char *> lines[] = {
-		{"", "no JSON"},
-		{"{\"schema\":1,", "no JSON"},
-		{"[]", "no JSON object"},
+		{"", "not JSON"},
+		{"{\"schema\":1,", "not JSON"},
+		{"[]", "not a JSON object"},
 		{"{}", "schema or event"},
 		{R"({"schema":2,"event":"flow"})", "schema 2"},
 		{R"({"schema":1,"event":"flow"})", "flow_id"},

@@ -1,27 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// The published schema has the names that the code has. That records follow it: tests/net/lines.py.
+// The published schema and docs/records.md have what the code has. That each line follows the schema: tests/net/lines.py.
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+#include "lists.hpp"
 #include "record/names.hpp"
+#include "sinks/json.hpp"
 
 using namespace tcpwin;
+using nlohmann::json;
 
 namespace {
+
+std::string read_file(const char *path)
+{
+	std::ifstream file(path);
+	return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Schema schema()
+{
+	return Schema::parse(read_file(TCPWIN_SCHEMA));
+}
 
 using Names = std::set<std::string>;
 
 // The definition of a field of an event or other object.
-nlohmann::json field(const char *definition, const char *name)
+json field(const char *definition, const char *name)
 {
 	std::ifstream file(TCPWIN_SCHEMA);
 	return nlohmann::json::parse(file)["$defs"][definition]["properties"][name];
 }
 
-nlohmann::json definition(const char *name)
+json definition(const char *name)
 {
 	std::ifstream file(TCPWIN_SCHEMA);
 	return nlohmann::json::parse(file)["$defs"][name];
@@ -35,7 +50,120 @@ template <typename Items> Names names_of(const Items &items)
 	return names;
 }
 
+// An example line, as an event.
+template <typename Write> json line_of(const Write &write)
+{
+	fmt::memory_buffer out;
+	write(out);
+	return json::parse(std::string(out.data(), out.size()));
+}
+
+FlowRecord example_flow()
+{
+	tcpwin_record record{};
+	record.flow.analyzed = 1;
+	for (tcpwin_direction &direction : record.flow.direction)
+		direction.packets = 1;
+	return make_flow_record(record, TCPWIN_DEFAULT_CONFIG, std::chrono::nanoseconds(0), "eth0");
+}
+
+PacketRecord example_packet()
+{
+	PacketRecord packet{};
+	packet.dir = 'A';
+	return packet;
+}
+
+json example_alarm(tcpwin_alarm_kind kind)
+{
+	AlarmRecord alarm{};
+	alarm.kind = kind;
+	return line_of([&](auto &out) { make_flow_format(Format::json)->alarm(alarm, out); });
+}
+
+Status example_status()
+{
+	Status status{};
+	status.counters.emplace();
+	for (auto &counter : status.counters->value)
+		counter = 1;
+	return status;
+}
+
+json example(const std::string &event)
+{
+	if (event == "flow")
+		return line_of([](auto &out) { make_flow_format(Format::json)->flow(example_flow(), out); });
+	if (event == "live_flow")
+		return line_of([](auto &out) { put_live_flow(example_flow(), {}, 0, out); });
+	if (event == "packet")
+		return line_of([](auto &out) { make_packet_format(Format::json)->packet(example_packet(), out); });
+	if (event == "stats")
+		return line_of([](auto &out) { put_stats({}, out); });
+	if (event == "status")
+		return line_of([](auto &out) { put_status(example_status(), out); });
+	json alarm = example_alarm(TCPWIN_ALARM_ABORT_COUNT);
+	alarm.update(example_alarm(TCPWIN_ALARM_STALL));
+	alarm.update(example_alarm(TCPWIN_ALARM_STALLED_FLOWS));
+	return alarm;
+}
+
+std::set<std::string> names_in(const auto &object)
+{
+	std::set<std::string> names;
+	for (const auto &[name, value] : object.items())
+		names.insert(name);
+	return names;
+}
+
+// The properties of what a field may be, if that may be an object.
+Schema properties_of(const Schema &field, const Schema &whole)
+{
+	if (field.contains("$ref"))
+		return properties_of(whole.at(Schema::json_pointer(field["$ref"].get<std::string>().substr(1))), whole);
+	if (field.contains("anyOf"))
+		return properties_of(field["anyOf"][0], whole);
+	return field.value("properties", Schema::object());
+}
+
+void expect_same_names(const std::string &way, const json &object, const Schema &properties, const Schema &whole)
+{
+	EXPECT_EQ(names_in(object), names_in(properties)) << way;
+	for (const auto &[name, value] : object.items())
+		if (value.is_object() && properties.contains(name))
+			expect_same_names(way + "." + name, value, properties_of(properties[name], whole), whole);
+}
+
 } // namespace
+
+TEST(Schema, HasWhatTheListsOfTheCodeHave)
+{
+	const Schema now = schema(), updated = update_schema(now);
+	EXPECT_EQ(json::diff(json(now), json(updated)), json::array()) << "'make schema' makes these changes";
+	EXPECT_EQ(read_file(TCPWIN_SCHEMA), format_schema(updated)) << "'make schema' formats it";
+}
+
+TEST(Schema, HasTheFieldsOfEachEventAndNoOthers)
+{
+	const Schema whole = schema();
+	for (const Schema &event : whole["properties"]["event"]["enum"])
+		expect_same_names(event, example(event), whole["$defs"][event.get<std::string>()]["properties"], whole);
+}
+
+TEST(RecordsPage, HasEveryFieldOfTheSchema)
+{
+	const std::string page = read_file(TCPWIN_RECORDS_PAGE);
+	for (const auto &[name, definition] : schema()["$defs"].items())
+		if (definition.contains("properties")) {
+			EXPECT_THAT(page, testing::HasSubstr("<!-- fields: " + name + " -->\n"))
+				<< "no table of " << name;
+		}
+	std::istringstream now(page), updated(update_page(page, schema()));
+	for (std::string line, expected; std::getline(updated, expected);) {
+		std::getline(now, line);
+		ASSERT_EQ(line, expected) << "'make schema' writes this line";
+	}
+}
 
 TEST(Schema, HasEveryNameOfABit)
 {
@@ -70,12 +198,12 @@ TEST(Schema, HasEveryCounter)
 	names.merge(names_of(event_names));
 	names.merge(names_of(reject_names));
 	Names in_stats;
-	const nlohmann::json totals = definition("stats_totals")["properties"];
+	const json totals = definition("stats_totals")["properties"];
 	for (const auto &[name, total] : totals.items())
 		in_stats.insert(name);
 	EXPECT_THAT(in_stats, testing::IsSupersetOf(names));
 	Names described;
-	const nlohmann::json counters = field("status", "counters")["properties"];
+	const json counters = field("status", "counters")["properties"];
 	for (const auto &[name, counter] : counters.items())
 		described.insert(name);
 	EXPECT_EQ(described, names);

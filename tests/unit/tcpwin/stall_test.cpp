@@ -199,7 +199,7 @@ TEST(Stall, ReportsWhenTheLastBegan)
 {
 	Connection c = open_connection();
 	const auto began = [&] {
-		const auto time = c.of(reader).stall.last_began;
+		const auto time = c.of(reader).stall.last_began_ns;
 		return time ? std::optional(time->time_since_epoch()) : none;
 	};
 	EXPECT_EQ(began(), none);
@@ -393,18 +393,18 @@ TEST(Window, AnUpdateMayFollowASynAck)
 TEST(Window, ScalesIfBothSynsHaveTheOption)
 {
 	const auto window = scaled_connection().of(reader).window;
-	EXPECT_THAT(window.scale, Optional(7));
+	EXPECT_THAT(window.scale.shift, Optional(7));
 	EXPECT_THAT(window.last, Optional(500u << 7));
 	EXPECT_THAT(window.min, Optional(500u << 7));
 	EXPECT_THAT(window.max, Optional(500u << 7)) << "the SYN's 65535 are not scaled, and not among them";
-	EXPECT_THAT(scaled_connection().of(writer).window.scale, Optional(2));
+	EXPECT_THAT(scaled_connection().of(writer).window.scale.shift, Optional(2));
 }
 
 TEST(Window, ShiftsFourteenAtMost)
 {
 	Connection c;
 	c.syn(reader, 0, scale_15).syn_ack(writer, 0, 1, scale_7).ack(reader, 1, 1, 3);
-	EXPECT_THAT(c.of(reader).window.scale, Optional(14));
+	EXPECT_THAT(c.of(reader).window.scale.shift, Optional(14));
 	EXPECT_THAT(c.of(reader).window.last, Optional(3u << 14));
 }
 
@@ -416,8 +416,8 @@ TEST(Window, IsUnscaledIfEitherSynLacksTheOption)
 			.syn_ack(writer, 0, 1, without == 1 ? Bytes() : scale_7);
 		c.ack(reader, 1, 1, 500);
 		for (Who who : {reader, writer}) {
-			EXPECT_TRUE(c.of(who).window.scaling_is_known);
-			EXPECT_EQ(c.of(who).window.scale, none);
+			EXPECT_TRUE(c.of(who).window.scale.is_known);
+			EXPECT_EQ(c.of(who).window.scale.shift, none);
 		}
 		EXPECT_THAT(c.of(reader).window.last, Optional(500u));
 	}
@@ -428,8 +428,8 @@ TEST(Window, IsUnknownInBytesWithoutTheHandshake)
 	Connection c = open_connection();
 	c.ack(reader, 1, 1, 0);
 	const auto window = c.of(reader).window;
-	EXPECT_FALSE(window.scaling_is_known);
-	EXPECT_EQ(window.scale, none);
+	EXPECT_FALSE(window.scale.is_known);
+	EXPECT_EQ(window.scale.shift, none);
 	EXPECT_EQ(window.min, none);
 	EXPECT_EQ(window.max, none);
 	EXPECT_EQ(window.last, none);
@@ -442,7 +442,7 @@ TEST(Window, OneSynIsNotEnough)
 {
 	Connection c;
 	c.syn(reader, 0, scale_7).ack(reader, 1, 1, 500);
-	EXPECT_FALSE(c.of(reader).window.scaling_is_known);
+	EXPECT_FALSE(c.of(reader).window.scale.is_known);
 }
 
 TEST(Window, ATruncatedSynLeavesItUnknown)
@@ -450,8 +450,8 @@ TEST(Window, ATruncatedSynLeavesItUnknown)
 	Connection c;
 	c.send(reader, {.flags = SYN, .seq = 0, .ack = 0, .options = scale_7, .cut = 2});
 	c.syn_ack(writer, 0, 1, scale_7).ack(reader, 1, 1, 500);
-	EXPECT_FALSE(c.of(reader).window.scaling_is_known);
-	EXPECT_FALSE(c.of(writer).window.scaling_is_known);
+	EXPECT_FALSE(c.of(reader).window.scale.is_known);
+	EXPECT_FALSE(c.of(writer).window.scale.is_known);
 }
 
 TEST(Window, MinMaxAndLastLeaveOutResets)
@@ -638,8 +638,8 @@ TEST(Tcp, AnotherConnectionInTheSameFlowStartsAgain)
 	c.at(1s).ack(reader, 1, 1, 0).at(3s).syn(reader, 9'000'000).syn_ack(writer, 7, 9'000'001);
 	EXPECT_THAT(c.of(reader).stall.last_ended, Optional(Eq("reset")));
 	EXPECT_EQ(c.of(reader).stall.total, 2s);
-	EXPECT_TRUE(c.of(reader).window.scaling_is_known);
-	EXPECT_EQ(c.of(reader).window.scale, none);
+	EXPECT_TRUE(c.of(reader).window.scale.is_known);
+	EXPECT_EQ(c.of(reader).window.scale.shift, none);
 	EXPECT_EQ(c.of(reader).tcp.retransmitted_segments, 0u);
 }
 
@@ -681,7 +681,7 @@ TEST(Continues, KeepsWhatIsKnownAndCountsFromZero)
 	EXPECT_EQ(c.of(reader).stall.zero_window_segments, 0u);
 	EXPECT_EQ(c.of(writer).tcp.payload_bytes, 0u);
 	EXPECT_EQ(c.of(reader).window.last, none) << "nothing was sent in it";
-	EXPECT_THAT(c.of(reader).window.scale, Optional(7));
+	EXPECT_THAT(c.of(reader).window.scale.shift, Optional(7));
 
 	c.at(60s).data(writer, 100, 0).at(61s).ack(reader, 1, 101, 0).at(63s).ack(reader, 1, 101, 5);
 	EXPECT_THAT(c.of(reader).stall.probes, Optional(1u)) << "that the window is closed was known";
@@ -695,7 +695,7 @@ TEST(Continues, ForgetsWhatWasKnownAfterThat)
 {
 	Connection c = scaled_connection();
 	c.flow = successor(c.flow, 3s);
-	EXPECT_FALSE(c.of(reader).window.scaling_is_known);
+	EXPECT_FALSE(c.of(reader).window.scale.is_known);
 }
 
 // ---------------------------------------------------------------- switched off

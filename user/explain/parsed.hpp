@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flow record as explain reads it: only what its sentences need.
+// A flow record as explain reads it: only what the summary needs.
 #pragma once
 
 #include <chrono>
@@ -11,42 +11,42 @@
 
 namespace tcpwin {
 
-// Of an endpoint's receiver: its peer had to wait.
-struct ToldStall {
+// The stalls of an endpoint's receiver, which blocked its peer.
+struct ParsedStall {
 	std::uint64_t episodes = 0;
-	std::chrono::nanoseconds total{0}; // the open one up to the flow's last packet
+	std::chrono::nanoseconds total{0}; // an open episode counts up to the flow's last packet
 	std::chrono::nanoseconds longest{0};
 	bool open = false;
 	std::string last_ended;               // resumed, fin, reset, or empty
 	std::optional<std::uint64_t> probes;  // of the peer
-	std::optional<std::uint64_t> answers; // to them, with a closed window
+	std::optional<std::uint64_t> answers; // to these, with the window still closed
 	std::optional<WallTime> last_began;
 };
 
-struct ToldSide {
+struct ParsedSide {
 	std::string ip;
 	std::uint16_t port = 0;
 	std::uint64_t packets = 0;
-	std::uint64_t zero_windows = 0; // below the threshold, SYN and RST included
+	std::uint64_t zero_windows = 0; // packets below the threshold, SYN and RST included
 	bool fin = false;
 	bool rst = false;
 	std::chrono::nanoseconds timeout{0};
-	std::optional<ToldStall> stall; // nothing: the record has no stall analysis
+	std::optional<ParsedStall> stall; // absent: the record has no stall analysis
 
 	bool has_stalled() const { return stall ? stall->episodes != 0 : zero_windows != 0; }
 };
 
-struct ToldFlow {
+struct ParsedFlow {
 	std::uint64_t id = 0;
 	std::uint64_t continues = 0; // the flow of the same connection that ended shortly before, or 0
-	std::string interface;       // empty: a capture's
+	std::string interface;       // empty: from a capture
 	std::uint64_t vlan = 0;      // 0: none
 	std::string end_reason;
-	bool interim = false; // it went on: a later record of the same number has all of this one
+	bool interim = false; // a later record of the same ID includes this one
 	WallTime first;
 	WallTime last;
-	ToldSide a;
-	std::optional<ToldSide> b; // nothing: it was never seen
+	ParsedSide a;
+	std::optional<ParsedSide> b; // absent: it was never seen
 };
 
 } // namespace tcpwin

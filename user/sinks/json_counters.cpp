@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lines that show counters: stats and status.
+#include "record/names.hpp"
+#include "sinks/json.hpp"
+#include "sinks/json_line.hpp"
+
+namespace tcpwin {
+namespace {
+
+void put_totals(JsonLine &line, std::string_view name, const StatsTotals &totals)
+{
+	line.open(name);
+	line.member<"packets">(packets_seen(totals.counters));
+	for (const TotalName &total : total_names)
+		line.member(total.name, totals.records.*total.value);
+	for (const CounterName &counter : counter_names)
+		line.member(counter.name, totals.counters.value[counter.counter]);
+	line.close();
+}
+
+StatsTotals difference(StatsTotals later, const StatsTotals &earlier)
+{
+	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
+		later.counters.value[i] -= earlier.counters.value[i];
+	for (const TotalName &total : total_names)
+		later.records.*total.value -= earlier.records.*total.value;
+	return later;
+}
+
+void put_hooks(JsonLine &line, const std::vector<Status::Hook> &hooks)
+{
+	line.open_array("hooks");
+	for (const Status::Hook &hook : hooks) {
+		line.open();
+		line.member<"hook">(Plain{hook.name});
+		line.member<"program_id">(hook.program_id);
+		line.close();
+	}
+	line.close_array();
+}
+
+// Without those that are 0.
+void put_counters(JsonLine &line, const std::optional<tcpwin_counters> &counters)
+{
+	line.open("counters");
+	for (const CounterName &counter : counter_names)
+		if (counters && counters->value[counter.counter])
+			line.member(counter.name, counters->value[counter.counter]);
+	line.close();
+}
+
+} // namespace
+
+void put_stats(const Stats &stats, fmt::memory_buffer &buffer)
+{
+	JsonLine line(buffer, "stats");
+	line.member<"time">(Rfc3339{stats.time});
+	line.member<"time_ns">(stats.time);
+	line.member<"uptime">(stats.uptime);
+	line.member<"interval">(stats.interval);
+	line.member<"last">(stats.last);
+	line.member<"flows">(stats.flows);
+	line.member<"peak_flows">(stats.totals.counters.peak_flows);
+	line.member<"max_flows">(stats.max_flows);
+	put_totals(line, "totals", stats.totals);
+	put_totals(line, "delta", difference(stats.totals, stats.before));
+}
+
+void put_status(const Status &status, fmt::memory_buffer &buffer)
+{
+	JsonLine line(buffer, "status");
+	line.member<"iface">(std::string_view(status.interface));
+	line.member<"ifindex">(status.ifindex);
+	put_hooks(line, status.hooks);
+	line.member<"since">(status.since ? std::optional(Rfc3339{*status.since}) : std::nullopt);
+	line.member<"persistent">(status.persistent);
+	line.member<"agent_pid">(status.agent);
+	line.member<"flow_table_id">(status.flow_table_id);
+	line.member<"max_flows">(status.max_flows);
+	line.member<"flows">(status.flows);
+	put_counters(line, status.counters);
+}
+
+} // namespace tcpwin

@@ -21,7 +21,8 @@ Outcome = tuple[bool, str]  # passed, and what to print
 
 
 def tracked(*patterns: str) -> list[str]:
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *patterns]
+    # Root may check what another user cloned.
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z", "--", *patterns]
     listed = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True).stdout.split("\0")
     return [name for name in listed if name and (TOP / name).is_file()]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The thin front door: packages, then CMake, which does the work. "make help" lists the targets.
+# Installs packages, then runs CMake, which does the work. "make help" lists the targets.
 
 MAKEFLAGS += --no-print-directory
 
@@ -8,8 +8,9 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 KERNELS ?= 6.1
 JSON ?= $(BUILD)/bench.json
+SANITIZE ?=
 
-# Debian 12. Each list holds what its targets need beyond the ones before it.
+# Of Debian 12 and 13. Each list holds what its targets need beyond the ones before it.
 BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
 	nlohmann-json3-dev libpcap-dev libarchive-dev libnl-3-dev libnl-genl-3-dev \
 	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev libtomlplusplus-dev libncurses-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
@@ -18,12 +19,11 @@ KERNEL_PACKAGES = qemu-system-x86 busybox-static iproute2 jq binutils libc-bin p
 TEST_PACKAGES = libgtest-dev libgmock-dev python3-pytest python3-jsonschema \
 	python3-fastjsonschema python3-pyte tcptrace tshark wireshark-common ethtool strace
 BENCH_PACKAGES = iproute2 iperf3
+LINT_PACKAGES = git clang-format-19 clang-tidy-19 shellcheck python3-pyflakes python3
+COVERAGE_PACKAGES = gcovr
 
-# Once the tests were built in, or where GoogleTest is at hand, they stay; a demo needs none.
-GTEST_FOUND = $(if $(wildcard /usr/include/gtest/gtest.h /usr/local/include/gtest/gtest.h),ON,OFF)
-
-# Shell: the packages that are missing, in $missing, or an end without an error. Where there is no dpkg, CMake says what
-# is missing.
+# Shell: sets $missing to the packages that are missing, or exits with 0 if none is. Without dpkg, CMake reports what is
+# missing.
 define find_missing
 	command -v dpkg-query >/dev/null || exit 0; \
 	missing=; \
@@ -38,7 +38,7 @@ install_missing = export DEBIAN_FRONTEND=noninteractive; \
 	echo "Installing packages, which takes a minute or two:$$missing"; \
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-# $(call need,packages): installs those that are missing, if we may.
+# $(call need,packages): installs those that are missing; only root can.
 define need
 	@$(find_missing); \
 	if [ "$$(id -u)" -ne 0 ]; then \
@@ -48,51 +48,98 @@ define need
 	$(install_missing)
 endef
 
-# $(call want,packages): the same, but who cannot have them goes on: the tests that need them say why they are skipped.
+# $(call want,packages): the same, but without them make continues, and the tests that need them are skipped.
 define want
 	@$(find_missing); \
 	if [ "$$(id -u)" -ne 0 ]; then \
 		echo "make $@: these packages are missing, and only root can install them:$$missing"; \
 		exit 0; \
 	fi; \
-	{ $(install_missing); } || echo "make $@: they could not be installed; what needs them is skipped"
+	{ $(install_missing); } || \
+		echo "make $@: the packages could not be installed; tests that need them are skipped"
 endef
 
-# $(call compile,ON|OFF): with or without the tests.
+# The agent alone; tests that were built before stay.
 define compile
-	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=$(1)
+	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=OFF
 	cmake --build $(BUILD) -j$(JOBS)
 endef
+define compile_tests
+	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON
+	cmake --build $(BUILD) -j$(JOBS)
+endef
+# $(call compile_in,directory,option): the agent, unit and replay tests.
+define compile_in
+	cmake -S . -B $(1) -DCMAKE_BUILD_TYPE=Debug -DTCPWIN_TESTS=ON $(2)
+	cmake --build $(1) -j$(JOBS)
+endef
+# What clang-tidy needs: compiler options without GCC's precompiled headers, and the skeleton.
+define prepare_lint
+	@cmake -S . -B $(BUILD)/lint -DCMAKE_BUILD_TYPE=Debug -DTCPWIN_TESTS=OFF -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+	@cmake --build $(BUILD)/lint --target skeleton >/dev/null
+endef
 
-.PHONY: all help deps build demo test bench test-kernels schema install fmt clean
+RUN_CTEST = ctest --output-on-failure --output-junit junit.xml --test-output-size-passed 1000000 --test-dir
+RUN_LINT = /usr/bin/python3 -B tests/lint/run.py $(BUILD)/lint $(BUILD)/lint/junit.xml
+SUMMARIZE = /usr/bin/python3 -B tests/lint/summary.py
+
+.PHONY: all help deps build demo test lint coverage bench test-kernels schema install fmt clean
 .NOTPARALLEL:
 all: build
 
-help: ## This list
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-deps: ## Install every package that building, demo and tests need (root)
-	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(KERNEL_PACKAGES))
+deps: ## Install the packages that building, demo, tests and lint need (root)
+	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(KERNEL_PACKAGES) $(LINT_PACKAGES))
 
-build: ## Build build/tcpwin-agent, and the tests if GoogleTest is installed
+build: ## Build build/tcpwin-agent
 	$(call need,$(BUILD_PACKAGES))
-	$(call compile,$(GTEST_FOUND))
+	$(compile)
 
-demo: ## Watch a replayed capture in network namespaces (root)
+demo: ## Show the agent at work on a replayed capture, in network namespaces (root)
 	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES))
-	$(call compile,$(GTEST_FOUND))
+	$(compile)
 	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent tests/demo/demo.sh
 
-test: ## Run every test (root; without root those that need it are skipped)
-	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES))
+ifeq ($(SANITIZE),)
+test: SANITIZE = address,undefined
+test: ## Run all tests and lint (root; SANITIZE=address,undefined: only unit and replay tests, with these sanitizers)
+	$(call need,$(BUILD_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(LINT_PACKAGES))
 	$(call want,$(KERNEL_PACKAGES))
-	$(call compile,ON)
-	@[ "$$(id -u)" -eq 0 ] || echo "Not root: the tests that load BPF programs or make network namespaces are skipped."
-	@ctest --test-dir $(BUILD) --output-on-failure; code=$$?; \
-	grep -E '^SKIPPED |: SKIPPED: ' $(BUILD)/Testing/Temporary/LastTest.log; \
-	exit $$code
+	$(compile_tests)
+	$(call compile_in,$(BUILD)/sanitize,-DTCPWIN_SANITIZE=$(SANITIZE))
+	$(prepare_lint)
+	@[ "$$(id -u)" -eq 0 ] || echo "Not root: tests that load BPF programs or make network namespaces are skipped."
+	@rm -f $(BUILD)/junit.xml $(BUILD)/sanitize/junit.xml $(BUILD)/lint/junit.xml
+	@$(RUN_CTEST) $(BUILD) || true
+	@$(RUN_CTEST) $(BUILD)/sanitize -j$(JOBS) || true
+	@$(RUN_LINT) || true
+	@$(SUMMARIZE) $(BUILD)/junit.xml $(BUILD)/sanitize/junit.xml $(BUILD)/lint/junit.xml
+else
+test:
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+	$(call compile_in,$(BUILD)/sanitize,-DTCPWIN_SANITIZE=$(SANITIZE))
+	@rm -f $(BUILD)/sanitize/junit.xml
+	@$(RUN_CTEST) $(BUILD)/sanitize -j$(JOBS) || true
+	@$(SUMMARIZE) $(BUILD)/sanitize/junit.xml
+endif
 
-bench: ## Measure replay beside other tools, which it installs, and what watching costs (root; JSON=build/bench.json)
+lint: ## Check format, findings of clang-tidy, scripts, licences and the direction of includes
+	$(call need,$(BUILD_PACKAGES) $(LINT_PACKAGES))
+	$(prepare_lint)
+	@$(RUN_LINT)
+
+coverage: ## Print the share of lines and branches that unit and replay tests execute (root)
+	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(COVERAGE_PACKAGES))
+	$(call compile_in,$(BUILD)/coverage,-DTCPWIN_COVERAGE=ON)
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(RUN_CTEST) $(BUILD)/coverage -j$(JOBS)
+	@gcovr --root . --filter user/ --filter include/ --exclude-throw-branches --print-summary \
+		--txt $(BUILD)/coverage/files.txt $(BUILD)/coverage
+	@echo "Each file: $(BUILD)/coverage/files.txt"
+
+bench: ## Measure replay against other tools, and the cost of watching (root; JSON=build/bench.json)
 	$(call need,$(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES))
 	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON -DTCPWIN_BENCH=ON
 	cmake --build $(BUILD) -j$(JOBS) --target tcpwin-agent pcap_loop make_input bench_programs live_frames_sender
@@ -101,9 +148,9 @@ bench: ## Measure replay beside other tools, which it installs, and what watchin
 	/usr/bin/python3 -B tests/bench/live.py --agent $(BUILD)/tcpwin-agent --programs $(BUILD)/tests/bench \
 		--sender $(BUILD)/tests/live_frames_sender --add-to $(JSON)
 
-test-kernels: ## Load and attach on Debian's own kernels, in emulated machines (KERNELS="6.1 6.12")
+test-kernels: ## Load and attach on the kernels of Debian, in emulated machines (KERNELS="6.1 6.12")
 	$(call need,$(BUILD_PACKAGES) $(KERNEL_PACKAGES))
-	$(call compile,$(GTEST_FOUND))
+	$(compile)
 	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent /usr/bin/python3 -B tests/kernels/run.py \
 		--cache $(abspath $(BUILD))/kernels $(KERNELS) || [ $$? -eq 77 ]
 
@@ -112,14 +159,14 @@ schema: ## Rewrite the schema and the tables of docs/records.md from the lists o
 	cmake --build $(BUILD) -j$(JOBS) --target generate_schema
 	$(BUILD)/tests/generate_schema schema/tcpwin-agent.schema.json docs/records.md
 
-install: ## Install into PREFIX (/usr/local), below DESTDIR if that is set
+install: ## Install into PREFIX (/usr/local), below DESTDIR if set
 	$(call need,$(BUILD_PACKAGES))
-	$(call compile,$(GTEST_FOUND))
+	$(compile)
 	DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix '$(PREFIX)'
 
 fmt: ## Format the C and C++ sources in place
-	@command -v clang-format >/dev/null || { echo "make fmt: clang-format is not installed" >&2; exit 1; }
-	git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' '*.hpp' | xargs -r clang-format -i --style=file --fallback-style=none
+	$(call need,$(LINT_PACKAGES))
+	git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' '*.hpp' | xargs -r clang-format-19 -i --style=file
 
 clean: ## Remove the build directory
 	rm -rf $(BUILD)

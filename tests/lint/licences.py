@@ -29,9 +29,9 @@ def names_licence(name: str) -> bool:
 
 
 def main() -> int:
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP, check=True, capture_output=True, text=True
-    )
+    # Root may check what another user cloned.
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
     names = [name for name in listed.stdout.split("\0") if name and is_source(name)]
     wrong = [name for name in names if not names_licence(name)]
     for name in wrong:

@@ -44,16 +44,16 @@ enum tcpwin_reject {
  * What else the kernel side counts: X(name, text, explanation, line).
  * line: how the end report calls it; "": not in the end report.
  */
-#define TCPWIN_EVENTS(X)                                                                              \
-	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                          \
-	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")            \
-	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "") \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full", \
-	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                          \
-	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                \
-	  "Forwarded frames, counted where they came in")                                             \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",          \
-	  "Packet records lost (ring buffer full)")                                                   \
+#define TCPWIN_EVENTS(X)                                                                                \
+	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                            \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")              \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "")   \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full",   \
+	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                            \
+	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                  \
+	  "Forwarded frames, counted where they came in")                                               \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",            \
+	  "Packet records lost (ring buffer full)")                                                     \
 	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked only in their flow: ring buffer full", \
 	  "Alarms that are in the flow records only (ring buffer full)")
 

@@ -72,7 +72,8 @@ nlohmann::json measure(const std::string &file, int rounds)
 	constexpr tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 	OutputOptions options;
 	options.flows.path = file;
-	auto program = value_of(Program::load({.tracking = {.config = config, .max_flows = records}, .test_runs = true}));
+	auto program =
+		value_of(Program::load({.tracking = {.config = config, .max_flows = records}, .test_runs = true}));
 	auto writers = value_of(RecordWriters::open(options));
 	auto signals = value_of(Signals::create());
 	nlohmann::json samples;

@@ -76,6 +76,6 @@
 	  known(side.progress.in_flight_max || !side.progress.payload_bytes, side.progress.in_flight_max),              \
 	  "Most bytes sent and not yet acknowledged by the peer, as seen here. Null: not known.")                       \
 	X(std::optional<std::chrono::nanoseconds>, handshake_rtt,                                                       \
-	  known(side.stats.flags &TCPWIN_ANALYSIS_RTT, duration(side.stats.handshake_rtt_ns)),                              \
+	  known(side.stats.flags &TCPWIN_ANALYSIS_RTT, duration(side.stats.handshake_rtt_ns)),                          \
 	  "Seconds from the peer's SYN to this endpoint's SYN-ACK, or from the peer's SYN-ACK to this endpoint's ACK: " \
 	  "the round trip between here and this endpoint. Null: not seen, or one of them was retransmitted before.")

@@ -4,7 +4,7 @@
 
 - A room (a directory below user/) includes itself and the rooms on lower floors, never one on its own floor or above.
 - bpf/ includes itself and include/; include/ includes itself only.
-- tests/unit/ROOM includes what ROOM may include, and tests/support/.
+- tests/unit/ROOM includes what ROOM may include, tests/support/ and schema/, which includes sinks and the rooms below.
 - No file includes itself, directly or through others.
 - An include in quotes names an existing file: "room/file.hpp" in user/ and tests/.
 
@@ -47,17 +47,19 @@ def includes(path: Path) -> list[str]:
 
 
 def resolve(path: Path, name: str) -> Path | None:
-    candidates = [path.parent / name, TOP / "user" / name, TOP / "include" / name, TOP / "tests" / name]
+    candidates = [path.parent / name, TOP / name, TOP / "user" / name, TOP / "include" / name, TOP / "tests" / name]
     return next((found.resolve() for found in candidates if found.is_file()), None)
 
 
 def room_of(path: Path) -> str:
-    """The room of a file: a name of FLOORS, "bpf/" for the BPF side, or "tests/DIRECTORY"."""
+    """The room of a file: a name of FLOORS, "bpf/" for the BPF side, "schema", or "tests/DIRECTORY"."""
     parts = path.relative_to(TOP).parts
     if parts[0] == "user":
         return "main" if len(parts) == 2 else parts[1]
     if parts[0] == "tests":
         return "/".join(parts[:3] if parts[1] == "unit" else parts[:2])
+    if parts[0] == "schema":
+        return "schema"
     return SHARED if parts[0] == "include" else "bpf/"
 
 
@@ -66,17 +68,19 @@ def may_include(room: str, other: str) -> bool:
         return True
     if room == "bpf/":
         return other == SHARED
+    if room == "schema":
+        return other == "sinks" or may_include("sinks", other)
     if room.startswith("tests/unit/"):
         tested = room.removeprefix("tests/unit/")
         tested = SHARED if tested == "tcpwin" else tested
-        return other in ("tests/support", tested) or may_include(tested, other)
+        return other in ("tests/support", "schema", tested) or may_include(tested, other)
     return room in FLOOR_OF and other in FLOOR_OF and FLOOR_OF[other] < FLOOR_OF[room]
 
 
 def arrows() -> tuple[dict[Path, list[Path]], list[str]]:
     """Which file includes which, and the includes that name no file."""
     found, complaints = {}, []
-    for path in [file for part in ("user", "bpf", "include", "tests/unit", "tests/support") for file in sources(part)]:
+    for path in [file for part in ("user", "bpf", "include", "schema", "tests/unit", "tests/support") for file in sources(part)]:
         targets = {name: resolve(path, name) for name in includes(path)}
         complaints += [f"{path.relative_to(TOP)}: there is no {name}" for name, file in targets.items() if not file]
         found[path] = [file for file in targets.values() if file]
@@ -89,7 +93,7 @@ def wrong_arrows(graph: dict[Path, list[Path]]) -> list[str]:
         room = room_of(path)
         if room == "tests/support":
             continue
-        if "/" not in room and room not in FLOOR_OF:
+        if "/" not in room and room not in FLOOR_OF and room != "schema":
             complaints.append(f"{path.relative_to(TOP)}: room {room} is on no floor")
             continue
         complaints += [

@@ -24,6 +24,19 @@ constexpr auto examples = "'tcpwin-agent COMMAND --help' shows the options and e
 const CLI::Validator not_empty([](const std::string &text) { return std::string(text.empty() ? "it is empty" : ""); },
 			       "");
 
+// CLI11 allows no '=' in the name of an argument, which the help text of KEY=VALUE needs.
+constexpr char equals_sign = '\x7f';
+
+class HelpFormatter : public CLI::Formatter {
+public:
+	std::string make_option_name(const CLI::Option *option, bool is_positional) const override
+	{
+		std::string name = CLI::Formatter::make_option_name(option, is_positional);
+		std::ranges::replace(name, equals_sign, '=');
+		return name;
+	}
+};
+
 struct Defined {
 	CLI::App *app;
 	OptionList options;
@@ -68,7 +81,9 @@ void OptionList::arguments(const std::string &name, const std::string &help, Tak
 			if (auto taken = take(word); !taken)
 				throw CLI::ValidationError(taken.error());
 	};
-	app_.add_option_function<std::vector<std::string>>(name, take_all, help)->type_name("");
+	std::string allowed = name;
+	std::ranges::replace(allowed, '=', equals_sign);
+	app_.add_option_function<std::vector<std::string>>(allowed, take_all, help)->type_name("");
 }
 
 void OptionList::flag(const std::string &name, bool &target, const std::string &help, bool value)
@@ -173,6 +188,7 @@ Result<std::variant<Information, Run>> parse_command_line(std::span<const Comman
 							  const char *const *argv)
 {
 	CLI::App app(description, "tcpwin-agent");
+	app.formatter(std::make_shared<HelpFormatter>());
 	app.get_formatter()->label("Positionals", "Arguments");
 	app.get_formatter()->label("SUBCOMMAND", "COMMAND");
 	app.set_version_flag("--version", version);

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "lists.hpp"
+#include "schema/lists.hpp"
 #include "record/names.hpp"
 #include "sinks/json.hpp"
 

@@ -13,10 +13,10 @@
 #include "base.h"
 
 enum tcpwin_mark {
-	TCPWIN_MARK_FREE,  /* a live flow that nobody writes */
-	TCPWIN_MARK_BUSY,  /* a packet writes the flow */
-	TCPWIN_MARK_ENDED, /* the flow has its record */
-	TCPWIN_MARK_DYING, /* and its entry is being deleted */
+	TCPWIN_MARK_FREE = 0,  /* a live flow that nobody writes */
+	TCPWIN_MARK_BUSY = 1,  /* a packet writes the flow */
+	TCPWIN_MARK_ENDED = 2, /* the flow has its record */
+	TCPWIN_MARK_DYING = 3, /* and its entry is being deleted */
 	TCPWIN_MARK_MASK = 3,
 	TCPWIN_SEQ_STEP = 4,
 };

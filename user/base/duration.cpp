@@ -51,7 +51,7 @@ constexpr std::array units{
 constexpr std::int64_t longest = 100LL * 365 * 86'400 * second;
 
 // Holds 100 years in nanoseconds times a fraction of 18 digits.
-__extension__ typedef __int128 wide;
+__extension__ using wide = __int128;
 
 bool is_digit(char c)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/progress.hpp"
 
+#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ std::string left(std::uint64_t bytes, std::uint64_t size, double elapsed)
 	if (size == 0 || bytes == 0 || bytes > size)
 		return "";
 	const double rest = elapsed * static_cast<double>(size - bytes) / static_cast<double>(bytes);
-	return fmt::format(", {} left", format_duration(std::chrono::seconds(static_cast<long>(rest + 0.5))));
+	return fmt::format(", {} left", format_duration(std::chrono::seconds(std::lround(rest))));
 }
 
 } // namespace

@@ -65,6 +65,7 @@ struct BtfEnumerator {
 inline std::vector<BtfEnumerator> enumerators(const BtfType &of)
 {
 	std::vector<BtfEnumerator> all;
+	all.reserve(btf_vlen(of.type));
 	for (std::uint32_t i = 0; i < btf_vlen(of.type); i++)
 		all.push_back({of.name_at(btf_enum(of.type)[i].name_off),
 			       static_cast<std::uint64_t>(btf_enum(of.type)[i].val)});

@@ -157,7 +157,7 @@ Result<PinDirectory> PinDirectory::open(const std::string &bpffs)
 	auto network = TRY(network_namespace());
 	const fs::path root = fs::path(bpffs) / "tcpwin-agent";
 	std::error_code error;
-	fs::directory_iterator(root, error);
+	const fs::directory_iterator entries(root, error);
 	if (error && error != std::errc::no_such_file_or_directory)
 		return fail("cannot read " + root.string(), error.message(),
 			    "run as root, or choose your own bpffs with --bpffs", Exit::no_permission);

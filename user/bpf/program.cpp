@@ -165,13 +165,13 @@ void Program::remove_interface(unsigned ifindex)
 	bpf_map__delete_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), 0);
 }
 
-Result<tcpwin_sweep> Program::sweep(tcpwin_sweep sweep)
+Result<tcpwin_sweep> Program::sweep(tcpwin_sweep request)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof(sweep));
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &request, .ctx_size_in = sizeof(request));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))
 		return fail("cannot sweep the flow table", describe_errno(error));
-	due_ns_ = sweep.due_ns;
-	return sweep;
+	due_ns_ = request.due_ns;
+	return request;
 }
 
 bool Program::is_due(std::uint64_t now_ns) const

@@ -38,8 +38,9 @@ inline std::uint16_t ethertype_of_family(std::uint32_t family)
 	case 28:
 	case 30:
 		return ETH_P_IPV6;
+	default:
+		return 0;
 	}
-	return 0;
 }
 
 inline std::uint16_t ethertype_of_ppp(std::uint16_t protocol)

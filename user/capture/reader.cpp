@@ -36,8 +36,9 @@ std::optional<LinkType> link_type(int dlt)
 	case DLT_PPP:
 	case DLT_PPP_SERIAL:
 		return LinkType::ppp;
+	default:
+		return std::nullopt;
 	}
-	return std::nullopt;
 }
 
 constexpr std::int64_t latest_second = 9'000'000'000; // year 2255: nanoseconds plus any timeout still fit

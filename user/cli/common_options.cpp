@@ -78,6 +78,7 @@ void add_live_selection(OptionList &list, LiveSelection &selection)
 {
 	list.arguments("IFACE", selection.source.interfaces, "Only flows that were first seen on these interfaces");
 	std::vector<std::pair<std::string, SortKey>> keys;
+	keys.reserve(sort_names.size());
 	for (std::size_t i = 0; i < sort_names.size(); i++)
 		keys.emplace_back(sort_names[i], static_cast<SortKey>(i));
 	list.choice<SortKey>("--sort", "KEY", selection.sort, keys, "Sort key, descending");

@@ -74,7 +74,7 @@ void OptionList::arguments(const std::string &name, std::vector<std::string> &ta
 	set_needed(*app_.add_option(name, target, help), needed);
 }
 
-void OptionList::arguments(const std::string &name, const std::string &help, Take take)
+void OptionList::arguments(const std::string &name, const std::string &help, const Take &take)
 {
 	const auto take_all = [take](const std::vector<std::string> &words) {
 		for (const std::string &word : words)
@@ -91,9 +91,9 @@ void OptionList::flag(const std::string &name, bool &target, const std::string &
 	flag(name, help, [&target, value] { target = value; });
 }
 
-void OptionList::flag(const std::string &name, const std::string &help, std::function<void()> take)
+void OptionList::flag(const std::string &name, const std::string &help, const std::function<void()> &take)
 {
-	app_.add_flag_callback(name, std::move(take), help);
+	app_.add_flag_callback(name, take, help);
 }
 
 void OptionList::text(const std::string &name, const std::string &type, std::string &target, const std::string &help)
@@ -113,7 +113,7 @@ void OptionList::texts(const std::string &name, const std::string &type, std::ve
 }
 
 void OptionList::number_of(const std::string &name, const std::string &initial, std::uint64_t least, std::uint64_t most,
-			   const std::string &help, std::function<void(std::uint64_t)> take)
+			   const std::string &help, const std::function<void(std::uint64_t)> &take)
 {
 	app_.add_option_function<std::uint64_t>(name, take, help)
 		->check(CLI::Range(least, most).description(""))
@@ -133,7 +133,7 @@ void OptionList::duration(const std::string &name, std::optional<nanoseconds> &t
 }
 
 void OptionList::duration_of(const std::string &name, std::optional<nanoseconds> initial, nanoseconds least,
-			     const std::string &help, std::function<void(nanoseconds)> take)
+			     const std::string &help, const std::function<void(nanoseconds)> &take)
 {
 	value(name, "DURATION", initial ? format_duration(*initial) : "", help,
 	      [least, take](const std::string &text) -> Result<void, std::string> {
@@ -146,7 +146,8 @@ void OptionList::duration_of(const std::string &name, std::optional<nanoseconds>
 }
 
 void OptionList::one_of(const std::string &name, const std::string &type, const std::vector<std::string> &names,
-			const std::string &initial, const std::string &help, std::function<void(std::size_t)> take)
+			const std::string &initial, const std::string &help,
+			const std::function<void(std::size_t)> &take)
 {
 	const auto take_name = [names, take](const std::string &chosen) {
 		take(static_cast<std::size_t>(std::ranges::find(names, chosen) - names.begin()));
@@ -158,7 +159,7 @@ void OptionList::one_of(const std::string &name, const std::string &type, const 
 }
 
 void OptionList::value(const std::string &name, const std::string &type, const std::string &initial,
-		       const std::string &help, Take take)
+		       const std::string &help, const Take &take)
 {
 	const auto take_text = [name, take](const std::string &text) {
 		if (auto taken = take(text); !taken)

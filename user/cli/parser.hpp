@@ -40,11 +40,11 @@ public:
 	void arguments(const std::string &name, std::vector<std::string> &target, const std::string &help,
 		       Needed needed = Needed::optional);
 	// Any number. The error of take is the whole message.
-	void arguments(const std::string &name, const std::string &help, Take take);
+	void arguments(const std::string &name, const std::string &help, const Take &take);
 
 	// The target becomes value.
 	void flag(const std::string &name, bool &target, const std::string &help, bool value = true);
-	void flag(const std::string &name, const std::string &help, std::function<void()> take);
+	void flag(const std::string &name, const std::string &help, const std::function<void()> &take);
 
 	// Not empty.
 	void text(const std::string &name, const std::string &type, std::string &target, const std::string &help);
@@ -92,7 +92,7 @@ public:
 
 	// Of any other kind. initial: as it would be typed, or empty if there is no default.
 	void value(const std::string &name, const std::string &type, const std::string &initial,
-		   const std::string &help, Take take);
+		   const std::string &help, const Take &take);
 
 	// Two options that contradict each other.
 	void exclude(const std::string &name, const std::string &other);
@@ -105,12 +105,12 @@ public:
 
 private:
 	void number_of(const std::string &name, const std::string &initial, std::uint64_t least, std::uint64_t most,
-		       const std::string &help, std::function<void(std::uint64_t)> take);
+		       const std::string &help, const std::function<void(std::uint64_t)> &take);
 	void one_of(const std::string &name, const std::string &type, const std::vector<std::string> &names,
-		    const std::string &initial, const std::string &help, std::function<void(std::size_t)> take);
+		    const std::string &initial, const std::string &help, const std::function<void(std::size_t)> &take);
 	void duration_of(const std::string &name, std::optional<std::chrono::nanoseconds> initial,
 			 std::chrono::nanoseconds least, const std::string &help,
-			 std::function<void(std::chrono::nanoseconds)> take);
+			 const std::function<void(std::chrono::nanoseconds)> &take);
 
 	CLI::App &app_;
 	std::vector<Step> steps_;

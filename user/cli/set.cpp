@@ -109,7 +109,7 @@ Result<std::vector<Target>> find_targets(const SetOptions &options, const std::s
 	for (const std::string &name : options.interfaces)
 		if (std::ranges::none_of(targets,
 					 [&](const Target &target) { return std::ranges::count(target.names, name); }))
-			return fail(what + " of " + name, "nothing is attached there",
+			return fail(fmt::format("{} of {}", what, name), "nothing is attached there",
 				    "'tcpwin-agent status' shows what is attached");
 	if (targets.empty())
 		return fail(what, "nothing is attached", "'tcpwin-agent attach' starts an agent");

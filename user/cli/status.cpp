@@ -135,7 +135,8 @@ std::string describe_since(const Row &row)
 
 std::string describe_hooks(const Row &row)
 {
-	std::vector<std::string> hooks;
+	std::vector<std::string_view> hooks;
+	hooks.reserve(row.programs.size());
 	for (const AttachedProgram &program : row.programs)
 		hooks.push_back(program.hook);
 	return hooks.empty() ? std::string(row.no_hooks) : fmt::format("{}", fmt::join(hooks, ", "));

@@ -106,7 +106,7 @@ const SideStory *Connection::peer_of(const SideStory &side) const
 {
 	if (sides.size() < 2)
 		return nullptr;
-	return &side == &sides[0] ? &sides[1] : &sides[0];
+	return &side == sides.data() ? sides.data() + 1 : sides.data();
 }
 
 // Flow numbers start again with each run of the agent, so this is the last flow of that number, if it has the same

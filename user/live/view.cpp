@@ -2,6 +2,7 @@
 #include "live/view.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -52,7 +53,8 @@ std::string fit(std::string text, std::size_t width)
 
 std::string per_second(double rate)
 {
-	return rate > 0 && rate < 1 ? fmt::format("{:.1f}", rate) : brief_count(static_cast<std::uint64_t>(rate + 0.5));
+	return rate > 0 && rate < 1 ? fmt::format("{:.1f}", rate) :
+				      brief_count(static_cast<std::uint64_t>(std::llround(rate)));
 }
 
 } // namespace
@@ -97,6 +99,16 @@ bool View::press(int key)
 	case '?':
 		help_ = true;
 		break;
+	default:
+		scroll_by(key);
+		break;
+	}
+	return true;
+}
+
+void View::scroll_by(int key)
+{
+	switch (key) {
 	case key::up:
 		scroll(-1);
 		break;
@@ -115,8 +127,9 @@ bool View::press(int key)
 	case key::end:
 		first_ = SIZE_MAX / 2; // draw() shows the last page then
 		break;
+	default:
+		break;
 	}
-	return true;
 }
 
 bool View::type(int key)
@@ -213,6 +226,7 @@ void View::draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<Scre
 	if (show_peers_)
 		show([&](std::size_t limit) { return select_peers(snapshot.flows, sort_, filter_, limit); },
 		     [](const Peer &peer) { return peer.closed != 0; },
+		     // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): peers outlive the call
 		     [](const Peer &peer) -> const Peer & { return peer; });
 	else
 		show([&](std::size_t limit) { return select_flows(snapshot.flows, sort_, filter_, limit); },

@@ -14,7 +14,8 @@ namespace tcpwin {
 
 // Characters stand for themselves. The other keys:
 namespace key {
-enum : int { escape = 27, up = 1000, down, page_up, page_down, home, end, backspace, enter };
+constexpr int escape = 27, up = 1000, down = 1001, page_up = 1002, page_down = 1003, home = 1004, end = 1005,
+	      backspace = 1006, enter = 1007;
 }
 
 // One reading of the tables.
@@ -54,6 +55,7 @@ public:
 
 private:
 	bool type(int key);
+	void scroll_by(int key);
 	void scroll(std::ptrdiff_t rows);
 	void next_sort(int step);
 	std::string summary(const Snapshot &snapshot, std::size_t width) const;

@@ -31,3 +31,5 @@ get_target_property(TCPWIN_LIBRARIES tcpwin LINK_LIBRARIES)
 target_compile_definitions(other_agent PRIVATE ${TCPWIN_DEFINITIONS})
 target_include_directories(other_agent SYSTEM PRIVATE ${EXPECTED_INCLUDE_DIR})
 target_link_libraries(other_agent PRIVATE ${TCPWIN_LIBRARIES})
+target_precompile_headers(other_agent PRIVATE <algorithm> <chrono> <functional> <map> <memory> <optional> <ranges> <span>
+                          <string> <vector> <fmt/format.h> <tl/expected.hpp>)

@@ -29,7 +29,8 @@ Result<void> drain_ring(int records_fd, const MapTypes &types, const TakeRecord 
 			return;
 		tcpwin_record record;
 		reader.read(bytes, &record);
-		if (record.type != TCPWIN_MESSAGE_RECORD && record.type != TCPWIN_MESSAGE_NONE)
+		if (const auto type = static_cast<tcpwin_message>(record.type);
+		    type != TCPWIN_MESSAGE_RECORD && type != TCPWIN_MESSAGE_NONE)
 			return;
 		record.type = TCPWIN_MESSAGE_RECORD;
 		take(record);

@@ -42,7 +42,7 @@ enum tcpwin_reject {
 
 /*
  * What else the kernel side counts: X(name, text, explanation, line).
- * line: how the end report calls it; "": not in the end report.
+ * line: its name in the end report; "": not in the end report.
  */
 #define TCPWIN_EVENTS(X)                                                                                \
 	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                            \

@@ -9,8 +9,8 @@
 #include "flow_types.h"
 
 /*
- * X(name, struct). The numbers outlive an agent: append only. 0 is none: maps of
- * layouts up to 3 have messages without a type.
+ * X(name, struct). The numbers outlive an agent: append only. 0 means no type,
+ * as in maps of layouts up to 3.
  */
 #define TCPWIN_MESSAGES(X)       \
 	X(RECORD, tcpwin_record) \

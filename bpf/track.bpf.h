@@ -176,7 +176,8 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 
 /*
  * The path of nearly all packets: they raise no alarm, and their flow is live, free and certainly not expired. Returns
- * false if it did nothing. What was read before the flow was locked is valid: the word proves that nobody wrote meanwhile.
+ * false if it did nothing. What was read before the flow was locked is valid, because the word proves that nobody wrote
+ * meanwhile.
  */
 static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival *arrival)
 {

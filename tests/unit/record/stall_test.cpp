@@ -335,7 +335,7 @@ TEST(Stall, AnAcknowledgementIsNotAProbe)
 	c.data(writer, 1, 100).ack(reader, 1, 101, 0);
 	c.data(reader, 1, 50, 101, 0).ack(writer, 101, 51, 1000);
 	c.data(reader, 1, 50, 101, 0).ack(writer, 101, 51, 1000);
-	EXPECT_EQ(c.of(reader).stall.probes, 0u) << "the second says so again, because it was sent again";
+	EXPECT_EQ(c.of(reader).stall.probes, 0u) << "the second acknowledges a retransmission";
 	c.ack(writer, 101, 51, 1000);
 	EXPECT_EQ(c.of(reader).stall.probes, 1u) << "nothing was to be acknowledged";
 }

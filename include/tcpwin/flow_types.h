@@ -127,7 +127,7 @@ struct tcpwin_key {
 	__u16 scope;
 };
 
-/* What one endpoint of a flow sent; packets == 0: nothing yet. The state machine's view, see analysis.h for more. */
+/* Counts and state of one endpoint of a flow; packets == 0: it has sent nothing. analysis.h has the stall analysis. */
 struct tcpwin_direction {
 	__u64 first_ns;
 	__u64 last_ns;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the programs send to the agent: through the ring buffer "records", where
- * each message begins with its type, and through "packets".
+ * Messages from the programs to the agent, in two ring buffers: "records", where
+ * each message begins with its type, and "packets".
  */
 #ifndef TCPWIN_MESSAGES_H
 #define TCPWIN_MESSAGES_H

@@ -22,7 +22,7 @@ TCPWIN_INLINE int tcpwin_is_vlan(__u16 ethertype)
 }
 
 /*
- * What follows an Ethernet type: VLAN tags, then IP. Moves the cursor to the TCP
+ * Parses what follows an Ethernet type: VLAN tags, then IP. Moves the cursor to the TCP
  * header. vlan: id of a tag that was already removed from the frame, else 0.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,

@@ -2,8 +2,8 @@
 //
 // The accounts of a stress test: packets sent, and packets in records.
 //
-// What one endpoint of a flow sends is a stream. Each has its own packet length
-// and window, so that a record in which the packets of two streams were mixed, or
+// The packets that one endpoint of a flow sends are a stream. Each has a separate
+// packet length and window, so that a record in which the packets of two streams were mixed, or
 // which was copied while it changed, is detected.
 #pragma once
 

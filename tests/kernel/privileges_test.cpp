@@ -64,7 +64,7 @@ bool yes()
 	return true;
 }
 
-// What a child process prints, and the signal that ended it.
+// The output of a child process, and the signal that ended it.
 std::string in_child(const std::function<std::string()> &look)
 {
 	int ends[2];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one writer of JSON: what it escapes, and that it never writes beyond its space.
+// The JSON writer: what it escapes, and that it never writes beyond its buffer.
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 

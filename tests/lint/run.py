@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks every tracked file without running the code. Prints a line per part that passes, and all findings of a part that fails.
+"""Checks every tracked file without running the code. Prints a line per part that passes, and the findings of the others.
 
 usage: run.py BUILD JUNIT     BUILD has compile_commands.json and the skeleton, JUNIT is written
 """

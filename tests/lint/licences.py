@@ -37,7 +37,7 @@ def main() -> int:
     for name in wrong:
         print(f"{name}: no SPDX-License-Identifier, or the wrong one")
     if not wrong:
-        print(f"{len(names)} files name their licence")
+        print(f"{len(names)} files name their license")
     return 1 if wrong else 0
 
 

@@ -10,7 +10,7 @@ KERNELS ?= 6.1
 JSON ?= $(BUILD)/bench.json
 SANITIZE ?=
 
-# Of Debian 12 and 13. Each list holds what its targets need beyond the ones before it.
+# Package names of Debian 12 and 13. Each list holds what its targets need in addition to the lists before it.
 BUILD_PACKAGES = cmake make g++ clang libbpf-dev bpftool libcli11-dev libspdlog-dev libfmt-dev libexpected-dev \
 	nlohmann-json3-dev libpcap-dev libarchive-dev libnl-3-dev libnl-genl-3-dev \
 	libcap-ng-dev libseccomp-dev nettle-dev libsimdjson-dev libtomlplusplus-dev libncurses-dev pkg-config linux-libc-dev libelf-dev zlib1g-dev
@@ -73,7 +73,7 @@ define compile_in
 	cmake -S . -B $(1) -DCMAKE_BUILD_TYPE=Debug -DTCPWIN_TESTS=ON $(2)
 	cmake --build $(1) -j$(JOBS)
 endef
-# What clang-tidy needs: compiler options without GCC's precompiled headers, and the skeleton.
+# clang-tidy needs compiler options without GCC's precompiled headers, and the skeleton.
 define prepare_lint
 	@cmake -S . -B $(BUILD)/lint -DCMAKE_BUILD_TYPE=Debug -DTCPWIN_TESTS=OFF -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
 	@cmake --build $(BUILD)/lint --target skeleton >/dev/null
@@ -125,7 +125,7 @@ test:
 	@$(SUMMARIZE) $(BUILD)/sanitize/junit.xml
 endif
 
-lint: ## Check format, findings of clang-tidy, scripts, licences and the direction of includes
+lint: ## Check format, clang-tidy, scripts, licenses and the direction of includes
 	$(call need,$(BUILD_PACKAGES) $(LINT_PACKAGES))
 	$(prepare_lint)
 	@$(RUN_LINT)
@@ -154,7 +154,7 @@ test-kernels: ## Load and attach on the kernels of Debian, in emulated machines 
 	@TCPWIN_AGENT=$(abspath $(BUILD))/tcpwin-agent /usr/bin/python3 -B tests/kernels/run.py \
 		--cache $(abspath $(BUILD))/kernels $(KERNELS) || [ $$? -eq 77 ]
 
-schema: ## Rewrite the schema and the tables of docs/records.md from the lists of the code
+schema: ## Rewrite the schema and the tables of docs/records.md from the lists in the code
 	cmake -S . -B $(BUILD) -DTCPWIN_TESTS=ON
 	cmake --build $(BUILD) -j$(JOBS) --target generate_schema
 	$(BUILD)/tests/generate_schema schema/tcpwin-agent.schema.json docs/records.md

@@ -8,7 +8,7 @@
 
 #include "arrival.bpf.h"
 
-/* Returns the sum; 0 if the table cannot take the host. */
+/* Returns the host's new number of stalled flows; 0 if the table cannot hold the host. */
 static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 endpoint, __s64 change)
 {
 	struct tcpwin_stalled_host host;
@@ -23,7 +23,7 @@ static __always_inline __s64 add_stalled(const struct tcpwin_key *key, __u32 end
 	return flows_of_host ? __sync_fetch_and_add(flows_of_host, change) + change : 0;
 }
 
-/* A flow with closed windows has ended. A global function, as the next one: the verifier checks each once. */
+/* For a flow that ended with a closed window. This function and the next are global: the verifier checks each once. */
 __attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key, __u32 stalled)
 {
 	if (!key)
@@ -34,7 +34,7 @@ __attribute__((noinline)) int forget_stalled(const struct tcpwin_key *key, __u32
 	return 0;
 }
 
-/* A packet was counted, its flow is still locked. */
+/* Called after a packet was counted, while its flow is locked. */
 __attribute__((noinline)) int note_alarms(struct arrival *arrival, struct tcpwin_flow *flow)
 {
 	__u32 only = 0, stalled_flows = 0;
@@ -65,7 +65,7 @@ static __always_inline void note_any_alarms(struct arrival *arrival, struct tcpw
 		note_alarms(arrival, flow);
 }
 
-/* After the flow was unlocked. */
+/* Called after the flow was unlocked. */
 static __always_inline void report_alarm(const struct arrival *arrival)
 {
 	__u32 only = 0;

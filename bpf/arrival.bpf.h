@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A packet on its way through the program, and where it went.
+ * A packet while the program handles it, and where it was counted.
  */
 #ifndef TCPWIN_ARRIVAL_BPF_H
 #define TCPWIN_ARRIVAL_BPF_H

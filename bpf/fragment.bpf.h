@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Later fragments, which have no TCP header: they are counted in the flow of
- * their first one.
+ * Later fragments have no TCP header. They are counted in the flow of their
+ * first fragment.
  */
 #ifndef TCPWIN_FRAGMENT_BPF_H
 #define TCPWIN_FRAGMENT_BPF_H
@@ -9,7 +9,7 @@
 #include "ownership.bpf.h"
 #include "report.bpf.h"
 
-/* Out of line because of its stack. If the map cannot take it, the later fragments are counted as headless. */
+/* Out of line because of its stack. If the map cannot hold the entry, later fragments become HEADLESS_FRAGMENT. */
 static __attribute__((noinline)) int remember_fragment(const struct arrival *arrival)
 {
 	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->from, 0};
@@ -19,7 +19,7 @@ static __attribute__((noinline)) int remember_fragment(const struct arrival *arr
 	return bpf_map_update_elem(&fragments, &key, &fragment, BPF_ANY);
 }
 
-/* Only in the very flow of the first fragment, while that is live. */
+/* Counts only in the flow of the first fragment, while it is live, not in a later flow of the same key. */
 static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	struct tcpwin_packet_event *event = scratch_event();

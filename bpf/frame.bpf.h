@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the context of an XDP or tc program to a parsed packet.
+ * Parses the frame in the context of an XDP or tc program.
  */
 #ifndef TCPWIN_FRAME_BPF_H
 #define TCPWIN_FRAME_BPF_H
@@ -91,7 +91,7 @@ __attribute__((noinline)) int parse_tcp_skb(struct __sk_buff *skb, struct tcp_pl
 	return parse_tcp(DATA(skb), END(skb), place, packet);
 }
 
-/* Including fragments outside the linear part. The helper is not called if the IP packet ends in the linear part. */
+/* Includes fragments outside the linear part. The helper is not called if the IP packet ends in the linear part. */
 static __always_inline __u32 length_of_frame(struct xdp_md *ctx)
 {
 	const __u8 *data = DATA(ctx), *end = END(ctx), *ip = data + ETH_HLEN;

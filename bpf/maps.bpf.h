@@ -100,15 +100,15 @@ const volatile bool per_interface = false;  /* each interface has its own flows 
 const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 
 /*
- * Written by the agent at any time; it sweeps then, for due_ns is no longer valid. In .data, away from the variables
- * below, which packets write.
+ * The agent may write it at any time, and then sweeps, because due_ns is no longer valid. In .data, away from the
+ * variables below, which packets write.
  */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 
 __u64 flows_numbered = 0;   /* number of the youngest flow */
 __u64 live_flows = 0;       /* entries of the table that are neither ENDED nor DYING */
 __u64 full_notified_ns = 0; /* when the agent was last notified that the table is full */
-__u64 due_ns = 0;           /* no flow that began or got another timeout since the last sweep is due before */
+__u64 due_ns = 0;           /* no flow that began or got another timeout since the last sweep is due before this */
 
 struct tcpwin_batch batch = {}; /* written and read by agents only */
 

@@ -46,7 +46,7 @@ enum lock_result {
 	LOCKED_LIVE,    /* the flow is alive */
 	LOCKED_ENDED,   /* the entry is free for a new flow */
 	LOCK_GONE,      /* the entry is being deleted or belongs to another key: look up again */
-	LOCK_CONTENDED, /* others held it all the time */
+	LOCK_CONTENDED, /* others held the lock throughout */
 };
 
 struct attempt {
@@ -73,7 +73,7 @@ static __always_inline __u64 read_seq_acquire(struct tcpwin_flow *flow)
 #endif
 }
 
-/* False: the word was not seq. */
+/* Returns false if the word was not seq. */
 static __always_inline bool swap_seq(struct tcpwin_flow *flow, __u64 seq, __u64 next)
 {
 	return __sync_val_compare_and_swap(&flow->seq, seq, next) == seq;
@@ -104,7 +104,7 @@ static long try_again(__u32 index, struct attempt *attempt)
 	return attempt->result != LOCK_CONTENDED;
 }
 
-/* Without contention one CAS; else up to MAX_TRIES more, some hundred microseconds at worst. */
+/* One CAS without contention; otherwise up to MAX_TRIES more, a few hundred microseconds at worst. */
 static __always_inline enum lock_result lock_flow(struct tcpwin_flow *flow, __u32 key_hash)
 {
 	struct attempt attempt = {flow, key_hash, try_lock_flow(flow, key_hash)};

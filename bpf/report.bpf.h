@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the agent learns besides records and alarms: packets (packet mode), and
- * that the table is full.
+ * Messages to the agent other than records and alarms: packets (packet mode),
+ * and that the table is full.
  */
 #ifndef TCPWIN_REPORT_BPF_H
 #define TCPWIN_REPORT_BPF_H
@@ -27,7 +27,7 @@ static __always_inline void fill_event(struct tcpwin_packet_event *event, const 
 					 previous, later_fragment);
 }
 
-/* After the flow was unlocked. Never waits: what the agent does not read in time is counted. */
+/* Called after the flow was unlocked. Never waits: packets that the ring buffer cannot hold are counted. */
 static __always_inline void report_packet(struct tcpwin_packet_event *event)
 {
 	if (event && bpf_ringbuf_output(&packets, event, sizeof(*event), 0))
@@ -35,7 +35,7 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 }
 
 /*
- * Wakes the agent for an early sweep. Lost if the ring buffer is full as well: the agent is awake then.
+ * Wakes the agent for an early sweep. The message is lost if the ring buffer is full, too; the agent is awake then.
  * If another CPU read the clock later and has notified already, notified is ahead of now.
  * Out of line because of its stack: the longest chain of calls uses all 512 bytes, as Linux 6.1 counts them (each frame
  * rounded up to 32).

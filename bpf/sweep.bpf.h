@@ -13,7 +13,7 @@ struct bpf_map;
 
 #define NEVER (~0ULL)
 
-/* The copy in the ring buffer is the flow's record if nobody touched the flow since. */
+/* The copy in the ring buffer becomes the flow's record if no packet changed the flow since. */
 static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
 				   enum tcpwin_end_reason reason, struct tcpwin_sweep *sweep)
 {
@@ -37,8 +37,8 @@ static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *f
 }
 
 /*
- * An interim record. A step of the sequence proves that the copy is consistent, and disturbs nobody: whoever read the
- * word before reads it again. Only the sweep writes active_since_s; if a packet begins a flow in the same entry
+ * An interim record. A step of the sequence proves that the copy is consistent, and disturbs no packet: one that
+ * read the word before retries. Only the sweep writes active_since_s; if a packet begins a flow in the same entry
  * meanwhile, the value of that flow becomes no later than now.
  */
 static __always_inline bool export_interim(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
@@ -113,7 +113,7 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 	return sweep->ring_full ? 1 : 0;
 }
 
-/* Few instructions for the many that need none, so that the processor can fetch the entries after them meanwhile. */
+/* Few instructions for the many entries that need no attention, so that the CPU can fetch the next ones meanwhile. */
 static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpwin_flow *flow,
 			struct tcpwin_sweep *sweep)
 {

@@ -12,7 +12,7 @@
 
 #define MAX_LOOKUPS 256
 
-/* In place of a flow that has ended. */
+/* Begins a flow in place of one that has ended. */
 static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
 {
 	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
@@ -26,7 +26,7 @@ static __always_inline void count_packet(struct tcpwin_flow *flow, struct arriva
 	tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 }
 
-/* Before the flow is unlocked: a sweep that ends it immediately must find it counted. */
+/* Called before the flow is unlocked: a sweep that ends it immediately must find it counted. */
 static __always_inline __u64 add_live_flow(void)
 {
 	return __sync_fetch_and_add(&live_flows, 1) + 1;
@@ -41,8 +41,9 @@ static __always_inline void note_peak(__u64 live)
 }
 
 /*
- * For a flow that is new or has another timeout; all others are due later than when the last sweep met them. So the
- * agent knows without a sweep that nothing is due. The loser of a race for the word leaves 0, "now": one sweep too many.
+ * Called for a flow that is new or whose timeout changed; all others are due later than when the last sweep met them.
+ * So the agent knows without a sweep that nothing is due. The loser of a race for the word leaves 0 ("now"), which
+ * causes one unnecessary sweep.
  */
 static __always_inline void note_due(const struct tcpwin_flow *flow)
 {
@@ -54,9 +55,9 @@ static __always_inline void note_due(const struct tcpwin_flow *flow)
 }
 
 /*
- * Inserted BUSY with its first packet counted, numbered once it is in place: a
- * full table or a lost creation race uses up no number. A BUSY entry is never
- * deleted, so the second lookup finds it.
+ * The flow is inserted BUSY, with its first packet counted, and numbered once it
+ * is in place, so a full table or a lost creation race uses up no number. A BUSY
+ * entry is never deleted, so the second lookup finds it.
  */
 static __always_inline enum verdict create(struct arrival *arrival)
 {
@@ -95,11 +96,11 @@ static __always_inline enum verdict create(struct arrival *arrival)
 }
 
 /*
- * Counts the packet in its flow, which it cuts first if it finds it expired.
+ * Counts the packet in its flow. If the flow has expired, the packet cuts it first.
  *
  * Ring-buffer space is reserved before the flow is locked and submitted after it
  * is unlocked, so that no holder of a flow waits for the ring buffer's lock.
- * Whether to reserve is guessed from a look without the lock; if another packet
+ * Whether to reserve is guessed by reading the flow without the lock; if a packet
  * made the flow expire since, we start over. If there is no space, the flow
  * continues as if it had not expired: it becomes longer than it should be, but no
  * packet is lost.
@@ -174,8 +175,9 @@ static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *
 }
 
 /*
- * Nearly all packets: they raise nothing, and their flow is live, free and certainly not expired. False: nothing was
- * done. What was read of the flow before it was locked is valid, for the word proves that nobody wrote meanwhile.
+ * The path of nearly all packets: they raise no alarm, and their flow is live, free and certainly not expired. Returns
+ * false if it did nothing. What was read before the flow was locked is valid, because the word proves that nobody wrote
+ * meanwhile.
  */
 static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival *arrival)
 {

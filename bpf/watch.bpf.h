@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From a frame at a hook to exactly one counter, see TCPWIN_VERDICTS.
+ * Counts each frame at a hook in exactly one counter, see TCPWIN_VERDICTS.
  */
 #ifndef TCPWIN_WATCH_BPF_H
 #define TCPWIN_WATCH_BPF_H
@@ -9,7 +9,7 @@
 #include "frame.bpf.h"
 #include "track.bpf.h"
 
-#define MAX_HEADERS 512 /* bytes of a frame in which headers are looked for */
+#define MAX_HEADERS 512 /* bytes of a frame that are searched for headers */
 
 static __always_inline enum tcpwin_counter track_packet(struct arrival *arrival)
 {

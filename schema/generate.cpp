@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rewrites the schema and the tables of docs/records.md from the lists of the code ("make schema"):
+// Rewrites the schema and the tables of docs/records.md from the lists in the code ("make schema"):
 //
 //	generate_schema schema/tcpwin-agent.schema.json docs/records.md
 #include <cstdlib>

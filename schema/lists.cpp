@@ -77,7 +77,7 @@ template <typename T> struct SchemaOf<std::optional<T>> {
 	}
 };
 
-// ---- what comes from the lists ----
+// ---- parts that come from the lists ----
 
 Schema described(std::string_view description, const Schema &schema)
 {
@@ -93,7 +93,7 @@ std::string sentence(std::string_view clause)
 	return text + ".";
 }
 
-// Exactly these members, all of them there.
+// Exactly these members, all required.
 void set_properties(Schema &object, const Schema &properties)
 {
 	object["properties"] = properties;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Alarms of a receiver whose window is closed, and the books of stalled hosts:
+ * Alarms of a receiver whose window is closed, and the table of stalled hosts:
  * in how many flows the window of each address is closed.
  *
  * Pure functions. The caller has the table of hosts: for each endpoint whose
@@ -18,7 +18,7 @@ TCPWIN_INLINE void tcpwin_raise(struct tcpwin_direction *direction, enum tcpwin_
 	direction->alarms |= report ? kind | kind << 4 : kind;
 }
 
-/* A packet arrives: has a window been closed for too long? */
+/* Called when a packet arrives, for windows that have been closed for too long. */
 TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
 {
 	if (!config->stall_alarm_ns)
@@ -42,7 +42,7 @@ TCPWIN_INLINE int tcpwin_stalled_change(__u32 was, __u32 is, __u32 endpoint)
 	return (int)(is >> endpoint & 1) - (int)(was >> endpoint & 1);
 }
 
-/* The window of endpoint has closed: now it is closed in stalled_flows flows of its host. */
+/* Called when the window of endpoint has closed; stalled_flows: the number of such flows of its host now. */
 TCPWIN_INLINE void tcpwin_note_stalled_flows(struct tcpwin_flow *flow, __u32 endpoint, __s64 stalled_flows,
 					     const struct tcpwin_config *config)
 {
@@ -56,7 +56,7 @@ TCPWIN_INLINE int tcpwin_has_alarms(const struct tcpwin_flow *flow)
 	return TCPWIN_ALARM_PENDING(flow->direction[0].alarms | flow->direction[1].alarms);
 }
 
-/* Moves to alarm what the packet that was just counted raised. stalled_flows: of the host whose window it closed. */
+/* Moves what the last packet raised into alarm. stalled_flows: of the host whose window that packet closed. */
 TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct tcpwin_key *key,
 				      struct tcpwin_flow *flow, __u32 stalled_flows, __u64 now)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the stall analysis keeps of a flow. The functions are in stall.h.
+ * What the stall analysis stores for a flow. The functions are in stall.h.
  *
- * Two structs for each endpoint: what nearly every packet reads and writes, and
- * what few do. In struct tcpwin_flow both come after the plain counting, so that
+ * Two structs per endpoint: one that nearly every packet reads and writes, and
+ * one that few do. In struct tcpwin_flow both come after the plain counting, so that
  * its cache lines stay as they are.
  */
 #ifndef TCPWIN_ANALYSIS_H
@@ -47,11 +47,11 @@ enum tcpwin_analysis_flag {
 #define TCPWIN_SCALE_NONE 0xff
 
 TCPWIN_NO_PADDING_BEGIN
-/* What one endpoint sends and how far it is. Sequence numbers are modulo 2^32. */
+/* What one endpoint sends, and its position. Sequence numbers are modulo 2^32. */
 struct tcpwin_progress {
 	__u32 next;           /* sequence number after the highest seen */
 	__u32 ack;            /* acknowledgement number of the segment that announced window */
-	__u16 window;         /* raw, of the last segment that is not old */
+	__u16 window;         /* raw, of the last segment that is not stale */
 	__u8 shift;           /* of the window, 0 unless both SYNs had the option */
 	__u8 flags;           /* enum tcpwin_progress_flag */
 	__u32 duplicate_acks; /* in a row */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What every header here needs. All of them are plain C, for clang -target bpf
+ * Definitions for all these headers, which are plain C, for clang -target bpf
  * and for g++ -std=c++20.
  */
 #ifndef TCPWIN_BASE_H

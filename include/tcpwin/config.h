@@ -29,7 +29,7 @@ enum tcpwin_timeout {
 #define TCPWIN_TIMEOUT_SLOTS 8 /* three bits, see tcpwin_flow.recent */
 TCPWIN_STATIC_ASSERT(TCPWIN_TIMEOUT_COUNT <= TCPWIN_TIMEOUT_SLOTS, "more timeouts than three bits can number");
 
-/* What reaching the abort count does: X(name, text). */
+/* The effect of reaching the abort count: X(name, text). */
 #define TCPWIN_ON_THRESHOLD(X)    \
 	X(ABORT, "abort")         \
 	X(TERMINATE, "terminate") \

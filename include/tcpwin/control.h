@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the agent hands to the programs, or leaves in their maps for the next
+ * What the agent passes to the programs, or leaves in their maps for the next
  * agent.
  */
 #ifndef TCPWIN_CONTROL_H
@@ -30,12 +30,12 @@ struct tcpwin_sweep {
 };
 
 /*
- * The records that an agent was about to write when it was last alive, so that
- * the next one can find out whether it did. Only agents write it.
+ * The records that an agent is about to write. If it is killed, the next agent
+ * finds out from this whether they were written. Only agents write it.
  */
 struct tcpwin_batch {
 	__u64 position; /* in the ring buffer, after these records */
-	__u64 device;   /* of the file, as stat(2) has it */
+	__u64 device;   /* of the file, as in stat(2) */
 	__u64 inode;
 	__u64 offset; /* in the file, before these records */
 	__u64 length; /* bytes; 0: none */

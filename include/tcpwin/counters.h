@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the packet programs count: where each packet went, and other events.
+ * Counters of the packet programs: where each packet went, and other events.
  */
 #ifndef TCPWIN_COUNTERS_H
 #define TCPWIN_COUNTERS_H
@@ -41,8 +41,8 @@ enum tcpwin_reject {
 	X(UNTRACKED_CONTENDED, "untracked_contended", "TCP packets not tracked: contended")
 
 /*
- * What else the kernel side counts: X(name, text, explanation, line).
- * line: how the end report calls it; "": not in the end report.
+ * Other events that the kernel side counts: X(name, text, explanation, line).
+ * line: its name in the end report; "": not in the end report.
  */
 #define TCPWIN_EVENTS(X)                                                                                \
 	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                            \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reading a frame: fields in network order, and how far the parser is.
+ * Reading a frame: fields in network order, and the position of the parser.
  */
 #ifndef TCPWIN_CURSOR_H
 #define TCPWIN_CURSOR_H
@@ -8,10 +8,10 @@
 #include "base.h"
 
 /*
- * What is still to be parsed: pos..end was captured; left is how much of the
- * frame there was on the wire from pos on, and from the IP header on how much
- * there is of the IP packet according to its length. So a truncated frame is
- * distinguished from an IP length that is too small.
+ * What is still to be parsed. pos..end was captured. left is the number of bytes
+ * from pos to the end of the frame on the wire or, from the IP header on, to the
+ * end of the IP packet by its length. This distinguishes a truncated frame from
+ * an IP length that is too small.
  */
 struct tcpwin_cursor {
 	const __u8 *pos;

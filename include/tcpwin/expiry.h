@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * When a flow ends, and why: decided here alone, for the sweep, for packets, for
- * the portable engine and for the reader of leftovers.
+ * When a flow ends, and why: decided only here, for the sweep, for packets, for
+ * the portable engine and for the reader of maps that an agent left.
  *
  * Pure functions: time and configuration are parameters.
  */
@@ -39,9 +39,9 @@ TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const stru
 }
 
 /*
- * Not after tcpwin_expires_at, and for most flows less than 8 ns before it. Reads
- * one word of the flow, next to the sequence word; tcpwin_expires_at reads three
- * cache lines.
+ * A lower bound of tcpwin_expires_at, for most flows less than 8 ns below it.
+ * Reads one word of the flow, next to the sequence word; tcpwin_expires_at reads
+ * three cache lines.
  */
 TCPWIN_INLINE __u64 tcpwin_expires_after(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
 {
@@ -94,7 +94,7 @@ TCPWIN_INLINE enum tcpwin_end_reason tcpwin_reason_to_end(const struct tcpwin_fl
 	return interface_gone ? TCPWIN_END_INTERFACE_GONE : TCPWIN_END_SHUTDOWN;
 }
 
-/* When an interim record is due; never: ~0. Whole seconds of the clock are precise enough. */
+/* When an interim record is due; ~0: never. Whole seconds of the clock are precise enough. */
 TCPWIN_INLINE __u64 tcpwin_active_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
 {
 	return config->active_s ? ((__u64)flow->active_since_s + config->active_s) * TCPWIN_NS_PER_S : ~0ULL;

@@ -64,8 +64,8 @@ TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tc
 }
 
 /*
- * Whether a packet surely raises no alarm and neither opens nor ends a stall: nearly all packets. To be asked before
- * the packet is counted.
+ * Whether a packet certainly raises no alarm and neither opens nor ends a stall, as nearly all packets. Call this
+ * before the packet is counted.
  */
 TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				  const struct tcpwin_packet *packet, __u32 from)
@@ -138,7 +138,7 @@ TCPWIN_INLINE void tcpwin_count_packet_slow(struct tcpwin_flow *flow, const stru
 		flow->analyzed = 0;
 }
 
-/* The same for a packet that tcpwin_is_quiet: fewer steps for most packets, and more code. */
+/* The same for a packet for which tcpwin_is_quiet is true: fewer steps for most packets, and more code. */
 TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				       const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
@@ -161,7 +161,7 @@ TCPWIN_INLINE void tcpwin_fill_record(struct tcpwin_record *record, const struct
 	record->flow = *flow;
 }
 
-/* The packet that was just counted, for packet mode. previous_ns: the direction's last_ns before it. */
+/* Describes the packet that was just counted, for packet mode. previous_ns: the direction's last_ns before it. */
 TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, const struct tcpwin_key *key,
 					    const struct tcpwin_flow *flow, const struct tcpwin_packet *packet,
 					    __u32 from, __u64 now, __u64 previous_ns, int later_fragment)

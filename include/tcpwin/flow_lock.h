@@ -5,7 +5,7 @@
  *     63            32 31             2 1  0
  *     [ hash of key   ][ sequence      ][mark]
  *
- * Here is what its bits mean; bpf/ownership.bpf.h says who changes them when.
+ * The meaning of its bits; bpf/ownership.bpf.h describes who changes them when.
  */
 #ifndef TCPWIN_FLOW_LOCK_H
 #define TCPWIN_FLOW_LOCK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A connection, its two directions, and what the state machine knows of them.
+ * A connection, its two directions, and the data of the state machine.
  * The functions are in flow.h and the headers that it includes.
  */
 #ifndef TCPWIN_FLOW_TYPES_H
@@ -127,7 +127,7 @@ struct tcpwin_key {
 	__u16 scope;
 };
 
-/* What one endpoint of a flow sent; packets == 0: nothing yet. The state machine's view, see analysis.h for more. */
+/* Counts and state of one endpoint of a flow; packets == 0: it has sent nothing. analysis.h has the stall analysis. */
 struct tcpwin_direction {
 	__u64 first_ns;
 	__u64 last_ns;
@@ -147,7 +147,7 @@ struct tcpwin_direction {
 
 /*
  * One connection. direction[i], progress[i] and analysis[i] belong to the key's
- * endpoint i. With 48 bytes of the kernel's own and the key, a table entry is
+ * endpoint i. With the key and 48 bytes of the kernel, a table entry is
  * seven whole cache lines: a sweep touches the first two of a live flow, the
  * plain counting of a packet the next two as well, the analysis of nearly all
  * packets the fifth.
@@ -200,8 +200,8 @@ TCPWIN_NO_PADDING_END
 /*
  * A flow that begins this long after another of its key expired continues it. A
  * sender that waits for a window probes at intervals of up to two minutes
- * (Linux's TCP_RTO_MAX) and is waited for longer. Entries stay in the tables
- * until then: these numbers cost memory.
+ * (Linux's TCP_RTO_MAX), so a stalled flow can be continued longer. Entries stay
+ * in the tables until then: these numbers cost memory.
  */
 #define TCPWIN_CONTINUES_NS TCPWIN_SECONDS(2)
 #define TCPWIN_CONTINUES_STALLED_NS TCPWIN_SECONDS(130)

@@ -24,7 +24,7 @@
 /* The byte at which a member of a header begins. */
 #define TCPWIN_FIELD(header, type, member) ((header) + __builtin_offsetof(struct type, member))
 
-/* What the UAPI has no names for. */
+/* Constants that have no name in the UAPI. */
 enum {
 	TCPWIN_VLAN_TAG = 4,
 	TCPWIN_VLAN_ID = 0x0fff,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the programs send to the agent: through the ring buffer "records", where
- * each message begins with its type, and through "packets".
+ * Messages from the programs to the agent, in two ring buffers: "records", where
+ * each message begins with its type, and "packets".
  */
 #ifndef TCPWIN_MESSAGES_H
 #define TCPWIN_MESSAGES_H
@@ -9,8 +9,8 @@
 #include "flow_types.h"
 
 /*
- * X(name, struct). The numbers outlive an agent: append only. 0 is none: maps of
- * layouts up to 3 have messages without a type.
+ * X(name, struct). The numbers outlive an agent: append only. 0 means no type,
+ * as in maps of layouts up to 3.
  */
 #define TCPWIN_MESSAGES(X)       \
 	X(RECORD, tcpwin_record) \

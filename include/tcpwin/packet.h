@@ -28,7 +28,7 @@ struct tcpwin_packet {
 	__u32 fragment_id;
 };
 
-/* What no header contains. */
+/* Initializes the fields that no header contains. */
 TCPWIN_INLINE void tcpwin_start_packet(struct tcpwin_packet *packet, __u16 vlan)
 {
 	packet->vlan = vlan;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the bytes of a frame to the description of a TCP packet, or the named
- * reason why there is none.
+ * Turns the bytes of a frame into the description of a TCP packet, or returns a
+ * named reason why that is not possible.
  *
  * Every load is bounded by what was captured (pos..end, in the form that the
  * BPF verifier follows: pos + n > end) and by the length that IP declares.
@@ -22,7 +22,7 @@ TCPWIN_INLINE int tcpwin_is_vlan(__u16 ethertype)
 }
 
 /*
- * What follows an Ethernet type: VLAN tags, then IP. Moves the cursor to the TCP
+ * Parses what follows an Ethernet type: VLAN tags, then IP. Moves the cursor to the TCP
  * header. vlan: id of a tag that was already removed from the frame, else 0.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
@@ -47,9 +47,9 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_find_tcp(struct tcpwin_cursor *cursor, _
 }
 
 /*
- * Nearly all frames: no VLAN tag and no IPv6 extension header. Their few paths
- * through the parser are inline in the BPF programs; other frames cost several
- * calls.
+ * Nearly all frames are plain: they have no VLAN tag and no IPv6 extension
+ * header. Their few paths through the parser are inline in the BPF programs;
+ * other frames cost several calls.
  */
 TCPWIN_INLINE int tcpwin_is_plain(const struct tcpwin_cursor *cursor, __u16 ethertype)
 {
@@ -74,8 +74,8 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_plain(struct tcpwin_cursor *cursor
 }
 
 /*
- * tcpwin_find_tcp, then tcpwin_parse_tcp. Fills the whole packet, or returns why
- * there is none; packet is then undefined, except that for a later fragment
+ * tcpwin_find_tcp, then tcpwin_parse_tcp. Fills the whole packet, or returns the
+ * reason to reject it; packet is then undefined, except that for a later fragment
  * addresses, vlan, bytes, segments and fragment_id are valid.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,

@@ -68,7 +68,7 @@ TCPWIN_INLINE int tcpwin_is_ipv6_extension(__u8 protocol)
 }
 
 /*
- * 0, which the verifier cannot see. It distinguishes a packet pointer plus a
+ * Returns 0, which the verifier cannot see. It distinguishes a packet pointer plus a
  * constant from one plus a variable, and would follow every combination of
  * fragment and other extension headers, 2^8 of them behind each number of VLAN
  * tags.

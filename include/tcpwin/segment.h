@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the stall analysis examines: a segment, and what is known of its sender
- * and of the peer. Comparing sequence numbers and times.
+ * The input of the stall analysis: a segment, and what is known of its sender and
+ * of the peer. Comparison of sequence numbers and times.
  */
 #ifndef TCPWIN_SEGMENT_H
 #define TCPWIN_SEGMENT_H
@@ -9,9 +9,9 @@
 #include "packet.h"
 
 /*
- * Between two steps, so that no register lives across it: what the first step has
- * in registers does not fit beside what the second needs, and BPF programs have
- * little stack to spill it to.
+ * Separates two steps, so that no register lives across both: the registers of the
+ * first do not fit beside those of the second, and BPF programs have little stack
+ * to spill them to.
  */
 #ifdef __bpf__
 #define TCPWIN_NEXT_STEP(number) __asm__ volatile("" : "+r"(number) : : "memory")

@@ -42,7 +42,7 @@ TCPWIN_INLINE enum tcpwin_shape tcpwin_shape_of(const struct tcpwin_segment *seg
 }
 
 /*
- * For a segment whose number goes back; Wireshark's distinction: a segment that
+ * For a segment whose number goes back. By Wireshark's rule, a segment that
  * comes within a round trip after the number that it should have preceded was
  * overtaken, unless two duplicate acknowledgements asked for it.
  */
@@ -96,7 +96,7 @@ TCPWIN_INLINE void tcpwin_note_flight(const struct tcpwin_progress *peer, __u32 
 		++*window_full;
 }
 
-/* Between the peer's SYN and this answer. A SYN is repeated long before four seconds (2^32 ns). */
+/* Takes the time between the peer's SYN and this answer. A SYN is repeated long before four seconds (2^32 ns). */
 TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *segment)
 {
 	__u64 taken = tcpwin_since(segment->peer->next_ns, segment->now);

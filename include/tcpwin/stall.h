@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stall analysis: which endpoint made the other wait, for how long, and what the
- * sequence and acknowledgement numbers say besides.
+ * Stall analysis: which endpoint made the other wait, for how long, and what else
+ * the sequence and acknowledgement numbers show.
  *
  * A window that X sends describes X's receiver; its peer has to wait. So the
  * stall belongs to X, though its peer sends the probes. Windows count in segments
@@ -50,7 +50,7 @@ TCPWIN_INLINE void tcpwin_carry_on(struct tcpwin_flow *flow)
 	}
 }
 
-/* The last step: it needs what the others found out. */
+/* The last step, because it needs the results of the others. */
 TCPWIN_INLINE void tcpwin_finish_segment(const struct tcpwin_segment *segment, enum tcpwin_shape shape)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -154,7 +154,7 @@ TCPWIN_INLINE void tcpwin_analyze_syn(struct tcpwin_flow *flow, struct tcpwin_se
 		flow->progress[i].shift = scaled ? (flow->analysis[i].scale - 1) & 0xf : 0;
 }
 
-/* Any packet. The result has no meaning, BPF demands one. */
+/* For any packet. The return value has no meaning; BPF requires one. */
 TCPWIN_OUT_OF_LINE int tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 					   __u64 now)
 {
@@ -188,7 +188,7 @@ TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct
 	return packet->ack - own->ack <= TCPWIN_LARGEST_WINDOW;
 }
 
-/* The steps of tcpwin_analyze_slow that are left for a packet that tcpwin_is_fast. */
+/* The steps of tcpwin_analyze_slow that remain for a packet for which tcpwin_is_fast is true. */
 TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 				       __u64 now)
 {

@@ -15,7 +15,7 @@
 /*
  * Version of all these types and of the maps that outlive an agent (attach
  * --persistent). Increment it with any change of meaning or layout: an agent
- * takes over the maps of its own layout, and drains and removes those of another.
+ * takes over the maps of the same layout, and drains and removes those of another.
  * If a member gets another name, user/bpf/struct_reader.cpp needs the former one.
  */
 #define TCPWIN_LAYOUT_VERSION 4

@@ -41,7 +41,7 @@ TCPWIN_INLINE __u64 tcpwin_open_stall_ns(const struct tcpwin_flow *flow, __u32 e
 }
 
 /*
- * Compares the window of a segment that is neither SYN nor RST and not old with
+ * Compares the window of a segment that is neither SYN nor RST and not stale with
  * the one before. Its right edge may go back by less than one unit of the scale:
  * that is rounding (RFC 7323, 2.4).
  */
@@ -83,7 +83,7 @@ TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *segment)
 	}
 }
 
-/* Counts a closed window, old or not, and whether it answers a probe. */
+/* Counts a closed window, stale or not, and whether it answers a probe. */
 TCPWIN_INLINE void tcpwin_note_zero_window(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -103,7 +103,7 @@ TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, cons
 	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
 }
 
-/* What a segment with ACK, without SYN and RST, says about the receiver at its sender. */
+/* Takes the window of a segment with ACK and without SYN and RST; it describes the sender's receiver. */
 TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int next_one)
 {
 	const struct tcpwin_packet *packet = segment->packet;
@@ -113,7 +113,7 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int 
 
 	if ((own->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
 		if (tcpwin_is_before(packet->ack, own->ack))
-			return; /* old */
+			return; /* stale */
 		if (own->flags & TCPWIN_SYN_WINDOW)
 			segment->own_stats->window_updates += tcpwin_is_first_update(own, packet, pure);
 		else if (packet->window != own->window)

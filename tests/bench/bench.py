@@ -49,7 +49,7 @@ class Bench:
         path = os.path.join(self.directory, name + ".pcap")
         self.say(f"making {name}")
         subprocess.run([self.options.generator, name, path, *arguments], check=True)
-        os.sync()  # or the file would be written to disk during the measurement
+        os.sync()  # otherwise the file would be written to disk during the measurement
         return Input(name, what, path, self.count(path))
 
     def count(self, path):

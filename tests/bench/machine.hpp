@@ -43,7 +43,8 @@ inline double now_ns(clockid_t clock)
 	return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// Of the calling thread, including system time; whether with softirqs on its CPU depends on the kernel's accounting.
+// CPU time of the calling thread, including system time. The kernel's accounting decides whether softirqs on its CPU
+// are included.
 inline double cpu_ns()
 {
 	return now_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -80,7 +81,7 @@ public:
 	int parse() const { return bpf_program__fd(others_->progs.cost_parse); }
 	int floor() const { return bpf_program__fd(others_->progs.cost_floor); }
 
-	// A program each of whose packets belongs to another flow. mask 0: to a new one; else to one of mask + 1 at random.
+	// A program that gives each packet another flow. mask 0: a new one; otherwise one of mask + 1 at random.
 	int vary(int then, uint32_t mask)
 	{
 		const uint32_t only = 0;

@@ -31,7 +31,7 @@ constexpr std::uint8_t fin = 0x01, syn = 0x02, psh = 0x08, ack = 0x10;
 	std::exit(1);
 }
 
-// xorshift64*: the standard library's distributions differ from one to the next.
+// xorshift64*: the distributions of standard libraries differ.
 class Random {
 public:
 	std::uint32_t below(std::uint32_t limit)
@@ -292,7 +292,7 @@ struct Packet {
 };
 using Capture = std::vector<Packet>;
 
-// Some captures sleep for months; after this long, every flow of tcpwin-agent's defaults has ended.
+// Some captures pause for months; after this long, every flow of tcpwin-agent's defaults has ended.
 constexpr Microseconds longest_pause = 60'000'000;
 
 Capture read_capture(const char *path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What the cost of a packet is compared with. parse and floor use the production parser, key, clock and table; vary changes
- * the frame before the tail call to the program in next, so that one test run meets many flows.
+ * Programs to compare the cost of a packet with. parse and floor use the production parser, key, clock and table; vary
+ * changes the frame before the tail call to the program in next, so that one test run meets many flows.
  */
 #include "../../bpf/frame.bpf.h"
 #include <tcpwin/key.h>

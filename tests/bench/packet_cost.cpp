@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one packet and one sweep cost in the kernel: test runs of the production
+// The cost of one packet and one sweep in the kernel: test runs of the production
 // programs and of smaller ones (packet_cost.bpf.c), alternately. Prints nanoseconds
 // per packet (sweep: per flow), all rounds of each, as JSON.
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a record costs the agent, from the ring buffer to a line in a file: its
-// classes, as user/agent/session.cpp calls them.
+// The cost of a record in the agent, from the ring buffer to a line in a file, with
+// the agent's classes, as user/agent/session.cpp calls them.
 //
 //	record_cost FILE [ROUNDS]
 #include <cstdlib>
@@ -80,8 +80,9 @@ nlohmann::json measure(const std::string &file, int rounds)
 	for (int round = 0; round < rounds; round++) {
 		fill(program, records);
 		if (std::filesystem::is_regular_file(file))
-			std::filesystem::resize_file(file,
-						     0); // a gigabyte that waits for the disk would be measured, too
+			std::filesystem::resize_file(
+				file,
+				0); // otherwise a gigabyte waiting for the disk would be measured, too
 		samples.push_back(write_all(program, writers, signals, config));
 	}
 	return {{"ns", {{"record", samples}}}};

@@ -2,7 +2,7 @@
 //
 // How long a packet waits while the table is swept on the CPU that serves it.
 //
-//	stall SENDER WATCHED        interfaces of the caller's namespace; WATCHED steers what it gets to the last CPU (RPS)
+//	stall SENDER WATCHED        interfaces of this namespace; WATCHED steers its packets to the last CPU (RPS)
 //
 // One frame per millisecond is sent from the first CPU; the last CPU is interrupted
 // to take it, and the program counts it there, at a time that the flow stores. The

@@ -31,9 +31,9 @@ constexpr uint64_t packets_per_sender = 1'500'000;
 constexpr uint64_t largest_batch = 10'000;   // each takes milliseconds: the kernel patches itself for a repeated run
 constexpr uint64_t sweep_ahead_ns = 150'000; // above all timeouts
 constexpr uint64_t forever = 3600 * second;
-constexpr auto time_limit = 20s; // then a sender stops, whatever it has sent
+constexpr auto time_limit = 20s; // after this a sender stops, however much it has sent
 
-// A small table, so that sweeps of it are short and many.
+// A small table, so that sweeps are short and frequent.
 struct Contest {
 	KernelSetup setup;
 	uint16_t keys;
@@ -176,7 +176,7 @@ protected:
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CREATED]);
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CUT] + sweeps_.exported);
 		EXPECT_EQ(ledger_->records(), kernel_->flows_numbered());
-		EXPECT_TRUE(ledger_->is_gapless()) << "a number is missing, or there twice";
+		EXPECT_TRUE(ledger_->is_gapless()) << "a number is missing or duplicated";
 		EXPECT_EQ(ledger_->inconsistent(), 0u) << ledger_->first_inconsistent();
 		EXPECT_EQ(ledger_->strangers(), 0u);
 		EXPECT_TRUE(kernel_->flows().empty());
@@ -224,7 +224,7 @@ protected:
 	bool ring_full_ = false;
 };
 
-// Nothing is deleted here, and a packet that fails at first waits for its turn: hardly any is untracked.
+// Nothing is deleted here, and a packet that cannot lock the flow retries: hardly any packet is untracked.
 TEST_F(ContentionTest, OneFlowOnTwoCpus)
 {
 	hold({.setup = {.flows = 16, .records = 1 << 24}, .keys = 1, .linger_ns = forever});
@@ -276,7 +276,7 @@ public:
 	}
 
 private:
-	// A thread that fails does not leave the other one waiting.
+	// If one thread fails, the other does not wait for it.
 	void send_or_release(int cpu)
 	try {
 		send(cpu);
@@ -291,7 +291,7 @@ private:
 		for (uint64_t i = 0; i < flows; i++) {
 			Bytes frame = make_stream(static_cast<uint16_t>(i), false).frames[0];
 			arrived_++;
-			while (arrived_ < 2 * (i + 1)) // a spin, so that both leave it at once
+			while (arrived_ < 2 * (i + 1)) // spins, so that both continue at the same time
 				;
 			kernel_.run_live(frame, 1);
 		}

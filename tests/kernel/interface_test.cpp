@@ -289,7 +289,7 @@ TEST_F(InterfaceTest, MonitorNeedsNoPrivilegesOnceOpen)
 		const auto interfaces = monitor.changed();
 		return interfaces && interfaces->back().kind == "veth" && !readable(monitor);
 	}));
-	EXPECT_FALSE(without_privileges([] { return list_interfaces().has_value(); })) << "the test tests nothing";
+	EXPECT_FALSE(without_privileges([] { return list_interfaces().has_value(); })) << "the test proves nothing";
 }
 
 TEST_F(InterfaceTest, NoDescriptorStaysOpen)

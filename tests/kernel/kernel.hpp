@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The BPF programs, loaded and run by BPF_PROG_TEST_RUN: nothing is attached,
-// and the time of every packet is the test's to choose.
+// and the test sets the time of every packet.
 #pragma once
 
 #include <unistd.h>
@@ -46,7 +46,7 @@ struct KernelSetup {
 	uint32_t flows = 4096;      // entries of the table
 	uint32_t records = 1 << 20; // bytes of the ring buffer, a power of two of at least a page
 	bool per_interface = false;
-	Clock clock = Clock::test; // one of them, for the kernel takes time to verify each
+	Clock clock = Clock::test; // only one program is loaded: the kernel takes time to verify each
 	std::string object = {};   // file of a BPF object to be loaded instead of ours; with the same maps and globals
 };
 
@@ -57,12 +57,12 @@ inline uint64_t boottime_ns()
 	return static_cast<uint64_t>(now.tv_sec) * second + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// What was in the ring buffer.
+// The content of the ring buffer.
 struct Drained {
 	std::vector<tcpwin_record> records;
 	std::vector<tcpwin_alarm> alarms;
 	std::vector<tcpwin_table_full> notices;
-	size_t strangers = 0; // of another type, or not of the size of their type
+	size_t strangers = 0; // messages of an unknown type, or not of the size of their type
 };
 
 class Kernel {
@@ -85,7 +85,7 @@ public:
 			fail("open the ring buffer", errno);
 	}
 
-	// One packet at a time. Expects that it passes, unchanged.
+	// Runs one packet. Expects that it passes unchanged.
 	void run_at(const Bytes &frame, uint64_t now_ns)
 	{
 		const tcpwin_test_frame meta = {now_ns, static_cast<uint32_t>(frame.size()), 0};
@@ -112,7 +112,7 @@ public:
 		EXPECT_TRUE(out == in) << "the program changed the frame";
 	}
 
-	// The same packet, repeat times at the clock's time, as fast as it goes. From any thread.
+	// Runs the same packet repeat times at the clock's time, as fast as possible. May be called from any thread.
 	void run_live(Bytes &frame, uint32_t repeat)
 	{
 		bpf_test_run_opts run = {};
@@ -137,7 +137,8 @@ public:
 		check("forget an interface", bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.interfaces), &ifindex));
 	}
 
-	// One frame at a tc hook; context: what test runs may set of __sk_buff. Expects that it goes on, unchanged.
+	// Runs one frame at a tc hook. context: the fields of __sk_buff that test runs may set. Expects that the frame
+	// passes unchanged.
 	void run_tc(bool egress, const Bytes &frame, __sk_buff context)
 	{
 		Bytes in = frame, out(frame.size() + 64, 0xee);
@@ -185,7 +186,7 @@ public:
 		return std::nullopt;
 	}
 
-	// In how many flows the window of a host is closed, for all hosts.
+	// For each host, the number of flows in which its window is closed.
 	std::vector<int64_t> stalled_flows() const
 	{
 		const int hosts = bpf_map__fd(skeleton_->maps.stalled_hosts);
@@ -198,7 +199,7 @@ public:
 		return all;
 	}
 
-	// An entry as no program left it.
+	// Writes an entry that no program would leave behind.
 	void put(const tcpwin_key &key, const tcpwin_flow &flow)
 	{
 		check("write a flow", bpf_map_update_elem(bpf_map__fd(skeleton_->maps.flows), &key, &flow, BPF_ANY));
@@ -207,7 +208,8 @@ public:
 	// The whole table. Only while no packet arrives.
 	Flows flows() const
 	{
-		constexpr uint32_t batch = 65536; // entries a system call; holds the longest list of a hash bucket
+		constexpr uint32_t batch =
+			65536; // entries per system call; enough for the longest list of a hash bucket
 		const int table = bpf_map__fd(skeleton_->maps.flows);
 		std::vector<tcpwin_key> keys(batch);
 		std::vector<tcpwin_flow> values(batch);
@@ -225,7 +227,7 @@ public:
 		return all;
 	}
 
-	// The sum over all CPUs; peak_flows: the largest.
+	// The sum over all CPUs; peak_flows: the maximum.
 	tcpwin_counters counters() const
 	{
 		std::vector<tcpwin_counters> per_cpu(static_cast<size_t>(libbpf_num_possible_cpus()));
@@ -265,7 +267,7 @@ private:
 		return content.str();
 	}
 
-	// Of the object's bytes, or of ours.
+	// Opens the object with these bytes, or ours if there are none.
 	static tcpwin_bpf *open(const std::string &object)
 	{
 		if (object.empty())
@@ -327,7 +329,7 @@ private:
 	Drained drained_;
 };
 
-// Tests of this suite need the right to load programs, and say so where they have none.
+// Tests of this suite need the privilege to load programs, and are skipped without it.
 class KernelTest : public ::testing::Test {
 protected:
 	void SetUp() override

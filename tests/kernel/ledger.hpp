@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The books of a test under stress: what was sent, and what the records say.
+// The accounts of a stress test: packets sent, and packets in records.
 //
-// What one endpoint of a flow sends is a stream. Each has its own packet length
-// and window, so that a record in which the packets of two streams were mixed, or
+// The packets that one endpoint of a flow sends are a stream. Each has a separate
+// packet length and window, so that a record in which the packets of two streams were mixed, or
 // which was copied while it changed, is detected.
 #pragma once
 
@@ -41,7 +41,7 @@ enum class Threshold {
 	changes, // while packets come
 };
 
-// What all records say together.
+// The sum of all records.
 class Ledger {
 public:
 	explicit Ledger(const std::vector<Stream> &streams, Threshold threshold = Threshold::one)

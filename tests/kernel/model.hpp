@@ -2,7 +2,7 @@
 //
 // What the kernel's table must contain: the same headers over a std::map, one
 // packet after the other, without locks, ring buffer or a full table. Which flows
-// end when, for which reason, and the books of stalled hosts come from these
+// end when, for which reason, and the table of stalled hosts come from these
 // headers; what is restated here is the order of the steps and the table.
 #pragma once
 

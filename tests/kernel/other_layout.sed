@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes the headers of include/tcpwin of another version: members and counters that are
-# new, in another order, of another width, or have a former name.
+# Turns the headers of include/tcpwin into those of another version: members and counters
+# are new, in another order, of another width, or have a former name.
 s/_assert(condition, text)$/_assert(1, text)/
 s/error \\"-Wpadded\\"/ignored \\"-Wpadded\\"/
 s/^#define TCPWIN_LAYOUT_VERSION .*/#define TCPWIN_LAYOUT_VERSION 999/

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What packets and the sweep do with an entry whose sequence word does not let
-// them have it. The test writes such entries itself: in traffic they last for a
-// fraction of a microsecond.
+// Packets and sweeps that meet an entry which its sequence word denies them. The
+// test writes such entries itself: in traffic they last for a fraction of a
+// microsecond.
 #include <gmock/gmock.h>
 
 #include "kernel.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left after drop_privileges. Each test calls it in a child process, because privileges cannot be regained.
+// The privileges that remain after drop_privileges. Each test calls it in a child process, because privileges cannot be
+// regained.
 #include <cap-ng.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -63,7 +64,7 @@ bool yes()
 	return true;
 }
 
-// What a child process prints, and the signal that ended it.
+// The output of a child process, and the signal that ended it.
 std::string in_child(const std::function<std::string()> &look)
 {
 	int ends[2];
@@ -425,7 +426,7 @@ TEST_F(PrivilegesTest, NetlinkTakesOneCapability)
 	}
 }
 
-// Simulates an old kernel, which asks for more.
+// Simulates an old kernel, which requires more.
 bool has(const std::vector<unsigned> &wanted)
 {
 	capng_get_caps_process();
@@ -460,7 +461,7 @@ TEST_F(PrivilegesTest, ErrorLeavesTheCapabilitiesAndTheRestIsGivenUp)
 		       "table; the agent keeps them\nunchanged\nNoNewPrivs 1\nSeccomp 2\n");
 }
 
-// As container runtimes do that forbid further filters.
+// Like container runtimes that forbid further filters.
 void forbid_filters()
 {
 	const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
@@ -484,7 +485,7 @@ TEST_F(PrivilegesTest, CapabilitiesAreGivenUpWithoutSeccomp)
 		<< saw;
 }
 
-// The calls of the lists do not fail anyway.
+// Before privileges are dropped, no call of the lists is refused.
 TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 {
 	const std::string saw = in_child([] {

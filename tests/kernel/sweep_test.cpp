@@ -26,9 +26,9 @@ constexpr uint64_t est = 1000 * millisecond;
 constexpr uint64_t abrt = millisecond;
 constexpr uint64_t forever = 3600 * second; // as linger_ns
 constexpr uint32_t small_ring = 4096;
-constexpr size_t small_ring_records = small_ring / (sizeof(tcpwin_record) + 8); // the kernel's header of each
+constexpr size_t small_ring_records = small_ring / (sizeof(tcpwin_record) + 8); // each has a header of the kernel
 
-// What client number n sends to the server, and gets back.
+// Frames from client number n to the server, and back.
 Bytes from_client(uint16_t n, uint8_t flags = ack, uint16_t window = 64240)
 {
 	auto port = static_cast<uint16_t>(40000 + n);
@@ -89,7 +89,7 @@ protected:
 			EXPECT_EQ(records.size(), result.exported);
 			all.insert(all.end(), records.begin(), records.end());
 		} while (result.ring_full && result.exported > 0);
-		EXPECT_FALSE(result.ring_full) << "no way on";
+		EXPECT_FALSE(result.ring_full) << "sweeping makes no progress";
 		return all;
 	}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What check reads about a device: the programs at its tc hooks, by clsact and by TCX,
+// The facts about a device that check reads: the programs at its tc hooks, by clsact and by TCX,
 // and the XDP features of its driver.
 #include <fcntl.h>
 #include <net/if.h>
@@ -129,7 +129,7 @@ TEST_F(TcProgramsTest, ByTcxInBothDirections)
 	EXPECT_THAT(tcx_programs(if_nametoindex("end1")).value(), IsEmpty());
 }
 
-// Attaching a program shows the truth.
+// Compares with an attempt to attach a program.
 TEST_F(TcProgramsTest, HasTcxSaysWhetherItCanBeAttached)
 {
 	const UniqueFd program = load("first");

@@ -11,7 +11,7 @@ SCENARIO_LIMIT = 260  # a bit more than guest/init allows
 # cx16=off: with it, 6.12 panics at boot.
 QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-cpu", "Nehalem,cx16=off", "-m", "1024", "-display", "none", "-monitor", "none",
         "-no-reboot", "-nic", "none")
-# A kernel warning fails the scenario that runs.
+# A kernel warning fails the current scenario.
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 oops=panic panic_on_warn=1 mitigations=off"
 
 
@@ -36,7 +36,7 @@ def boot(kernel, initramfs, console, scenarios):
 
 
 def section(console, name):
-    """(console output since the start of the scenario, whether it ended); None if it never started"""
+    """(console output from the start of the scenario, whether it ended); None if it never started"""
     found = re.search(rf"^=== RUN {re.escape(name)}\n(.*?)(?:^=== END {re.escape(name)}$|\Z)", console, re.DOTALL | re.MULTILINE)
     return found and (found[1], found[0].endswith(f"=== END {name}"))
 
@@ -52,7 +52,7 @@ def failure_of(name, text, ended, killed):
 
 
 def verdicts(console, names, killed):
-    """One verdict per scenario. It passed only if it said so, ended, and the kernel did not panic."""
+    """One verdict per scenario. It passed only if it printed PASS, ended, and the kernel did not panic."""
     for name in names:
         if found := section(console, name):
             text, ended = found

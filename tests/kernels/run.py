@@ -3,7 +3,7 @@
 """Runs the scenarios on Debian kernels in emulated machines. Needs no root.
 
 The environment variable TCPWIN_AGENT names the agent. Exit codes: 0 all passed, 1 something failed, 77 nothing ran
-(no network, no qemu; the reason is printed).
+(for instance without network or qemu; the reason is printed).
 """
 import argparse
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict on a scenario, from console output: it passed only if it said so, ended, and the kernel did not panic."""
+"""The verdict on a scenario, from console output: it passed only if it printed PASS, ended, and the kernel did not panic."""
 import pytest
 
 from machine import verdicts
@@ -10,7 +10,7 @@ def failure(console, killed=False):
     return verdict.failure
 
 
-def test_a_scenario_that_says_so_and_ends_has_passed():
+def test_a_scenario_that_prints_pass_and_ends_has_passed():
     assert failure("boot\n=== RUN one\ntext\nPASS one\n=== END one\n") == ""
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that each source file names its licence in its first lines: GPL-2.0-only OR BSD-2-Clause in bpf/, in include/
+"""Checks that each source file names its license in its first lines: GPL-2.0-only OR BSD-2-Clause in bpf/, in include/
 and in every other C file, which BPF programs consist of; Apache-2.0 elsewhere. Captures, data and pages of text need
-no line.
+no such line.
 """
 
 import subprocess
@@ -37,7 +37,7 @@ def main() -> int:
     for name in wrong:
         print(f"{name}: no SPDX-License-Identifier, or the wrong one")
     if not wrong:
-        print(f"{len(names)} files name their licence")
+        print(f"{len(names)} files name their license")
     return 1 if wrong else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks every tracked file without running the code: one line per part that passes, the findings of each that fails.
+"""Checks every tracked file without running the code. Prints a line per part that passes, and the findings of the others.
 
 usage: run.py BUILD JUNIT     BUILD has compile_commands.json and the skeleton, JUNIT is written
 """

@@ -41,7 +41,7 @@ def from_server(flags="ACK", window=1000):
 
 
 def send_from(namespace, device, *steps):
-    """Takes the steps in order, in one process: sends frames (bytes), pauses (seconds). Pauses may last longer."""
+    """Runs the steps in order, in one process: sends frames (bytes), pauses (seconds). Pauses may last longer."""
     lines = [step.hex() if isinstance(step, bytes) else f"sleep {step}" for step in steps]
     run(*namespace.inside(sys.executable, SENDER, device), input="\n".join(lines))
 

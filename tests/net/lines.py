@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON lines of the agent, each validated against the published schema by independent validators.
 
-Every line by fastjsonschema, for tests under stress write hundreds of thousands (it knows draft 07, from which the
-schema does not differ for what it uses); the first thousand of a process by jsonschema, too, which knows 2020-12.
+fastjsonschema validates every line, because stress tests write hundreds of thousands; it supports draft 07, which is the
+same for all that the schema uses. jsonschema, which supports 2020-12, also validates the first thousand of a process.
 
-As a program, it validates all files of a directory: what the C++ tests kept there (tests/support/emitted.hpp).
+Run as a program, it validates all files of a directory: the lines that C++ tests kept there (tests/support/emitted.hpp).
 """
 import functools
 import json
@@ -21,7 +21,7 @@ SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema" / "tcpwin-agent.
 
 
 class BrokenLine(AssertionError):
-    """What was written is not what the schema promises."""
+    """A line that does not match the schema."""
 
 
 @functools.cache
@@ -37,11 +37,11 @@ def fast():
 
 
 THOROUGHLY = 1000
-valid_lines = set()  # hashes: a file that is gone on with is read often
+valid_lines = set()  # hashes; a growing file is read repeatedly
 
 
 def fault(event, thoroughly):
-    """What is wrong with the event, or nothing."""
+    """Describes the mistake in the event; None if there is none."""
     try:
         fast()(event)
     except fastjsonschema.JsonSchemaException as error:
@@ -51,10 +51,10 @@ def fault(event, thoroughly):
 
 
 def no_repetition(pairs):
-    """An object's members; JSON lets a name stand twice, we do not."""
+    """An object's members. JSON permits duplicate names; we do not."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("duplicate name")
     return members
 
 
@@ -63,7 +63,7 @@ def no_constant(name):
 
 
 def parse_line(line):
-    """The event of a line (text or bytes), with or without its end."""
+    """The event of a line (text or bytes), with or without its newline."""
     try:
         event = json.loads(line, object_pairs_hook=no_repetition, parse_constant=no_constant)
     except ValueError as error:
@@ -79,12 +79,12 @@ def parse_line(line):
 def split(text, whole):
     *lines, rest = text.split("\n" if isinstance(text, str) else b"\n")
     if rest and whole:
-        raise BrokenLine(f"the last line has no end: {rest!r}")
+        raise BrokenLine(f"the last line has no newline: {rest!r}")
     return lines
 
 
 def parse_lines(text, whole=True):
-    """The events of some lines; whole: the last one is ended, too, as of an agent that was not killed."""
+    """The events of some lines. whole: the last one must have a newline, too; a killed agent may write half a line."""
     return [parse_line(line) for line in split(text, whole)]
 
 

@@ -22,7 +22,7 @@ SILENCE = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_
 
 
 def run(*command, check=True, timeout=TIMEOUT, **options):
-    """Runs a command to its end; the error of a failed one holds what it printed."""
+    """Runs a command to its end; if it fails, the error contains its output."""
     done = subprocess.run([str(word) for word in command], timeout=timeout, text=True, capture_output=True, **options)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(done.args)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -40,7 +40,7 @@ def wait_until(condition, timeout=TIMEOUT, interval=0.02):
 
 
 class Namespace:
-    """A network namespace; once silenced, the kernel sends nothing in it of its own accord."""
+    """A network namespace; once silenced, the kernel sends nothing in it by itself."""
 
     def __init__(self):
         self.name = f"tcpwin-t{os.getpid()}-{next(_counter)}"

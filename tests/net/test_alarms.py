@@ -9,7 +9,7 @@ from stalled import ADDRESSES, READER, WRITER, stall
 
 pytestmark = pytest.mark.needs_root
 
-# Seconds. The longer the stall, the less the time counts that a loaded machine takes to fill the window.
+# Seconds. Long, so that the time that a loaded machine takes to fill the window matters little.
 ALARMED, STALL = 1.0, 5.0
 
 

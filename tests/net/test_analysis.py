@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.needs("tshark")]
 CAPTURES = ["zerowindow_recovery.pcapng", "zerowindow_dead.pcapng", "retransmissions.pcapng", "dupack.pcapng",
             "http_ip4and6.pcapng", "http_espn.pcapng", "http_206.pcap", "http_vlan0.pcap", "ftp_ipv6.pcap",
             "ethereum.pcap", "gnutella_scan.pcap", "mining.pcapng", "netflix.pcap", "vlan_bot.pcap"]
-# Left out: vlan_collisions.pcap, where tshark merges the connections of different VLANs; the tutorial, whose sequence
+# Excluded: vlan_collisions.pcap, where tshark merges the connections of different VLANs; the tutorial, whose sequence
 # numbers are all 0.
 
 # (capture, ports of sender and receiver, fact): why tshark differs

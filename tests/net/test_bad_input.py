@@ -102,7 +102,7 @@ def test_deleting_the_only_interface_ends_the_agent_with_all_records(mode, wire,
     assert outcome.packets_in_records() == outcome.report["packets seen"] == 2
 
 
-def test_deleting_one_of_two_interfaces_is_a_warning(wire, start_agent):
+def test_deleting_one_of_two_interfaces_causes_a_warning(wire, start_agent):
     """The other is still watched."""
     wire.right.ip("link", "add", "name", "gone0", "type", "veth", "peer", "name", "gone1")
     agent = start_agent(wire.right, "gone0", wire.RIGHT, *LONG).wait_attached("gone0", wire.RIGHT)

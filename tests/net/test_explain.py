@@ -38,7 +38,7 @@ def flow(number=7, seconds=(0, 9), **more):
 
 @pytest.fixture
 def explain(tmp_path):
-    """explain(records, options...): of a file with these records, or of this text."""
+    """explain(records, options...): the outcome for a file with these records, or with this text"""
     def run(records, *options):
         text = records if isinstance(records, str) else "".join(json.dumps(record) + "\n" for record in records)
         (tmp_path / "records").write_text(text)
@@ -51,9 +51,9 @@ def summary(outcome):
     return " ".join(outcome.stdout.split())
 
 
-# ---- what it says ----
+# ---- sentences ----
 
-def test_who_when_how_long_what_the_other_did_how_it_ended(explain):
+def test_a_stall_is_described_completely(explain):
     closed = flow(a=side("10.0.0.1", 40000, tcp_flags=["ACK", "FIN"]),
                   b=side("10.0.0.2", 80, stall=stall(3, 4.2, 3.1)), vlan=42)
     assert summary(explain([closed])) == (
@@ -122,7 +122,7 @@ def test_records_that_continue_each_other_are_one(explain):
     assert "--profile monitor" in text
 
 
-def test_the_worst_first_and_no_more_than_asked(explain):
+def test_the_worst_come_first_up_to_the_limit(explain):
     flows = [flow(n, b=side(f"10.0.0.{n}", 80, stall=stall(1, n))) for n in range(1, 15)]
     text = summary(explain(flows))
     assert "14 endpoints closed their window, in 14 flows. The worst 10: 1. 10.0.0.14:80 stopped" in text
@@ -143,11 +143,11 @@ def test_an_empty_file_has_no_flows(explain):
     assert summary(explain("")) == "No stalls: there are no flows."
 
 
-def test_events_that_are_no_flows_are_left_out(explain):
+def test_other_events_are_ignored(explain):
     assert "in 1 flow." in summary(explain([{"schema": 1, "event": "packet"}, flow(), {"schema": 1, "event": "later"}]))
 
 
-# ---- what it cannot read ----
+# ---- input that cannot be read ----
 
 @pytest.mark.parametrize("text, words", [
     ("hello\n", ["neither flow records", "nor a capture", "pcap"]),
@@ -158,7 +158,7 @@ def test_events_that_are_no_flows_are_left_out(explain):
     ("pktNo\tflowInd\n", ["Tranalyzer2", "--format json"]),
     ("{" + " " * 3_000_000 + "}\n", ["line 1", "million"]),
 ], ids=lambda value: "" if isinstance(value, list) else value[:12].strip())
-def test_other_files(explain, text, words):
+def test_a_file_without_flow_records_is_refused(explain, text, words):
     outcome = explain(text)
     sentence, = outcome.errors
     assert (outcome.exit_code, outcome.stdout) == (1, "")
@@ -183,19 +183,19 @@ def test_a_last_line_without_newline_is_read(explain):
 
 
 @pytest.mark.parametrize("file, words", [("nosuchfile", "No such file"), (".", "directory")])
-def test_no_file(tmp_path, file, words):
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path, file, words):
     outcome = run_agent("explain", tmp_path / file)
     sentence, = outcome.errors
     assert outcome.exit_code == 1 and words in sentence
 
 
 @pytest.mark.parametrize("arguments", [[], ["--top", "0", "x"], ["--top", "many", "x"], ["x", "y"], [""]])
-def test_wrong_usage(arguments):
+def test_wrong_usage_is_refused(arguments):
     outcome = run_agent("explain", *arguments)
     assert (outcome.exit_code, len(outcome.errors), outcome.stdout) == (2, 1, "")
 
 
-def test_a_full_disk():
+def test_a_full_disk_is_an_error():
     with open("/dev/full", "wb") as full:
         done = subprocess.run([BINARY, "explain", DEAD], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
     assert done.returncode == 1 and "No space left" in done.stderr
@@ -296,7 +296,7 @@ def test_a_capture_that_was_cut(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(DIRECTORY.rglob("*.pcap*")), ids=lambda path: path.stem)
 def test_every_capture_and_its_records(path, tmp_path):
-    """Whatever they hold; with long timeouts, records and capture give the same summary."""
+    """With long timeouts, the records and the capture give the same summary."""
     records = tmp_path / "records"
     long = [word for name in ("new", "bgn", "est", "abrt") for word in (f"--timeout-{name}", "600s")]
     assert run_agent("replay", "-q", *long, "--abort-count", 4294967295, "--output", records, path).exit_code == 0
@@ -308,7 +308,7 @@ def test_every_capture_and_its_records(path, tmp_path):
 
 
 def test_interim_records_count_once(tmp_path):
-    """Of a flow with several interim records the final one counts, or, without it, the last interim one."""
+    """The final record of a flow counts; if it is missing, the last interim one counts."""
     records = tmp_path / "flows.json"
     replay = run_agent("replay", DIRECTORY / "zerowindow_dead.pcapng", "--profile", "monitor", "--active-timeout", "5s",
                        "--output", records)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A capture gives the same records, times aside, live through a veth at its recorded speed and by `replay`."""
+"""A capture gives the same records, except for times, live through a veth at its recorded speed and by `replay`."""
 import csv
 
 import pytest

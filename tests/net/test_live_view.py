@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`flows` and `top`: what a running agent, or one that left its tables, has in them."""
+"""`flows` and `top`: the live flows of running agents, and of persistent agents that have ended."""
 import os
 import pwd
 import re
@@ -80,13 +80,13 @@ def text(namespace, *arguments):
 
 
 def endpoints(connection):
-    """As the rows have them: A is the client."""
+    """As in the rows: A is the client."""
     return tuple("{}:{}".format(*connection.endpoint(side)) if connection.version == 4 else
                  "[{}]:{}".format(*connection.endpoint(side)) for side in ("client", "server"))
 
 
 def cells(lines, row):
-    """Of a row on the screen, as {heading: cell}: which ones are shown depends on its width."""
+    """A row on the screen as {heading: cell}; the width of the screen decides which columns are shown."""
     return dict(zip(lines[3].split(), lines[row].split(), strict=True))
 
 
@@ -115,7 +115,7 @@ def stall(topology, version=4):
 
 
 def resume(connection):
-    """The server reads all."""
+    """The server reads everything."""
     connection.server.settimeout(2)
     got = 0
     try:
@@ -169,7 +169,7 @@ def test_a_stalled_reader(watched):
     assert wait_until(lambda: not find(flows(watched.server), stalled)["b"]["stall"]["open"], TIMEOUT)
     ended, later = (find(flows(watched.server), stalled)["b"]["stall"] for _ in range(2))
     assert ended["last_ended"] == "resumed"
-    assert (ended["episodes"], ended["total"]) == (later["episodes"], later["total"]), "it grows no more"
+    assert (ended["episodes"], ended["total"]) == (later["episodes"], later["total"]), "it no longer grows"
 
 
 def test_the_largest_come_first(watched):
@@ -220,8 +220,8 @@ def test_tables_of_two_agents(wire, ends, start_agent):
     assert flows(wire.right, ends[1]) == []
 
 
-def test_a_flow_that_ended_is_no_longer_there(wire, start_agent):
-    """Its entry is, for a while."""
+def test_a_flow_that_ended_is_no_longer_listed(wire, start_agent):
+    """Its entry stays in the table for a while."""
     agent = start_agent(wire.right, wire.RIGHT, "--timeout-est", "300ms").wait_attached(wire.RIGHT)
     send(wire, from_client(), from_server())
     assert wait_until(lambda: parse_lines(agent.out.read_text(), whole=False) != [], TIMEOUT)
@@ -237,7 +237,7 @@ def test_without_analysis(wire, start_agent):
     assert (row["CLOSED"], row["STALLED"], row["ZEROWIN"], row["RETRANS"]) == ("?", "?", "1", "?")
 
 
-def test_what_a_persistent_agent_left(wire, persistent):
+def test_flows_of_a_persistent_agent_that_has_ended(wire, persistent):
     agent = persistent.attach(wire.right, wire.RIGHT)
     where = ("--bpffs", persistent.bpffs)
     send(wire, from_client())
@@ -282,7 +282,7 @@ def test_busy_flows_are_whole(watched):
     assert seen[0]["a"]["packets"] < seen[-1]["a"]["packets"]
 
 
-# ---- what cannot be ----
+# ---- errors ----
 
 @pytest.mark.parametrize("command", ["flows", "top"])
 def test_no_agent(command, wire, watch):
@@ -309,7 +309,7 @@ def test_no_permission(command, wire, watch, public_directory):
     assert "run as root" in outcome.errors[0]
 
 
-def test_standard_output_is_full(wire, watch):
+def test_a_full_disk_is_an_error(wire, watch):
     watch(wire)
     outcome = run_agent("-c", 'exec "$0" flows >/dev/full', BINARY, binary="sh", prefix=wire.right.inside())
     assert outcome.exit_code == 1 and "cannot write to standard output" in outcome.errors[0]
@@ -386,7 +386,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(number, watched, open_top):
     assert top.wait_end() == 0 and top.is_restored()
 
 
-def test_control_c_and_a_terminal_that_goes_away(watched, open_top):
+def test_control_c_and_a_closed_terminal(watched, open_top):
     top, other = open_top(watched.server), open_top(watched.server)
     for one in (top, other):
         one.wait_for_text("^flows by stalled$")
@@ -430,7 +430,7 @@ def test_bars_of_a_locale_without_them(watched, open_top):
     stall(watched)
     top = open_top(watched.server, environment={"LC_ALL": "C"})
     top.wait_for_text(r"^stalled, at most 1: #+$")
-    assert top.output.isascii(), "no other bars than these"
+    assert top.output.isascii(), "only ASCII bars"
     top.press(b"q")
     assert top.wait_end() == 0
 

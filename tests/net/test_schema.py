@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema holds for every line, and would not hold for a wrong one."""
+"""The schema accepts every line of the agent, and rejects wrong ones."""
 import base64
 import copy
 import hashlib
@@ -36,13 +36,13 @@ EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats"]
 
 
 def live(flow):
-    """What `flows --json` would have said when its last packet came."""
+    """The record of `flows --json` at the time of the flow's last packet"""
     same = {name: value for name, value in flow.items() if name not in ("end_reason", "interim")}
     return same | {"event": "live_flow", "time": flow["end"], "time_ns": flow["end_ns"]}
 
 
 def subschemas(schema):
-    """Every schema inside the schema, with the way to it."""
+    """Every schema inside the schema, with its path."""
     def walk(node, way):
         for name, inner in node.get("properties", {}).items():
             yield f"{way}.{name}", inner
@@ -84,10 +84,10 @@ def test_every_event_has_a_case(schema):
     assert schema["properties"]["event"]["enum"] == EVENTS
 
 
-# ---- it bites ----
+# ---- wrong lines are rejected ----
 
 def places(event, way=()):
-    """The way to every value inside an event."""
+    """The path of every value inside an event."""
     items = event.items() if isinstance(event, dict) else enumerate(event) if isinstance(event, list) else ()
     for name, value in items:
         yield (*way, name)
@@ -104,7 +104,7 @@ def changed(event, way, change):
 
 
 def is_broken(event):
-    """For each of the validators."""
+    """By each of the validators."""
     with pytest.raises(BrokenLine):
         parse_line(json.dumps(event))
     return any(lines.thorough().iter_errors(event)) and lines.fault(event, thoroughly=False)
@@ -145,33 +145,33 @@ def test_a_wrong_value_is_broken(event, wrong, examples):
 @pytest.mark.parametrize("change", [
     {"event": "novelty"}, {"schema": 2}, {"start": "2026-11-23T21:49:59.731Z"}, {"start": "2026-13-23T21:49:59.731441107Z"},
     {"ip_version": 6}, {"community_id": "1:short="}, {"vlan": 0}, {"hooks": ["xdp", "xdp"]}, {"a": None}], ids=str)
-def test_what_looks_nearly_right_is_broken(change, examples):
+def test_a_subtle_mistake_is_broken(change, examples):
     assert is_broken(examples["flow"] | change)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"schema":1', '{"schema":1}', "{'schema':1}", '{"schema":1}{}'])
-def test_what_is_no_event_is_broken(text):
+def test_text_that_is_not_an_event_is_broken(text):
     with pytest.raises(BrokenLine):
         parse_line(text)
 
 
-def test_what_only_lenient_parsers_read_is_broken(examples):
+def test_json_that_only_lenient_parsers_accept_is_broken(examples):
     text = json.dumps(examples["flow"])
     for broken in (text.replace('"duration": ', '"duration": NaN, "x": '), text.replace("{", '{"schema": 1, ', 1)):
         with pytest.raises(BrokenLine):
             parse_line(broken)
 
 
-def test_an_empty_line_and_a_last_line_without_end_are_broken(examples):
+def test_an_empty_line_and_a_last_line_without_newline_are_broken(examples):
     text = json.dumps(examples["flow"])
     for broken in (text + "\n\n" + text + "\n", text):
         with pytest.raises(BrokenLine):
             parse_lines(broken)
-    assert parse_lines(text + "\n" + text[:-1], whole=False) == [examples["flow"]], "of one that was killed"
+    assert parse_lines(text + "\n" + text[:-1], whole=False) == [examples["flow"]], "a killed agent may write half a line"
 
 
 @pytest.mark.parametrize("place", ["stdout", "--output", "--packets"])
-def test_no_run_of_the_agent_escapes(place, tmp_path):
+def test_every_run_of_the_agent_is_validated(place, tmp_path):
     script, file = tmp_path / "agent", tmp_path / "file"
     options = [] if place == "stdout" else [place, file]
     file.write_text("was there before\n")
@@ -181,7 +181,7 @@ def test_no_run_of_the_agent_escapes(place, tmp_path):
         run_agent("replay", *options, "capture.pcap", binary=script)
 
 
-def test_what_other_tests_kept_is_validated(tmp_path, examples):
+def test_lines_kept_by_other_tests_are_validated(tmp_path, examples):
     def validate():
         return subprocess.run([sys.executable, "-B", lines.__file__, tmp_path], text=True, capture_output=True, timeout=60)
     (tmp_path / "1").write_text(json.dumps(examples["flow"]) + "\n" + json.dumps(STATUS) + "\n")
@@ -191,10 +191,10 @@ def test_what_other_tests_kept_is_validated(tmp_path, examples):
     assert f"{tmp_path}/2: data.vlan must be bigger than or equal to 1: " in validate().stderr
 
 
-# ---- it holds ----
+# ---- lines of the agent are accepted ----
 
 def community_id(record, seed):
-    """By the specification, with nothing of ours."""
+    """Computed from the specification, without our code"""
     ends = sorted((ipaddress.ip_address(ip).packed, port) for ip, port in record)
     addresses, ports = zip(*ends)
     text = struct.pack("!H", seed) + b"".join(addresses) + struct.pack("!BBHH", 6, 0, *ports)

@@ -216,7 +216,7 @@ def test_an_invalid_file_leaves_the_output_alone(file, tmp_path):
 
 
 @root
-def test_set_takes_a_file(wire, watch, file):
+def test_set_accepts_a_file(wire, watch, file):
     watch(wire, "--abort-count", "9")
     path = file('timeout-est = "2s"\nwin-threshold = 5\n')
     change(wire, "--config", path, "win-threshold=6")

@@ -112,7 +112,7 @@ def test_no_record_is_lost_by_log_rotation_under_traffic(way, wire, watch, persi
     assert len(set(numbers)) == len(numbers)
     assert packets_of(written) == outcome.report["packets seen"] == traffic.sent
     lines = [line["packet"] for path in old_packets for line in parse_lines(path.read_text())]
-    assert sorted(lines) == list(range(1, traffic.sent + 1)), "a packet is missing or there twice"
+    assert sorted(lines) == list(range(1, traffic.sent + 1)), "a packet is missing or duplicated"
     assert sum(1 for path in old_flows if path.stat().st_size) >= 3, "several files were written"
 
 
@@ -154,7 +154,7 @@ def replace_by_fifo(path):
 @root
 @pytest.mark.parametrize("replace, why", [(replace_by_nothing, "No such file or directory"),
                                           (replace_by_fifo, "not a regular file|No such device or address")])
-def test_a_file_that_cannot_be_reopened_is_a_warning(replace, why, wire, start_agent, tmp_path):
+def test_a_file_that_cannot_be_reopened_causes_a_warning(replace, why, wire, start_agent, tmp_path):
     directory = tmp_path / "logs"
     directory.mkdir()
     flows = directory / "flows.json"

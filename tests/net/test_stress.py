@@ -12,7 +12,7 @@ from live import send_live, wait_arrived
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 
-# The eight packets of a flow come in a burst, and once more after all other flows had theirs.
+# The eight packets of a flow come in a burst, and again after the bursts of all other flows.
 MANY_FLOWS = ("--flows", "100000", "--burst", "8")
 ROUND = 800_000
 KILLED = 3_000_000

@@ -14,7 +14,7 @@ from test_analysis import CAPTURES, is_one_connection, packets_of, sides_of
 
 pytestmark = [pytest.mark.needs("tcptrace", "tshark")]
 
-# Left out: ftp_ipv6.pcap, which tcptrace cannot read; retransmissions.pcapng, which has only one direction.
+# Excluded: ftp_ipv6.pcap, which tcptrace cannot read; retransmissions.pcapng, which has only one direction.
 TRACED = [name for name in CAPTURES if name not in ("ftp_ipv6.pcap", "retransmissions.pcapng")]
 FIN, SYN, ACK = 1, 2, 16
 ENDS = {"a2b": ("a", "b"), "b2a": ("b", "a")}

@@ -82,7 +82,7 @@ class Host(Namespace):
 
 
 def connect_devices(left, left_device, right, right_device, number, offload):
-    """A veth pair without ARP: neighbours are entered by hand."""
+    """A veth pair without ARP: neighbour entries are static."""
     left.ip("link", "add", "name", left_device, "address", _mac(number), "type", "veth",
             "peer", "name", right_device, "address", _mac(number + 1), "netns", right.name)
     for host, device in ((left, left_device), (right, right_device)):

@@ -53,7 +53,7 @@ inline std::vector<std::string> all_captures()
 	return names;
 }
 
-// What a reader returns up to the end of the file or an error. `error` is empty at the end of the file.
+// Everything that a reader returns up to the end of the file or an error. `error` is empty at the end of the file.
 struct ReadOut {
 	Frames frames = {};
 	std::vector<std::uint64_t> numbers = {};

@@ -407,7 +407,7 @@ private:
 	int input_ = -1;
 };
 
-// As by Ctrl-C: the records of what was read are written, the rest of the input is not awaited, and the exit code is 0.
+// As by Ctrl-C: the records of what was read are written without waiting for the rest, and the exit code is 0.
 TEST_F(Cli, ASignalEndsAReplay)
 {
 	const Bytes scan = pcap_file(frames_of(capture("gnutella_scan.pcap")));

@@ -390,7 +390,7 @@ TEST(Memory, GrowsWithLiveFlowsNotWithPackets)
 	EXPECT_LT(after, before + 64 * 1024);
 }
 
-// Nor do long-lived connections use more and more memory, aborted or not.
+// Long-lived connections do not accumulate memory either, aborted or not.
 TEST(Memory, DoesNotGrowWithThePacketsOfAFlow)
 {
 	Counter counter;

@@ -72,7 +72,7 @@ inline Outcome run_portable(const Frames &frames, const tcpwin_config &config = 
 		*engine->counters()};
 }
 
-// The constants of the tutorial, with T2's NEW timeout.
+// The constants of the tutorial, with the NEW timeout of T2.
 inline tcpwin_config t2_config()
 {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;

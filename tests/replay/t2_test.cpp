@@ -55,7 +55,7 @@ const std::vector<Difference> differences{
 	 .t2_packets = {1, 4},
 	 .rejects = {{"later_fragment", 2}}},
 
-	// T2 does so with every later IPv6 fragment. Here they are counted in their flow and keep it alive.
+	// T2 does so for every later IPv6 fragment. Here they are counted in their flow and keep it alive.
 	{.capture = "semantics/22_v6frag.pcap",
 	 .t2_flows = {"A 1000000000.000000000 1000000000.500000000 2001:db8::1 40000 2001:db8::2 443 0 0x98 0x02 1",
 		      "A 1000000000.900000000 1000000000.900000000 2001:db8::1 0 2001:db8::2 0 0 0x00 0x00 0",
@@ -108,7 +108,7 @@ const std::vector<Difference> differences{
 	 .t2_packets = {2, 3},
 	 .rejects = {{"ip_length", 1}, {"later_fragment", 1}}},
 
-	// Tunnels and PPPoE: T2 decapsulates most of them, we none.
+	// Tunnels and PPPoE: T2 decapsulates most of them, we decapsulate none.
 	{.capture = "semantics/28_tunnels.pcap",
 	 .t2_flows = {"A 1000000000.000000000 1000000000.220000000 10.0.0.1 40000 10.0.0.2 443 0 0x10 0x02 0",
 		      "A 1000000000.060000000 1000000000.060000000 10.0.0.1 40000 10.0.0.2 443 33 0x10 0x02 0",

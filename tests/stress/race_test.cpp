@@ -169,12 +169,12 @@ TEST_F(RaceTest, NoPacketIsLostWhenAFlowEndsWhileItsPacketsArrive)
 
 TEST_F(RaceTest, WithoutTheSweepsCompareAndSwapPacketsAreLost)
 {
-	EXPECT_GT(first_error(one_flow_ends, "sweep_stores"), 0u) << "the race was not met";
+	EXPECT_GT(first_error(one_flow_ends, "sweep_stores"), 0u) << "the race did not happen";
 }
 
 TEST_F(RaceTest, WithoutTheLockPacketsAreLost)
 {
-	EXPECT_GT(first_error(one_flow_ends, "packets_own_nothing"), 0u) << "the race was not met";
+	EXPECT_GT(first_error(one_flow_ends, "packets_own_nothing"), 0u) << "the race did not happen";
 }
 
 TEST_F(RaceTest, NoPacketIsLostWhenAnEntryIsDeletedWhileItsPacketsArrive)
@@ -184,11 +184,11 @@ TEST_F(RaceTest, NoPacketIsLostWhenAnEntryIsDeletedWhileItsPacketsArrive)
 
 TEST_F(RaceTest, WithoutTheDeletionsCompareAndSwapPacketsAreLost)
 {
-	EXPECT_GT(first_error(one_entry_goes, "deletion_stores"), 0u) << "the race was not met";
+	EXPECT_GT(first_error(one_entry_goes, "deletion_stores"), 0u) << "the race did not happen";
 }
 
-// That it would fail without the hash of the key cannot be shown on two CPUs: one would have to delete the entry and
-// fill it anew while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
+// Two CPUs cannot show that this fails without the hash of the key: one would have to delete the entry and fill it
+// again while the other holds its pointer. tests/kernel/ownership_test.cpp writes such an entry itself.
 TEST_F(RaceTest, NoPacketIsLostWhenEntriesAreReusedWhilePacketsArrive)
 {
 	EXPECT_EQ(first_error(entries_change_hands), 0u);

@@ -135,7 +135,7 @@ protected:
 		return drained;
 	}
 
-	// As the agent does: at intervals, and at once if the table is reported full.
+	// Like the agent: at intervals, and at once if the table is reported full.
 	void sweep_as_the_agent()
 	{
 		const bool full = !drain().notices.empty();
@@ -204,7 +204,7 @@ protected:
 			less += held[i] + missing < sent[i];
 		}
 		EXPECT_EQ(more, 0u) << "streams with packets of other streams";
-		EXPECT_EQ(less, 0u) << "streams that miss packets";
+		EXPECT_EQ(less, 0u) << "streams that lack packets";
 	}
 
 	// After the end of all flows.
@@ -214,7 +214,7 @@ protected:
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CREATED]);
 		EXPECT_EQ(ledger_->records(), counters.value[TCPWIN_COUNTER_FLOWS_CUT] + sweeps_.exported);
 		EXPECT_EQ(ledger_->records(), kernel_->flows_numbered());
-		EXPECT_TRUE(ledger_->is_gapless()) << "a flow ID is missing or there twice";
+		EXPECT_TRUE(ledger_->is_gapless()) << "a flow ID is missing or duplicated";
 		EXPECT_EQ(ledger_->strangers(), 0u);
 		EXPECT_TRUE(kernel_->flows().empty());
 		EXPECT_EQ(kernel_->live_flows(), 0u);

@@ -45,7 +45,7 @@ static __always_inline __u32 random_number(void)
 	return x >> 32;
 }
 
-/* Below traffic.flows, and even enough, without a division. */
+/* Returns a number below traffic.flows, distributed evenly enough, without a division. */
 static __always_inline __u32 scale(__u32 number)
 {
 	return (__u64)number * traffic.flows >> 32;

@@ -62,7 +62,7 @@ public:
 		size_ = info.n_stats;
 	}
 
-	// Of all statistics named "PREFIX number SUFFIX".
+	// The sum of all statistics named "PREFIX number SUFFIX".
 	uint64_t sum(std::string_view prefix, std::string_view suffix)
 	{
 		std::vector<uint8_t> names(sizeof(ethtool_gstrings) + size_ * ETH_GSTRING_LEN);

@@ -6,12 +6,12 @@
 //	pair.inside([&] { ...attach a program to pair.watched()... });
 //	LiveSender sender(live_traffic{.device = pair.sender(), .flows = 100, ...});
 //	pair.inside([&] { pin_to(0); sender.send(1'000'000); });
-//	pair.statistics()                                    // how many of them the program saw
+//	pair.statistics()                                    // the number that the program saw
 //
 // One LiveSender per thread, each thread pinned to its own CPU and inside the
 // namespace of the device (live frames leave by a device of the sender's
 // namespace). A queue of the veth is served by the CPU that fills it, right after
-// each batch, so normally nothing is lost on the way; losses are counted separately.
+// each batch, so normally nothing is lost; losses are counted separately.
 #pragma once
 
 #include <array>
@@ -30,13 +30,13 @@ struct live_frames_bpf;
 
 namespace tcpwin::test {
 
-// A network namespace that nobody else finds. It goes with the last descriptor, however its process ends.
+// A network namespace without a name. It is deleted with its last descriptor, however the process ends.
 class NetworkNamespace {
 public:
 	NetworkNamespace();
 	void enter() const; // the calling thread, permanently
 
-	// What work() returns, which runs in a thread inside.
+	// Runs work() in a thread inside the namespace, and returns its result.
 	template <typename Work> auto inside(Work &&work) const
 	{
 		return std::async(std::launch::async,
@@ -51,19 +51,19 @@ private:
 	UniqueFd fd_;
 };
 
-// What the driver counts (ethtool -S), summed over the queues.
+// Counters of the driver (ethtool -S), summed over the queues.
 struct VethStatistics {
 	uint64_t entered = 0; // rx_queue_N_xdp_packets of the watched end: frames for which its XDP program was run
 	uint64_t lost = 0;    // tx_queue_N_xdp_xmit_errors of the sending end: frames that found a queue full
 	uint64_t dropped = 0; // rx_queue_N_xdp_drops of the watched end
 };
 
-// Of a pair whose both ends are in the caller's namespace. The ground truth of every accounting: the veth driver
-// counts a frame as xdp_packets when it hands it to the program, so what was lost before is in none of them. That
-// holds as long as a program is attached, and if nothing but live frames comes through the pair.
+// For a pair with both ends in the caller's namespace. This is the ground truth of the accounts: the veth driver counts
+// a frame in xdp_packets when it passes it to the program, so frames lost before are not included. This holds while a
+// program is attached and only live frames cross the pair.
 VethStatistics veth_statistics(const std::string &sender, const std::string &watched);
 
-// Two ends of a veth pair without addresses, in a namespace of their own, which say nothing themselves.
+// A veth pair without addresses, in a separate namespace. The kernel sends nothing on it.
 class VethPair {
 public:
 	explicit VethPair(unsigned queues = 2);

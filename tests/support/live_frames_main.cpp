@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Live frames from the command line: --device DEV --packets N --flows N ...
-// sends from the namespace in which it is run, one thread and CPU a side, and
+// sends from the namespace in which it is run, one thread and CPU per side, and
 // prints as JSON what was sent and how long it took.
 #include <chrono>
 #include <future>
@@ -35,16 +35,16 @@ struct Options {
 
 void add_options(CLI::App &app, Options &options, live_order &order)
 {
-	app.add_option("--device", options.device, "its peer gets the frames")->required();
+	app.add_option("--device", options.device, "interface whose peer gets the frames")->required();
 	app.add_option("--packets", options.packets, "of each sender");
-	app.add_option("--frame-length", options.frame_length, "as many bytes of each IP packet are sent");
-	app.add_option("--side", options.sides, "client, server or both: one sender each, on CPUs of their own")
+	app.add_option("--frame-length", options.frame_length, "bytes of each IP packet that are sent");
+	app.add_option("--side", options.sides, "client, server or both: one sender each, each on a separate CPU")
 		->transform(CLI::CheckedTransformer(sides));
 	app.add_option("--order", order, "in-turn, random or together")->transform(CLI::CheckedTransformer(orders));
 	app.add_option("--first-flow", options.traffic.first_flow);
 	app.add_option("--flows", options.traffic.flows);
-	app.add_option("--burst", options.traffic.burst, "packets in a row of one flow");
-	app.add_option("--flags", options.flags, "of TCP, one of them for each packet")->expected(1, 4);
+	app.add_option("--burst", options.traffic.burst, "consecutive packets of one flow");
+	app.add_option("--flags", options.flags, "TCP flags, one of them for each packet")->expected(1, 4);
 	app.add_flag("--stalls", options.traffic.stalls, "clients of even flows announce a window of zero");
 }
 

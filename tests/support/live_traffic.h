@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The contents of live frames: shared by the program that writes them and by the
- * tests, which know what to expect of each.
+ * tests, which know what to expect.
  *
  * Flow n is a connection of client 10.0.0.0 + n, port 20000 + n % 16384, with the
  * server 192.0.2.1, port 80. What one endpoint of a flow sends is a stream; each

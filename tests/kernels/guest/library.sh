@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The library of the scenarios. A scenario sources this file and ends with `pass`; a failing command fails the scenario.
 #
-# make_network creates the namespaces `client` and `server` with a veth pair between them. It carries only TCP: neighbours
-# are entered by hand, IPv6 is off. The agent usually watches DEVICE, the end of the server.
+# make_network creates the namespaces `client` and `server` with a veth pair between them. It carries only TCP: neighbour
+# entries are static, IPv6 is off. The agent usually watches DEVICE, the end of the server.
 set -eu
 
 SCENARIO=$(basename "$0" .sh)

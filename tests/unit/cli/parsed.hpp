@@ -6,7 +6,7 @@
 
 #include "cli/parser.hpp"
 
-// What the command line "tcpwin-agent WORDS" is parsed to.
+// Parses the command line "tcpwin-agent WORDS".
 inline auto parse_words(std::span<const tcpwin::Command> commands, const std::vector<std::string> &words)
 {
 	std::vector<const char *> pointers{"tcpwin-agent"};
@@ -15,7 +15,7 @@ inline auto parse_words(std::span<const tcpwin::Command> commands, const std::ve
 	return tcpwin::parse_command_line(commands, static_cast<int>(pointers.size()), pointers.data());
 }
 
-// The options that define() makes of "tcpwin-agent command WORDS".
+// Parses "tcpwin-agent command WORDS" into the options that define() declares.
 template <typename Options>
 tcpwin::Result<Options> parse_options(void (*define)(tcpwin::OptionList &, Options &), std::vector<std::string> words)
 {

@@ -69,7 +69,7 @@ TEST(Settings, EachExampleIsRight)
 		EXPECT_EQ(error_of(setting.key, setting.example), "") << setting.key;
 }
 
-// What get() writes, set() reads; between them they know every field.
+// set() reads what get() writes; together they cover every field.
 TEST(Settings, EachProfileCanBeSetFromTheOther)
 {
 	EXPECT_TRUE(equal(apply_settings(values_of(monitor), tutorial), monitor));

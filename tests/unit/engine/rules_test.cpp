@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tutorial does not have: the rules of the monitor profile, the choices
-// for --on-threshold, held stalls, alarms, and interim records.
+// Everything beyond the tutorial: the rules of the monitor profile, the values
+// of --on-threshold, held stalls, alarms, and interim records.
 #include <chrono>
 #include <cstring>
 #include <vector>
@@ -224,7 +224,7 @@ TEST(Alarms, AStallRaisesOneAtThePacketThatFindsItTooLong)
 	EXPECT_THAT(pending(flow), ElementsAre(TCPWIN_ALARM_STALL, 0));
 	flow.flow.direction[reader].alarms &= TCPWIN_ALARM_ALL;
 	flow.at(20s).packet(writer, ACK);
-	EXPECT_THAT(pending(flow), ElementsAre(0, 0)) << "once an episode";
+	EXPECT_THAT(pending(flow), ElementsAre(0, 0)) << "once per episode";
 	flow.packet(reader, ACK, 1000).packet(reader, ACK, 0).at(25s).packet(reader, ACK, 1000);
 	EXPECT_THAT(pending(flow), ElementsAre(TCPWIN_ALARM_STALL, 0)) << "by the packet that ends it, too";
 }

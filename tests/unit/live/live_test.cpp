@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What flows and top make of the flow table: order, filter, peers, text and keys. No kernel, no terminal.
+// How flows and top show the flow table: order, filter, peers, text and keys. No kernel, no terminal.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 
@@ -57,7 +57,7 @@ tcpwin_record record_of(std::uint64_t id, const std::string &client = "10.0.0.9"
 	return record;
 }
 
-// The server stalled: for some seconds in the past, or (open) for so long that it still does.
+// The server stalled for some seconds in the past, or (open) is still stalled.
 tcpwin_record stalled(std::uint64_t id, std::uint64_t seconds, bool open, const std::string &server = "10.0.0.1",
 		      const std::string &client = "10.0.0.9")
 {

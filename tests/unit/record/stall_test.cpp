@@ -219,7 +219,7 @@ TEST(Stall, AnOldSegmentNeitherOpensNorCloses)
 	c.at(3s).ack(reader, 1, 501, 1000).at(4s).ack(reader, 1, 401, 0);
 	EXPECT_FALSE(c.of(reader).stall.open);
 	EXPECT_EQ(c.of(reader).stall.episodes, 1u);
-	EXPECT_EQ(c.of(reader).stall.zero_window_segments, 2u) << "which are counted all the same";
+	EXPECT_EQ(c.of(reader).stall.zero_window_segments, 2u) << "stale ones are counted, too";
 	EXPECT_EQ(c.of(reader).stall.total, 2s);
 }
 
@@ -335,7 +335,7 @@ TEST(Stall, AnAcknowledgementIsNotAProbe)
 	c.data(writer, 1, 100).ack(reader, 1, 101, 0);
 	c.data(reader, 1, 50, 101, 0).ack(writer, 101, 51, 1000);
 	c.data(reader, 1, 50, 101, 0).ack(writer, 101, 51, 1000);
-	EXPECT_EQ(c.of(reader).stall.probes, 0u) << "the second says so again, because it was sent again";
+	EXPECT_EQ(c.of(reader).stall.probes, 0u) << "the second acknowledges a retransmission";
 	c.ack(writer, 101, 51, 1000);
 	EXPECT_EQ(c.of(reader).stall.probes, 1u) << "nothing was to be acknowledged";
 }
@@ -661,7 +661,7 @@ TEST(Continues, NamesTheFlowThatExpiredLessThanTwoSecondsBefore)
 	EXPECT_EQ(successor(flow, 0s).continues_back, 1u);
 	EXPECT_EQ(successor(flow, 2s - 1ns).continues_back, 1u);
 	EXPECT_EQ(successor(flow, 2s).continues_back, 0u);
-	EXPECT_EQ(successor(flow, -1s).continues_back, 1u) << "ended by hand";
+	EXPECT_EQ(successor(flow, -1s).continues_back, 1u) << "ended before its expiry";
 }
 
 TEST(Continues, WaitsLongerForAProbe)

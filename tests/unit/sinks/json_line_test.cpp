@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one writer of JSON: what it escapes, and that it never writes beyond its space.
+// The JSON writer: what it escapes, and that it never writes beyond its buffer.
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
@@ -19,7 +19,7 @@ template <typename Write> std::string line_of(const Write &write)
 	return fmt::to_string(out);
 }
 
-// Of numbers, of times and of bits: at least what is written.
+// The bound of a number, a time or bits is at least the length written.
 template <typename T> void expect_bound(const T &value)
 {
 	char text[100];

@@ -336,10 +336,11 @@ std::string enough(std::uint32_t max_flows, std::uint64_t packets, std::uint64_t
 TEST(Report, ATableForAllFlowsAndNotForAllPackets)
 {
 	EXPECT_EQ(enough(1000, 5'000'000, 10), "1024");
-	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows leave so many bits
+	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows set this many bits
 	EXPECT_EQ(enough(4, 1, 1), "8");
-	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152");             // 1 - 1/e of all: as many flows as bits
-	EXPECT_EQ(enough(1000, 50'000'000, TCPWIN_UNTRACKED_BITS), "67108864"); // no bit is left to tell flows apart
+	EXPECT_EQ(enough(1024, 1'000'000'000, 662'827), "2097152"); // 1 - 1/e of all: as many flows as bits
+	EXPECT_EQ(enough(1000, 50'000'000, TCPWIN_UNTRACKED_BITS),
+		  "67108864"); // all bits are set: only the number of packets is a bound
 	EXPECT_EQ(enough(1000, 50'000'000, 2 * TCPWIN_UNTRACKED_BITS),
 		  "67108864"); // of several agents, one after another
 	EXPECT_EQ(enough(1 << 31, 1, 1), "2147483648");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The published schema and docs/records.md have what the code has. That each line follows the schema: tests/net/lines.py.
+// The published schema and docs/records.md match the code. tests/net/lines.py checks that each line follows the schema.
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -116,7 +116,7 @@ std::set<std::string> names_in(const auto &object)
 	return names;
 }
 
-// The properties of what a field may be, if that may be an object.
+// The properties of a field that may be an object.
 Schema properties_of(const Schema &field, const Schema &whole)
 {
 	if (field.contains("$ref"))

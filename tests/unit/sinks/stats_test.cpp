@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Every counter has another value, and grew by another.
+// Every counter has a different value, and a different increase.
 Stats example()
 {
 	Stats stats{.time = WallTime(1'795'470'599'731'441'107ns),

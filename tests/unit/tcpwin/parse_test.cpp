@@ -101,7 +101,7 @@ std::string text(const Parsed &parsed)
 	if (parsed.reject)
 		return name_of(parsed.reject);
 	if (p.segments != 1 || p.scope || p.hook)
-		return "what only the caller knows is not preset";
+		return "fields that only the caller knows are not preset";
 	return text(Expected{p.bytes, p.vlan, text(p.source), text(p.destination), p.source_port, p.destination_port,
 			     p.tcp_flags, p.window, p.window_scale});
 }
@@ -178,7 +178,7 @@ struct Accepted {
 	std::size_t ip;  // offset of the IP header: 14, and 4 for each VLAN tag
 	std::size_t tcp; // offset of the TCP header
 	Expected expected;
-	std::size_t scale_end = 0; // of a SYN: after so many bytes the scale, or that there is none, is known
+	std::size_t scale_end = 0; // of a SYN: number of bytes after which the scale, or its absence, is known
 	bool no_length = false;    // the IP length is 0
 };
 

@@ -597,7 +597,7 @@ TEST(StateMachine, WindowsAreRawEvenWithAScale)
 	EXPECT_EQ(tcp.client(1ms, ACK, 99).zero_window_count, 1u);
 }
 
-// What must be true after any packets in any order.
+// Invariants after any packets in any order.
 TEST(StateMachine, InvariantsHoldInRandomConversations)
 {
 	std::mt19937 random(20240229);

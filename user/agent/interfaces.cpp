@@ -148,7 +148,8 @@ Result<void> Interfaces::attach_all(const All &all)
 		return attached;
 	}
 	if (options_.any() && watched_.empty())
-		log::warning("no interface is up: waiting for one");
+		log::warning("{}: waiting for one",
+			     refused_.empty() ? "no interface is up" : "no interface can be watched");
 	return {};
 }
 

@@ -101,7 +101,7 @@ Result<void> Session::forget_deleted(const std::vector<Interface> &all)
 		TRY(forget(ifindex));
 		if (interfaces_.empty() && !any)
 			return fail("cannot continue watching " + name,
-				    "the interface was deleted while being watched");
+				    "it was deleted or moved to another network namespace");
 		if (any)
 			log::info("interface {} was deleted", name);
 		else

@@ -26,8 +26,12 @@ namespace tcpwin {
 constexpr std::array pinned_maps = std::to_array<std::string_view>({TCPWIN_PINNED_MAPS(X)});
 #undef X
 
-// Those that no agent reads. In another layout they may have other names (stalled_hosts was "sources" up to 3).
-constexpr std::array<std::string_view, 2> program_maps{"fragments", "stalled_hosts"};
+// Only programs read the others. In another layout those may be missing or have other names (stalled_hosts was
+// "sources" up to layout 3), and the flows can be drained all the same.
+constexpr bool is_read_by_agents(std::string_view map)
+{
+	return map != "fragments" && map != "stalled_hosts";
+}
 
 // Descriptors of an agent's maps, which the caller keeps open. -1: there is no such map.
 struct AgentMaps {

@@ -87,8 +87,7 @@ bool PinnedInterface::is_complete() const
 	const bool own_layout = layout_ == TCPWIN_LAYOUT_VERSION;
 	return std::ranges::all_of(pinned_maps, [&](std::string_view name) {
 		std::error_code ignored; // an unreadable pin counts as missing
-		const bool needed = own_layout || std::ranges::find(program_maps, name) == program_maps.end();
-		return !needed || fs::exists(directory_ / name, ignored);
+		return (!own_layout && !is_read_by_agents(name)) || fs::exists(directory_ / name, ignored);
 	});
 }
 

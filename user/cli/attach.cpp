@@ -31,7 +31,7 @@ Examples:
   # Lose nothing when the agent ends, is killed or upgraded: the next agent continues
   sudo tcpwin-agent attach eth0 --persistent --output flows.json
 
-  # Whose window was closed, as it happens
+  # Whose window was closed, as flows end
   sudo tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
   # Tranalyzer2's columns, with the timeouts of its tutorial's exercise

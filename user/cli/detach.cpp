@@ -221,7 +221,10 @@ Result<Exit> detach(const DetachOptions &options)
 		detach_hooks(target);
 	wait_for_packets_in_flight();
 	if (auto written = write_tables(tables_to_write(targets, pinned), all, options); !written) {
-		written.error().advice += " (detached; the flows stay pinned until 'detach' can write them)";
+		std::string &advice = written.error().advice;
+		advice += fmt::format(
+			"{}the interfaces are detached, and the flows stay pinned until 'detach' can write them",
+			advice.empty() ? "" : "; ");
 		return tl::unexpected(written.error());
 	}
 	TRY(remove(targets));

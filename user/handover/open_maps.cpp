@@ -35,7 +35,7 @@ Result<OpenMaps> OpenMaps::of_pins(const PinnedInterface &pinned)
 	maps.own_layout_ = pinned.layout() == TCPWIN_LAYOUT_VERSION;
 	for (std::size_t i = 0; i < pinned_maps.size(); i++) {
 		maps.fds_[i] = pinned.open(pinned_maps[i]);
-		if (!maps.fds_[i])
+		if (!maps.fds_[i] && is_read_by_agents(pinned_maps[i]))
 			return fail("cannot open " + (pinned.directory() / pinned_maps[i]).string(),
 				    describe_errno(errno));
 	}

@@ -134,8 +134,8 @@ Result<void> Output::write(std::string_view text, Signals &signals)
 		}
 		if (errno == EINTR || errno == EAGAIN)
 			continue;
-		const char *advice = errno == ENOSPC ? "make room, or choose another place with --output" :
-				     errno == EPIPE  ? "its reader has gone" :
+		const char *advice = errno == ENOSPC ? "make room, or choose another file" :
+				     errno == EPIPE  ? "its reader has closed it" :
 						       "";
 		return fail("cannot write records to " + name_, describe_errno(errno), advice);
 	}

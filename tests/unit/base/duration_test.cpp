@@ -27,7 +27,7 @@ TEST(Duration, IsReadAsSystemdWritesIt)
 	}
 }
 
-TEST(Duration, WhatIsWrongIsSaid)
+TEST(Duration, ErrorsNameTheMistake)
 {
 	const std::pair<const char *, const char *> table[] = {
 		{"", "empty"},
@@ -50,7 +50,7 @@ TEST(Duration, WhatIsWrongIsSaid)
 	}
 }
 
-TEST(Duration, IsWrittenShort)
+TEST(Duration, IsFormattedBriefly)
 {
 	EXPECT_EQ(format_duration(10s), "10s");
 	EXPECT_EQ(format_duration(2200ms), "2.2s");
@@ -59,7 +59,7 @@ TEST(Duration, IsWrittenShort)
 	EXPECT_EQ(format_duration(0s), "0s");
 }
 
-TEST(Duration, WhatIsWrittenIsReadBack)
+TEST(Duration, FormattedTextIsParsedBack)
 {
 	for (nanoseconds d :
 	     std::initializer_list<nanoseconds>{1ns, 999ns, 1001ns, 1500us, 2200000001ns, 90min, 876000h})

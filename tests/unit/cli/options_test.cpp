@@ -43,7 +43,7 @@ TEST(Options, DefaultsAreTheTutorialsConstants)
 		    ElementsAre(10'000'000'000, 2'200'000'000, 1'000'000'000, 1'000'000, _, 0, _, _));
 }
 
-TEST(Options, EachIsTaken)
+TEST(Options, EachIsParsed)
 {
 	const AttachOptions options =
 		attach_options({"eth0", "eth1",           "eth0", "--mode",          "generic", "--output",
@@ -143,7 +143,7 @@ TEST(Options, LiveViewsTakeASortKey)
 	EXPECT_EQ(top.interval, 5s);
 }
 
-TEST(Options, ThoseThatContradictEachOtherAreRefused)
+TEST(Options, ContradictingOnesAreRefused)
 {
 	for (const std::vector<std::string> &words : std::vector<std::vector<std::string>>{
 		     {"any", "eth0"}, {"eth0", "--stats-interval", "1s", "--format", "t2"}}) {

@@ -63,7 +63,7 @@ Result<tcpwin_config> config_of_replay(const std::vector<std::string> &words)
 
 } // namespace
 
-TEST(Settings, EachExampleIsRight)
+TEST(Settings, EachExampleIsValid)
 {
 	for (const Setting &setting : all_settings())
 		EXPECT_EQ(error_of(setting.key, setting.example), "") << setting.key;
@@ -121,7 +121,7 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(off.timeout_ns[TCPWIN_TIMEOUT_EST], 3 * second) << "what was not named stays";
 }
 
-TEST(Settings, AWrongValueIsToldWhatWouldBeRight)
+TEST(Settings, ErrorsNameTheValidValues)
 {
 	const struct {
 		const char *key;
@@ -152,7 +152,7 @@ TEST(Settings, AWrongValueIsToldWhatWouldBeRight)
 		EXPECT_THAT(error_of(row.key, row.value), HasSubstr(row.why)) << row.key << "=" << row.value;
 }
 
-TEST(Settings, AMistypedKeyIsKnown)
+TEST(Settings, AMistypedKeyGetsASuggestion)
 {
 	EXPECT_EQ(closest_key("timeout-es"), "timeout-est");
 	EXPECT_EQ(closest_key("timeout_est"), "timeout-est");
@@ -172,7 +172,7 @@ TEST(Settings, EachIsAnOptionOfAttachAndReplay)
 		}
 }
 
-TEST(Settings, TheProfileIsTheWeakestWhereverItStands)
+TEST(Settings, TheProfileHasTheLowestPrecedence)
 {
 	for (const std::vector<std::string> &words :
 	     std::vector<std::vector<std::string>>{{"x", "--profile", "monitor", "--timeout-est", "7s"},
@@ -220,7 +220,7 @@ TEST(ConfigFile, TypesOfToml)
 				     Pair("source-alarm", "16")));
 }
 
-TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
+TEST(ConfigFile, ErrorsNameTheLine)
 {
 	const struct {
 		const char *text;
@@ -253,7 +253,7 @@ TEST(ConfigFile, WhatIsWrongIsToldWithItsLine)
 	}
 }
 
-TEST(ConfigFile, WhatCannotBeReadIsAWrongConfiguration)
+TEST(ConfigFile, AnUnreadableFileIsAnInvalidConfiguration)
 {
 	for (const auto &[path, why] : {std::pair("/nonexistent/agent.toml", "No such file"),
 					std::pair("/", "directory"), std::pair("/dev/zero", "larger than 64 KiB")}) {

@@ -137,7 +137,7 @@ TEST(Rules, ResetEndsBothDirections)
 	EXPECT_EQ(flow.expires(), 7s);
 }
 
-TEST(Rules, OfTheMonitorProfileNoCountAborts)
+TEST(Rules, TheMonitorProfileNeverAborts)
 {
 	Flow flow(monitor);
 	flow.packet(writer, ACK);

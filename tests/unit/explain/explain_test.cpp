@@ -139,7 +139,7 @@ TEST(Explain, TheOpenOneOfSeveralEpisodesIsTheLast)
 	EXPECT_FALSE(story.longest_is_least);
 }
 
-TEST(Explain, WhichOfSeveralEpisodesGoesOnWithAnotherIsNotKnown)
+TEST(Explain, WhichOfSeveralEpisodesContinuesAnotherIsUnknown)
 {
 	Connections connections;
 	connections.add(flow(1, 0, 0s, 4s, stall(1, 1s, 1s, true)));
@@ -179,7 +179,7 @@ TEST(Explain, TheWorstComesFirst)
 	EXPECT_EQ(connections.without_analysis(), 2U);
 }
 
-TEST(Explain, ZeroWindowsThatMakeNobodyWaitAreNoStall)
+TEST(Explain, ZeroWindowsThatBlockNobodyAreNotAStall)
 {
 	Connections connections;
 	ParsedFlow reset = flow(1, 0, 0s, 9s);
@@ -189,7 +189,7 @@ TEST(Explain, ZeroWindowsThatMakeNobodyWaitAreNoStall)
 	EXPECT_EQ(connections.harmless(), 3U);
 }
 
-TEST(Explain, ContentTellsWhatAFileIs)
+TEST(Explain, TheContentDeterminesTheKindOfFile)
 {
 	EXPECT_EQ(kind_of(""), InputKind::empty);
 	EXPECT_EQ(kind_of("{\"sche"), InputKind::json);
@@ -243,7 +243,7 @@ TEST(ExplainParser, ReadsAStall)
 	EXPECT_FALSE(stall.answers);
 }
 
-TEST(ExplainParser, OtherEventsAreNoFlows)
+TEST(ExplainParser, OtherEventsAreIgnored)
 {
 	RecordParser parser;
 	const auto flow = parser.parse(R"({"schema":1,"event":"packet"})");
@@ -251,7 +251,7 @@ TEST(ExplainParser, OtherEventsAreNoFlows)
 	EXPECT_FALSE(*flow);
 }
 
-TEST(ExplainParser, SaysWhatIsWrongWithALine)
+TEST(ExplainParser, ErrorsDescribeTheMistakeInALine)
 {
 	RecordParser parser;
 	const std::pair<std::string, const char *> lines[] = {

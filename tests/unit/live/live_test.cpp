@@ -138,7 +138,7 @@ TEST(LiveFlow, AnOpenStallCountsUpToNow)
 	EXPECT_EQ(flow.side[1].longest_ns, 20 * second);
 }
 
-TEST(LiveFlow, OfAFlowThatEndedItCountsUpToTheLastPacket)
+TEST(LiveFlow, AStallOfAnEndedFlowCountsUpToTheLastPacket)
 {
 	tcpwin_record record = stalled(1, 20, true);
 	record.reason = TCPWIN_END_SHUTDOWN;
@@ -160,7 +160,7 @@ TEST(LiveFlow, SumsBothSides)
 	EXPECT_EQ(amount(flow.amounts, SortKey::idle), 5 * second);
 }
 
-TEST(LiveFlow, APacketAfterTheLookIsNoIdleTime)
+TEST(LiveFlow, APacketAfterTheReadingMeansNoIdleTime)
 {
 	tcpwin_record record = record_of(1);
 	record.flow.direction[0].last_ns = now + 7;
@@ -178,7 +178,7 @@ TEST(LiveFlow, WithoutAnalysisPacketsBelowTheThresholdAreCounted)
 	EXPECT_THAT(text({flow}, 200)[1], HasSubstr(" ? "));
 }
 
-TEST(LiveFlow, OneThatOnlyBSentIsA)
+TEST(LiveFlow, TheOnlySenderIsA)
 {
 	tcpwin_record record = record_of(1);
 	record.flow.direction[1] = {};
@@ -214,7 +214,7 @@ TEST(Selection, EveryKeySortsByItsAmount)
 	}
 }
 
-TEST(Selection, OnlySoMany)
+TEST(Selection, HasALimit)
 {
 	const std::vector flows{live(record_of(1)), live(stalled(2, 3, false)), live(stalled(3, 9, true))};
 	const Selected selected = select_flows(flows, SortKey::stalled, {}, 2);
@@ -235,7 +235,7 @@ TEST(Selection, AFilterIsAPartOfEitherEndpoint)
 	EXPECT_THAT(ids(flows, SortKey::bytes, "nowhere"), IsEmpty());
 }
 
-TEST(Selection, PeersAreWhoClosedTheirWindow)
+TEST(Selection, PeersAreAddressesThatClosedTheirWindow)
 {
 	const std::vector flows{live(stalled(1, 2, false)), live(stalled(2, 5, true)), live(record_of(3)),
 				live(stalled(4, 6, false, "10.0.0.2"))};
@@ -357,7 +357,7 @@ TEST(Columns, FitAnyWidth)
 			EXPECT_LE(line.size(), width);
 }
 
-TEST(Columns, WhatNoTerminalShowsIsAQuestionMark)
+TEST(Columns, UnprintableBytesAreQuestionMarks)
 {
 	EXPECT_EQ(printable("e\x1b[31mth\xc3\xa9"), "e?[31mth??");
 }
@@ -402,7 +402,7 @@ TEST(View, QuitsOnQ)
 	EXPECT_FALSE(view.press('q'));
 }
 
-TEST(View, SortKeysGoRound)
+TEST(View, SortKeysCycle)
 {
 	View view = view_by();
 	const Snapshot snapshot = snapshot_of({});
@@ -485,7 +485,7 @@ TEST(View, PauseIsShown)
 	EXPECT_FALSE(view.paused());
 }
 
-TEST(View, HelpFitsAndGoesAway)
+TEST(View, HelpFitsAndCloses)
 {
 	View view = view_by();
 	view.press('?');
@@ -496,7 +496,7 @@ TEST(View, HelpFitsAndGoesAway)
 	EXPECT_EQ(draw(view, snapshot_of({}))[2], "flows by stalled");
 }
 
-TEST(View, TroubleIsTheFirstLine)
+TEST(View, AnErrorIsTheFirstLine)
 {
 	View view = view_by();
 	Snapshot snapshot;
@@ -504,7 +504,7 @@ TEST(View, TroubleIsTheFirstLine)
 	EXPECT_EQ(draw(view, snapshot)[0], snapshot.trouble);
 }
 
-TEST(View, ManyInterfacesAreANumber)
+TEST(View, ManyInterfacesAreShownAsANumber)
 {
 	View view = view_by();
 	Snapshot snapshot = snapshot_of({});

@@ -73,7 +73,7 @@ TEST(CommunityId, IsThatOfIpv4ForAddressesMappedIntoIpv6)
 	EXPECT_EQ(id(key_of({"::ffff:1.2.3.4", 1122}, {"::ffff:5.6.7.8", 3344})), "1:wCb3OG7yAFWelaUydu0D+125CLM=");
 }
 
-TEST(CommunityId, KnowsNoVlanAndNoInterface)
+TEST(CommunityId, IgnoresVlanAndInterface)
 {
 	tcpwin_key key = key_of({"1.2.3.4", 1122}, {"5.6.7.8", 3344});
 	key.vlan = 42;

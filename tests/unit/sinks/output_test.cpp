@@ -152,7 +152,7 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	EXPECT_EQ(flow["b"]["tcp"]["handshake_rtt"], nullptr);
 }
 
-TEST(Json, SaysThatWindowsAreNotScaledOrThatNobodyKnows)
+TEST(Json, DistinguishesUnscaledFromUnknownWindows)
 {
 	tcpwin_record record = aborted();
 	record.flow.analyzed = 1;
@@ -333,7 +333,7 @@ std::string enough(std::uint32_t max_flows, std::uint64_t packets, std::uint64_t
 	return text.substr(at, text.find(' ', at) - at);
 }
 
-TEST(Report, ATableForAllFlowsAndNotForAllPackets)
+TEST(Report, RecommendsATableForTheFlowsNotThePackets)
 {
 	EXPECT_EQ(enough(1000, 5'000'000, 10), "1024");
 	EXPECT_EQ(enough(1000, 5'000'000, 94'400), "131072"); // 99,000 flows set this many bits
@@ -346,7 +346,7 @@ TEST(Report, ATableForAllFlowsAndNotForAllPackets)
 	EXPECT_EQ(enough(1 << 31, 1, 1), "2147483648");
 }
 
-TEST(Report, TellsWhatWasLostAndWhatWouldHaveDone)
+TEST(Report, NamesLossesAndASufficientTableSize)
 {
 	tcpwin_counters counters{};
 	counters.value[TCPWIN_COUNTER_TRACKED] = 10;

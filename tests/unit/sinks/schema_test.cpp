@@ -136,7 +136,7 @@ void expect_same_names(const std::string &way, const json &object, const Schema 
 
 } // namespace
 
-TEST(Schema, HasWhatTheListsOfTheCodeHave)
+TEST(Schema, MatchesTheListsInTheCode)
 {
 	const Schema now = schema(), updated = update_schema(now);
 	EXPECT_EQ(json::diff(json(now), json(updated)), json::array()) << "'make schema' makes these changes";

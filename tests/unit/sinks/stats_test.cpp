@@ -43,7 +43,7 @@ std::string line_of(const Stats &stats, Format format)
 
 } // namespace
 
-TEST(Stats, TotalsAndWhatCameToThem)
+TEST(Stats, TotalsAndDeltas)
 {
 	const std::string line = line_of(example(), Format::json);
 	ASSERT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
@@ -76,7 +76,7 @@ TEST(Stats, TotalsAndWhatCameToThem)
 	EXPECT_EQ(stats["totals"]["packets"], packets_seen(example().totals.counters));
 }
 
-TEST(Stats, ColumnsHaveNoPlaceForThem)
+TEST(Stats, AreNotWrittenAsColumns)
 {
 	EXPECT_EQ(line_of(example(), Format::t2), "");
 }

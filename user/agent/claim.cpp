@@ -61,8 +61,8 @@ bool listen_at(const UniqueFd &socket, const Address &address)
 	return bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0;
 }
 
-// Any process can take a name, so a claim counts only if its holder could have attached. Processes of the user nobody count
-// if they were root's before.
+// Any process can bind a name, so a claim counts only if its holder could have attached. A process of the user nobody
+// counts if it ran as root before.
 bool could_have_attached(const ucred &holder)
 {
 	if (holder.uid == 0 || (holder.uid == geteuid() && holder.uid != nobody))

@@ -17,7 +17,7 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? nullptr : &*found;
 }
 
-// Error: another agent has it.
+// Error: another agent holds it.
 Result<Claim> claim(const WatchOptions &options, const Interface &interface)
 {
 	auto own_claim = Claim::of_interface(interface);
@@ -33,7 +33,7 @@ Result<Claims> claim_all(const WatchOptions &options, const std::vector<Interfac
 	Claims claims;
 	for (const Interface &interface : all) {
 		const bool wanted = !options.any()     ? is_named(options, interface) :
-				    options.persistent ? true : // it may have pins, up or not
+				    options.persistent ? true : // pins may exist even if it is down
 							 interface.up && !interface.stacked;
 		if (!wanted)
 			continue;
@@ -81,7 +81,7 @@ std::uint16_t Interfaces::next_scope()
 	return last_scope_;
 }
 
-// Facts about an interface that is taken over are kept.
+// An interface that is taken over keeps its start time and scope.
 Result<void> Interfaces::add_to_program(const Interface &interface)
 {
 	const auto before = program_.interface(interface.index);
@@ -114,7 +114,7 @@ Result<void> Interfaces::attach(const Interface &interface, const All &all)
 	return {};
 }
 
-// With any, an interface that cannot be watched is a warning.
+// With `any`, an interface that cannot be watched causes only a warning.
 Result<void> Interfaces::attach_new(const All &all)
 {
 	for (const Interface &interface : all) {

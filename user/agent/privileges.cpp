@@ -51,7 +51,7 @@ Capabilities all_permitted()
 	return all;
 }
 
-// The fewest with which still_works is true; found by trial, because kernels differ.
+// The smallest set with which still_works() returns true; found by trial, because kernels differ.
 Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()> &still_works)
 {
 	Capabilities kept, more{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
@@ -75,7 +75,7 @@ Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()>
 	return kept;
 }
 
-// user: nobody, or unchanged. The group and the supplementary groups go with it.
+// user: nobody or unchanged; also used as the group.
 int keep_only(const Capabilities &kept, int user, int flags)
 {
 	capng_clear(CAPNG_SELECT_ALL);
@@ -125,7 +125,7 @@ std::string describe(const Capabilities &kept)
 	return kept.empty() ? "none" : fmt::format("{}", fmt::join(names, " "));
 }
 
-// These library functions read a file at their first call.
+// These library functions read a file on their first call.
 void preload_files()
 {
 	tzset();
@@ -162,7 +162,7 @@ Result<void> keep_only_dac_override()
 	return {};
 }
 
-// The first error.
+// Returns the first error, if any.
 template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
 {
 	const auto failed = std::ranges::find_if(results, [](const auto &result) { return !result; });

@@ -37,7 +37,7 @@ Result<void> Session::attach_all()
 	return persistence_ ? write_out_earlier() : writers_.flush(signals_);
 }
 
-// Flows of maps in another layout, and of interfaces that were deleted while no agent was running.
+// Writes the flows in maps of another layout, and those of interfaces that were deleted while no agent was running.
 Result<void> Session::write_out_earlier()
 {
 	settle(program_.last_batch(), program_.records(), writers_.flow_output());
@@ -161,7 +161,7 @@ Result<void> Session::watch()
 	return {};
 }
 
-// A persistent agent leaves active flows in the table, and what it could not write in the ring buffer.
+// A persistent agent leaves active flows in the table, and records that it could not write in the ring buffer.
 Result<void> Session::finish()
 {
 	const bool leave = persistence_ && !interfaces_.pins_are_gone();
@@ -194,7 +194,7 @@ Result<void> Session::reopen()
 	return drain_.flush();
 }
 
-// A wrong file changes nothing. Otherwise file and command line replace what `set` has changed.
+// An invalid file changes nothing. Otherwise file and command line override earlier changes by `set`.
 void Session::reread_settings()
 {
 	const std::string &file = options_.settings.file;
@@ -207,7 +207,7 @@ void Session::reread_settings()
 		program_.set_config(apply_settings(merge_settings(*values, options_.settings.command_line)));
 }
 
-// Those that ask for a report or for reopening.
+// Handles requests for a report and for reopening files.
 Result<void> Session::answer_signals()
 {
 	if (signals_.take_report()) {

@@ -32,8 +32,8 @@ void Sweeper::warn_full()
 		     program_.max_flows());
 }
 
-// What does not fit into the ring buffer is swept again after a drain. Flows that must end are swept even after a failed
-// write, so that the report counts each of them.
+// Flows whose records do not fit into the ring buffer are swept again after a drain. Flows that must end are swept even
+// after a failed write, so that the report counts each of them.
 Result<void> Sweeper::sweep(tcpwin_sweep request)
 {
 	const bool insist = request.shutdown || request.ifindex;

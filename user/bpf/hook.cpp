@@ -18,7 +18,7 @@
 namespace tcpwin {
 namespace {
 
-// The program that keeps ours from the XDP hook, if any.
+// The program that occupies the XDP hook, if any.
 std::optional<XdpProgram> present_xdp_program(const Interface &interface)
 {
 	const auto programs = xdp_programs(interface.index);
@@ -45,7 +45,7 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 
 } // namespace
 
-// A link detaches when its last descriptor is closed, a filter has to be removed.
+// A link detaches when its last descriptor is closed; a filter must be removed.
 struct Hook::Handle {
 	UniqueFd link;
 	unsigned ifindex;
@@ -121,7 +121,7 @@ Result<Hook> Hook::attach_tc(const Interface &interface, Direction direction, Tc
 				       direction == Direction::ingress ? tcx_ingress : tcx_egress, &options);
 	if (fd >= 0)
 		return Hook(HookKind::tcx, std::make_unique<Handle>(UniqueFd(fd), interface.index, direction));
-	if (fd != -EINVAL) // what a kernel returns that does not know the attach type
+	if (fd != -EINVAL) // the kernel does not know the attach type
 		return attach_error(interface, HookKind::tcx, fd);
 	if (tc_hook == TcHook::tcx)
 		return fail(fmt::format("cannot attach to {} by TCX", interface.name), "this kernel has no TCX",
@@ -148,7 +148,7 @@ Result<Hook> Hook::attach_ingress(const Interface &interface, IngressMode mode, 
 	return attach_best(interface, tc_hook, programs);
 }
 
-// Native XDP, or else generic XDP, or else tc.
+// Tries native XDP, generic XDP and tc, in this order.
 Result<Hook> Hook::attach_best(const Interface &interface, TcHook tc_hook, const ProgramFds &programs)
 {
 	if (interface.has_vlans && takes_vlan_tags_off(interface.name)) {
@@ -163,7 +163,7 @@ Result<Hook> Hook::attach_best(const Interface &interface, TcHook tc_hook, const
 	std::string fallback = "no native XDP: " + native.error().why;
 	auto hook = attach_xdp(interface, HookKind::xdp_generic, programs.xdp);
 	if (!hook) {
-		// A program that was attached in between: EBUSY in native mode, EEXIST in generic.
+		// A program may have been attached meanwhile: EBUSY in native mode, EEXIST in generic.
 		if (const auto present = present_xdp_program(interface))
 			return xdp_is_taken(interface, *present);
 		fallback += "; no generic XDP: " + hook.error().why;

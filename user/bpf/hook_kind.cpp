@@ -11,7 +11,7 @@ namespace {
 
 constexpr auto needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
-// As --mode has it.
+// The value of --mode.
 std::string_view mode_of(HookKind kind)
 {
 	return kind == HookKind::xdp_native ? "native" : kind == HookKind::xdp_generic ? "generic" : "tc";

@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// No field crosses a word, so writing whole words atomically writes each field atomically.
+// No field crosses a word boundary, so writing whole words atomically writes each field atomically.
 using Word = std::uint64_t __attribute__((may_alias));
 constexpr std::size_t words = sizeof(tcpwin_config) / sizeof(Word);
 static_assert(sizeof(tcpwin_config) % sizeof(Word) == 0);
@@ -32,7 +32,7 @@ tcpwin_config load_config(const tcpwin_config *at)
 	return config;
 }
 
-// due_ns is cleared last: a sweep that set it before may have used the old values, and now another sweep follows it.
+// due_ns is cleared last: a sweep that set it before may have used the old values; clearing it triggers another sweep.
 // NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes *due_ns.
 void store_config(tcpwin_config *at, std::uint64_t *due_ns, const tcpwin_config &config)
 {

@@ -86,7 +86,7 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
 }
 
-// Equal layout numbers promise equal types; only equal sizes can be checked.
+// Equal layout numbers imply equal types; only the sizes can be checked.
 Result<void> Program::adopt(const PinnedInterface &place)
 {
 	const auto maps = maps_to_pin(skeleton_.get());

@@ -17,7 +17,7 @@
 namespace tcpwin {
 namespace {
 
-// The largest MTU for native XDP without frags: a page less the headroom and tailroom of a frame.
+// The largest MTU for native XDP without frags: a page minus the headroom and tailroom of a frame.
 constexpr unsigned largest_page_mtu = 3506;
 
 constexpr auto xdp_is_free = "XDP is free";
@@ -69,7 +69,7 @@ void check_interface(Checklist &list, const Interface &interface)
 			     interface.kind));
 }
 
-// Only attaching shows whether a driver without frags takes large frames: tap does, others do not.
+// Only attaching shows whether a driver without frags accepts large frames: tap does, others do not.
 void check_mtu(Checklist &list, const Device &device)
 {
 	const unsigned mtu = device.interface.mtu;

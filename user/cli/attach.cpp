@@ -92,7 +92,7 @@ void define_watching(OptionList &list, WatchOptions &options)
 	add_bpffs(list, options.bpffs);
 }
 
-// Without --persistent: nothing.
+// Nothing without --persistent.
 Result<std::optional<Persistence>> find_earlier(const WatchOptions &options, const std::vector<Interface> &all,
 						const Claims &claims)
 {
@@ -102,7 +102,7 @@ Result<std::optional<Persistence>> find_earlier(const WatchOptions &options, con
 				     [&](const Interface &interface) { return claims.contains(interface.index); }));
 }
 
-// Before anything is loaded or opened.
+// Called before anything is loaded or opened.
 Result<void> check_existence(const WatchOptions &options, const std::vector<Interface> &all)
 {
 	if (options.any())
@@ -130,7 +130,7 @@ std::vector<ReopenHelper::File> files_to_reopen(const AttachOptions &options)
 	return files;
 }
 
-// The output comes last: an error elsewhere must not have emptied a file.
+// The outputs are opened last, so that an earlier error does not truncate a file.
 Result<Session::Parts> prepare(const AttachOptions &options)
 {
 	const WatchOptions &watch = options.session.watch;

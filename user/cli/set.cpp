@@ -17,7 +17,7 @@
 namespace tcpwin {
 namespace {
 
-// With a list of the settings, which are the arguments.
+// Includes a list of the settings, which are the arguments.
 std::string make_footer()
 {
 	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type, profile_text);
@@ -41,7 +41,7 @@ Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong u
 --config is wrong.)";
 }
 
-// The last of the same key wins.
+// If a key is repeated, the last value counts.
 Result<void, std::string> take_assignment(SettingValues &values, const std::string &word)
 {
 	const std::size_t equals = word.find('=');

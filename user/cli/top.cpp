@@ -37,7 +37,7 @@ Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the termin
 
 constexpr auto what = "cannot show the flows";
 
-// Reads the tables again and again, in parts.
+// Reads the tables repeatedly, in parts.
 class Looks {
 public:
 	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
@@ -97,7 +97,7 @@ public:
 	{
 	}
 
-	// Until the user quits or a signal arrives.
+	// Runs until the user quits or a signal arrives.
 	void run()
 	{
 		draw();
@@ -164,7 +164,7 @@ private:
 		take(more ? looks_.end() : tl::unexpected(more.error()));
 	}
 
-	// An error is not final: agents end, and others start.
+	// An error is not final: agents may exit and others may start.
 	void take(Result<Snapshot> snapshot)
 	{
 		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};

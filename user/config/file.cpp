@@ -36,7 +36,7 @@ std::string advise(std::string_view key)
 	return fmt::format("write for instance {0} = {1}{2}{1}", key, number ? "" : "\"", setting->example);
 }
 
-// As an option would have it; nothing if the type is wrong.
+// The value as an option would take it; nothing if the type is wrong.
 std::optional<std::string> as_text(const toml::node &node)
 {
 	if (const auto *text = node.as_string())

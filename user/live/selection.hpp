@@ -56,7 +56,7 @@ class Rates {
 public:
 	struct PerSecond {
 		double packets;
-		double zero_windows; // without those that a flow had after the previous reading before it ended
+		double zero_windows; // without those between the previous reading and the end of a flow
 	};
 
 	// packets: a count that only grows. Nothing at the first reading, or if packets went back.

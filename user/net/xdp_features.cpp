@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// NETDEV_CMD_DEV_GET and so on of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are of 6.1.
+// NETDEV_CMD_DEV_GET and so on of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are from 6.1.
 constexpr std::uint8_t netdev_cmd_dev_get = 1;
 constexpr std::uint8_t netdev_version = 1;
 constexpr int netdev_a_dev_ifindex = 1;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto standard_output = "standard output";
 
-// Where the last whole line of a file ends: who was killed while it wrote may have left a part of one.
+// Offset of the end of the last complete line: a writer that was killed may have left a partial line.
 off_t end_of_last_line(const std::string &path, off_t size)
 {
 	const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -33,8 +33,8 @@ off_t end_of_last_line(const std::string &path, off_t size)
 	return 0;
 }
 
-// A FIFO waits here for its reader. Nothing is attached yet, so a signal may end the process meanwhile, though
-// Signals has blocked them.
+// Opening a FIFO blocks until it has a reader. Nothing is attached yet, so the signals that Signals has blocked may end
+// the process meanwhile.
 int open_for_writing(const std::string &path, bool append)
 {
 	struct stat status{};
@@ -76,8 +76,8 @@ Result<Output> Output::open(const std::string &path, bool append)
 	return Output(std::move(fd), name, has_reader, size > 0);
 }
 
-// Lines of another writer may be in it, as is_continued tells.
-Result<void> Output::go_on_in(UniqueFd fd)
+// The file may already contain lines of another writer; see is_continued().
+Result<void> Output::continue_in(UniqueFd fd)
 {
 	struct stat status{};
 	if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
@@ -103,10 +103,10 @@ std::optional<FilePlace> Output::place() const
 
 void Output::cut(std::uint64_t offset)
 {
-	static_cast<void>(ftruncate(fd_.get(), static_cast<off_t>(offset))); // what stays is there twice
+	static_cast<void>(ftruncate(fd_.get(), static_cast<off_t>(offset))); // on failure, the remainder is written twice
 }
 
-// For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.
+// For a pipe, POLLOUT guarantees that PIPE_BUF bytes can be written without blocking.
 Result<void> Output::wait_for_reader(Signals &signals)
 {
 	while (true) {

@@ -103,9 +103,9 @@ Result<Claim> Claim::of_interface(const Interface &interface)
 		return Claim(UniqueFd());
 	}
 	return fail("cannot attach to " + interface.name,
-		    holder ? fmt::format("another tcpwin-agent watches it (process {})", holder->pid) :
-			     "another tcpwin-agent watches it",
-		    holder ? fmt::format("stop that one first: kill {}", holder->pid) : "stop that one first");
+		    holder ? fmt::format("another tcpwin-agent is watching it (process {})", holder->pid) :
+			     "another tcpwin-agent is watching it",
+		    holder ? fmt::format("stop it first: kill {}", holder->pid) : "stop it first");
 }
 
 } // namespace tcpwin

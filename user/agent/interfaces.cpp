@@ -66,10 +66,10 @@ std::string_view Interfaces::why_no_egress(const Interface &interface, const All
 	if (options_.directions == Directions::egress)
 		return {};
 	if (interface.loopback)
-		return "outgoing packets also come in";
+		return "outgoing packets are also received";
 	const Interface *peer = interface.peer ? find(all, interface.peer) : nullptr;
 	if (peer && (is_wanted(*peer) || watched_.contains(peer->index)) && !options_.per_interface)
-		return "outgoing packets are counted at its other end";
+		return "outgoing packets are counted at its peer";
 	return {};
 }
 
@@ -139,7 +139,7 @@ Result<void> Interfaces::attach_all(const All &all)
 	auto attached = attach_new(all);
 	claims_.clear();
 	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
-		attached = fail("cannot attach", "one of the interfaces was deleted in the meantime");
+		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
 	if (!attached) {
 		for (auto &[ifindex, watched] : watched_)
 			if (!is_pinned(ifindex))
@@ -209,7 +209,7 @@ void Interfaces::release(bool leave)
 {
 	if (leave)
 		for (const auto &[ifindex, watched] : watched_)
-			log::info("{} stays attached: 'attach --persistent' continues with it, 'detach' ends it",
+			log::info("{} stays attached: 'attach --persistent' takes it over, 'detach' detaches it",
 				  name(ifindex));
 	watched_.clear();
 }

@@ -166,7 +166,8 @@ Result<UniqueFd> ReopenHelper::request(std::uint8_t number, const std::string &w
 	const auto error = came ? receive_answer(socket_.get(), fd) : std::nullopt;
 	if (!error) {
 		socket_ = UniqueFd();
-		return fail(what, asked && !came ? "it takes too long" : "the file helper exited", "restart the agent");
+		return fail(what, asked && !came ? "the file helper did not answer in time" : "the file helper exited",
+			    "restart the agent");
 	}
 	if (*error == EINVAL)
 		return fail(what, "it is not a regular file");

@@ -132,7 +132,7 @@ Result<void> Session::wait(Clock::time_point until)
 	if (stop.revents || request.revents)
 		signals_.collect();
 	if (reader.revents & POLLERR)
-		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has closed it");
+		return fail("cannot write records to " + writers_.flow_output().name(), "its reader closed it");
 	if (monitor.revents)
 		TRY(follow_interfaces());
 	return records.revents || packets.revents ? drain_.write_records() : Result<void>{};
@@ -166,7 +166,7 @@ Result<void> Session::finish()
 {
 	const bool leave = persistence_ && !interfaces_.pins_are_gone();
 	if (persistence_ && !leave)
-		log::warning("the pins have been removed: the remaining flows are written now");
+		log::warning("the pins have been removed: writing the remaining flows");
 	interfaces_.release(leave);
 	if (leave && drain_.has_failed())
 		return {};
@@ -202,7 +202,7 @@ void Session::reread_settings()
 		return;
 	const auto values = helper_.open(file).and_then([&](UniqueFd fd) { return read_config_file(fd.get(), file); });
 	if (!values)
-		log::warning("{}; all settings stay", values.error().sentence());
+		log::warning("{}; the settings stay unchanged", values.error().sentence());
 	else
 		program_.set_config(apply_settings(merge_settings(*values, options_.settings.command_line)));
 }

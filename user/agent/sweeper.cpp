@@ -27,8 +27,8 @@ void Sweeper::warn_full()
 	if (now - last_full_warning_ < least_time_between_warnings)
 		return;
 	last_full_warning_ = now;
-	log::warning("the flow table is full ({} entries): packets of further flows are not tracked; "
-		     "a larger --max-flows helps",
+	log::warning("the flow table is full ({} entries): packets of new flows are not tracked; "
+		     "increase --max-flows",
 		     program_.max_flows());
 }
 

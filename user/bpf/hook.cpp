@@ -30,8 +30,9 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 	const bool nameless = program.name.empty(), ours = is_ours(program.name);
 	std::vector<std::string> advice;
 	if (!ours)
-		advice.push_back(fmt::format("--mode tc watches beside it, or detach it: ip link set dev {} xdp off",
-					     interface.name));
+		advice.push_back(
+			fmt::format("use --mode tc, which works beside it, or detach it: ip link set dev {} xdp off",
+				    interface.name));
 	if (ours || nameless)
 		advice.emplace_back(
 			"if a persistent agent left it, run 'tcpwin-agent detach' as its user, with its --bpffs, in "
@@ -96,7 +97,7 @@ Result<Hook> Hook::adopt(const Interface &interface, HookKind kind, UniqueFd lin
 Result<Hook> Hook::attach_xdp(const Interface &interface, HookKind kind, int program_fd)
 {
 	if (!interface.ethernet)
-		return fail(cannot_attach(interface, kind), "its frames have no Ethernet header", "--mode tc works",
+		return fail(cannot_attach(interface, kind), "its frames have no Ethernet header", "use --mode tc",
 			    Exit::unsupported);
 	LIBBPF_OPTS(bpf_link_create_opts, options);
 	options.flags = kind == HookKind::xdp_native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -125,7 +126,7 @@ Result<Hook> Hook::attach_tc(const Interface &interface, Direction direction, Tc
 		return attach_error(interface, HookKind::tcx, fd);
 	if (tc_hook == TcHook::tcx)
 		return fail(fmt::format("cannot attach to {} by TCX", interface.name), "this kernel has no TCX",
-			    "Linux 6.6 or later has it; --tc-hook clsact works with any", Exit::unsupported);
+			    "Linux 6.6 or later has it; --tc-hook clsact works with any kernel", Exit::unsupported);
 	return attach_clsact(interface, direction, program_fd);
 }
 
@@ -154,7 +155,7 @@ Result<Hook> Hook::attach_best(const Interface &interface, TcHook tc_hook, const
 	if (interface.has_vlans && takes_vlan_tags_off(interface.name)) {
 		auto hook = attach_tc(interface, Direction::ingress, tc_hook, programs.tc_ingress);
 		if (hook)
-			hook->fallback_ = "it takes VLAN tags off the frames, where XDP does not see them";
+			hook->fallback_ = "it strips VLAN tags from the frames, so XDP does not see them";
 		return hook;
 	}
 	auto native = attach_xdp(interface, HookKind::xdp_native, programs.xdp);

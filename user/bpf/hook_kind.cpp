@@ -49,8 +49,8 @@ tl::unexpected<Error> attach_error(const Interface &interface, HookKind kind, in
 		return fail(what, "the interface was deleted meanwhile");
 	if (kind == HookKind::xdp_native)
 		return fail(what,
-			    errno_value == EOPNOTSUPP ? "its driver has no XDP" :
-							"its driver refuses: " + describe_errno(error),
+			    errno_value == EOPNOTSUPP ? "its driver does not support XDP" :
+							"its driver refused: " + describe_errno(error),
 			    "--mode generic works with any driver", Exit::unsupported);
 	return fail(what, describe_errno(error), kind == HookKind::xdp_generic ? "try --mode tc" : "",
 		    Exit::unsupported);

@@ -83,7 +83,7 @@ Result<LiveConfig> LiveConfig::open(const AgentMaps &maps)
 		   due_offset = variable_offset(bss.get(), "due_ns");
 	const auto same = [&](const char *name) { return has_same_struct(theirs.get(), ours.get(), name); };
 	if (!config_offset || !due_offset || !same("tcpwin_config") || !same("tcpwin_record"))
-		return fail(what, "it is another version than this one", "use the agent's own tcpwin-agent");
+		return fail(what, "the agent is of another version", "use the tcpwin-agent of that version");
 	auto data_map = TRY(Mapping::of_map(maps.data_fd)), bss_map = TRY(Mapping::of_map(maps.bss_fd));
 	if (*config_offset + sizeof(tcpwin_config) > data_map.size() ||
 	    *due_offset + sizeof(std::uint64_t) > bss_map.size())

@@ -41,7 +41,7 @@ inline Result<bpf_map_info> sized_map_info(int map_fd, std::size_t key_size, std
 	if (!info)
 		return fail(what, describe_errno(errno));
 	if (info->key_size != key_size || info->value_size != value_size)
-		return fail(what, "the sizes of their entries and of their types differ");
+		return fail(what, "the sizes of their entries do not match their types");
 	return *info;
 }
 

@@ -69,7 +69,7 @@ public:
 			  [&target](std::uint64_t value) { target = static_cast<T>(value); });
 	}
 
-	// Above 0 and at least least.
+	// The value must be above 0 and not below least.
 	void duration(const std::string &name, std::chrono::nanoseconds &target, std::chrono::nanoseconds least,
 		      const std::string &help);
 	void duration(const std::string &name, std::optional<std::chrono::nanoseconds> &target,

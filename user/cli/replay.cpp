@@ -31,7 +31,7 @@ Examples:
   # One host of what tcpdump writes
   tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
 
-Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the file of --config is wrong;
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the --config file is invalid;
 with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
 
 constexpr std::uint64_t frames_between_checks = 4096; // of signals and of the clock

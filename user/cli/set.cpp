@@ -37,8 +37,8 @@ Examples:
   # On one interface, the settings for operation, but without stall alarms
   sudo tcpwin-agent set --iface eth0 profile=monitor stall-alarm=none
 
-Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the file of
---config is wrong.)";
+Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the --config
+file is invalid.)";
 }
 
 // If a key is repeated, the last value counts.
@@ -52,7 +52,7 @@ Result<void, std::string> take_assignment(SettingValues &values, const std::stri
 		const std::string_view closest = closest_key(key);
 		return tl::unexpected(
 			fmt::format("'{}': there is no such setting{}", key,
-				    closest.empty() ? "" : fmt::format(", perhaps {} is meant", closest)));
+				    closest.empty() ? "" : fmt::format(", perhaps you mean {}", closest)));
 	}
 	if (auto checked = check_setting(key, value); !checked)
 		return tl::unexpected(fmt::format("{}: '{}': {}", key, value, checked.error()));

@@ -48,7 +48,7 @@ Result<std::uint64_t> xdp_features(unsigned ifindex)
 	const auto socket = TRY(open_netlink(NETLINK_GENERIC));
 	const int family = genl_ctrl_resolve(socket.get(), "netdev");
 	if (family < 0)
-		return fail(what, "Linux 6.3 or later reports them");
+		return fail(what, "the kernel does not report them; Linux 6.3 or later does");
 	const NetlinkMessage request = make_request(family, ifindex);
 	if (!request)
 		return netlink_failure(what, -NLE_NOMEM);

@@ -90,7 +90,8 @@ struct CounterName {
 	tcpwin_counter counter;
 	std::string_view name;
 	std::string_view explanation;
-	std::string_view report = {}; // text in the end report; empty: not reported, or reported by name and explanation
+	std::string_view report =
+		{}; // text in the end report; empty: not reported, or reported by name and explanation
 };
 
 #define X(name, text, ...) {TCPWIN_COUNTER_##name, text, __VA_ARGS__},

@@ -109,7 +109,7 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 	if (totals.alarms)
 		fmt::format_to(out, "Alarms reported: {}\n", totals.alarms);
 	if (totals.interim)
-		fmt::format_to(out, "Interim records of flows that went on: {}\n", totals.interim);
+		fmt::format_to(out, "Interim records of flows that continued: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
 	put_counters(counters, out);

@@ -260,7 +260,7 @@ def test_no_analysis(tmp_path):
     records = tmp_path / "records"
     run_agent("replay", "-q", "--no-analysis", DEAD, "--output", records)
     text = summary(run_agent("explain", records))
-    assert "is not known: the record has no stall analysis." in text
+    assert "It is not known for how long: the record has no stall analysis." in text
     assert "Without stall analysis: 4 of 4 flows." in text
 
 

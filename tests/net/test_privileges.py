@@ -313,7 +313,7 @@ def test_a_second_signal_exits_even_if_the_reader_of_the_output_is_blocked(wire,
         os.close(writer)
         os.close(reader)
     sentence, = outcome.errors
-    assert outcome.exit_code == 1 and "a second signal came" in sentence
+    assert outcome.exit_code == 1 and "a second signal arrived" in sentence
     assert outcome.report["packets seen"] == 1
     assert not has_clsact(wire, wire.RIGHT)
 

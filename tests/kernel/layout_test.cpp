@@ -452,7 +452,7 @@ TEST_F(MapBtfTest, ErrorIfTheMapHasNone)
 	auto types = map_btf(array);
 	close(array);
 	ASSERT_FALSE(types);
-	EXPECT_EQ(types.error().sentence(), "cannot read the types of map tcpwin_test: it carries none");
+	EXPECT_EQ(types.error().sentence(), "cannot read the types of map tcpwin_test: it has none");
 	EXPECT_FALSE(map_btf(-1));
 }
 

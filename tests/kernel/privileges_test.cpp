@@ -457,7 +457,7 @@ TEST_F(PrivilegesTest, ErrorLeavesTheCapabilitiesAndTheRestIsGivenUp)
 		return error + (status.fields({"Uid", "CapEff", "CapPrm"}) == before ? "unchanged\n" : "changed\n") +
 		       status.fields({"NoNewPrivs", "Seccomp"});
 	});
-	EXPECT_EQ(saw, "cannot give up all privileges: capabilities: without them the kernel refuses to sweep the flow "
+	EXPECT_EQ(saw, "cannot drop all privileges: capabilities: without them the kernel refuses to sweep the flow "
 		       "table; the agent keeps them\nunchanged\nNoNewPrivs 1\nSeccomp 2\n");
 }
 
@@ -479,7 +479,7 @@ TEST_F(PrivilegesTest, CapabilitiesAreGivenUpWithoutSeccomp)
 		const std::string error = error_of(drop_privileges({}, yes));
 		return error + status.fields({"Uid", "CapPrm", "Seccomp_filters"});
 	});
-	EXPECT_TRUE(saw.starts_with("cannot give up all privileges: seccomp: ")) << saw;
+	EXPECT_TRUE(saw.starts_with("cannot drop all privileges: seccomp: ")) << saw;
 	EXPECT_TRUE(saw.ends_with("; the agent keeps them\nUid 65534 65534 65534 65534\nCapPrm "s + none +
 				  "\nSeccomp_filters 1\n"))
 		<< saw;

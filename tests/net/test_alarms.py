@@ -113,7 +113,7 @@ def test_a_long_flow_has_interim_records(wire, watch):
     assert not last["interim"] and last["end_reason"] == "shutdown"
     packets = [flow["a"]["packets"] for flow in flows]
     assert packets == sorted(packets) and packets[-1] == 8, "each record includes the ones before"
-    assert (outcome.report["flows"], outcome.report["interim records of flows that went on"]) == (1, len(interim))
+    assert (outcome.report["flows"], outcome.report["interim records of flows that continued"]) == (1, len(interim))
 
 
 def test_the_end_report_excludes_interim_records(wire, watch):

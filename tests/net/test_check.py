@@ -19,7 +19,7 @@ TCX = VERSION >= (6, 6)
 TC = "TCX" if TCX else "clsact"
 # Since Linux 6.3 the kernel reports the XDP features of a driver.
 REPORTED = VERSION >= (6, 3)
-UNKNOWN = "native or else generic XDP"
+UNKNOWN = "native or generic XDP"
 NATIVE, GENERIC = ("native XDP", "generic XDP") if REPORTED else (UNKNOWN, UNKNOWN)
 
 
@@ -106,7 +106,7 @@ def test_loopback_has_generic_xdp_for_ingress_only(check, wire, start_agent):
     found = check("lo")
     assert (found.exit_code, found.verdict) == (WORKS, "attach lo would work: generic XDP for ingress")
     assert found["driver"] == ("no", "none")
-    assert found["MTU"] == ("yes", "65536: no limit to generic XDP and tc")
+    assert found["MTU"] == ("yes", "65536: no limit for generic XDP and tc")
     assert found.answers("XDP generic", "both directions") == ["yes", "no"]
     assert found.answers("XDP native", "XDP frags") == if_reported("no", "no")
     assert attached_mode(start_agent, wire.right, "lo") == "generic"
@@ -161,7 +161,7 @@ def test_large_frames_are_an_open_question_for_a_driver_without_frags(check, wir
 @pytest.mark.skipif(not REPORTED, reason="only Linux 6.3 and later report the XDP features of a driver")
 def test_generic_xdp_has_no_mtu_limit(check, wire):
     wire.right.ip("link", "add", "bridge0", "mtu", "9000", "type", "bridge")
-    assert check("bridge0")["MTU"] == ("yes", "9000: no limit to generic XDP and tc")
+    assert check("bridge0")["MTU"] == ("yes", "9000: no limit for generic XDP and tc")
 
 
 def test_an_unknown_interface_fails(check):
@@ -192,7 +192,7 @@ def test_an_ordinary_user_gets_the_answers_that_need_no_privileges(check, wire):
     assert found.verdict.startswith(f"attach {wire.RIGHT} would fail: missing CAP_BPF CAP_NET_ADMIN CAP_PERFMON; run as root")
     assert found["kernel"][0] == "yes"
     unknown = ["XDP programs", "BPF ring buffer", "bpf_for_each_map_elem", "BPF syscall programs", "bpf_loop",
-               "xdp.frags programs", "TCX", "tc", "tc without an agent"]
+               "xdp.frags programs", "TCX", "tc", "no agent at tc"]
     assert found.answers(*unknown) == ["?"] * len(unknown)
     assert found.answers("interface", "driver", "MTU", "XDP generic", "XDP is free") == ["yes"] * 5
     assert found.answers("XDP native", "XDP frags") == if_reported("yes", "yes")
@@ -239,7 +239,7 @@ def test_a_foreign_xdp_program_is_named(flag, mode, check, wire, foreign):
     assert found.exit_code == FAILS
     assert found["XDP is free"] == ("no", f"'foreign_xdp' (id {program}, {mode})")
     assert found.verdict == \
-        f"attach {wire.RIGHT} would fail: XDP is taken by 'foreign_xdp' (id {program}, {mode}); --mode tc works"
+        f"attach {wire.RIGHT} would fail: XDP is used by 'foreign_xdp' (id {program}, {mode}); use --mode tc"
     assert wire.right.xdp_programs(wire.RIGHT) == [program]
     assert run_agent("attach", wire.RIGHT, prefix=wire.right.inside()).exit_code != 0
 
@@ -284,7 +284,7 @@ def test_a_running_agent_is_named(check, wire, watch):
     found = check(wire.RIGHT)
     assert found.exit_code == FAILS
     assert re.fullmatch(r"'tcpwin_xdp' \(id \d+, native\): another agent", found["XDP is free"][1])
-    assert "end the other agent, or --mode tc works" in found.verdict
+    assert "stop the other agent, or use --mode tc" in found.verdict
     assert agent.stop().exit_code == 0
     assert check(wire.RIGHT).exit_code == WORKS
 
@@ -295,12 +295,12 @@ def test_a_tc_program_left_by_an_agent_is_reported(direction, check, wire, forei
     run("tc", "-n", wire.right.name, "qdisc", "add", "dev", wire.RIGHT, "clsact")
     add_filter = ["tc", "-n", wire.right.name, "filter", "add", "dev", wire.RIGHT, direction, "bpf", "da", "obj", foreign]
     run(*add_filter, "sec", "tc")
-    assert check(wire.RIGHT)["tc without an agent"] == ("yes", "1 of others")
+    assert check(wire.RIGHT)["no agent at tc"] == ("yes", "1 of other software")
     run(*add_filter, "sec", "tc_tcpwin")
     found = check(wire.RIGHT)
     assert found.exit_code == WORKS
-    assert re.fullmatch(rf"'tcpwin_small' \(id \d+, {direction}\)", found["tc without an agent"][1])
-    assert found["tc without an agent"][0] == "no"
+    assert re.fullmatch(rf"'tcpwin_small' \(id \d+, {direction}\)", found["no agent at tc"][1])
+    assert found["no agent at tc"][0] == "no"
 
 
 @pytest.mark.needs("bpftool", "tc")

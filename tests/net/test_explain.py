@@ -59,8 +59,8 @@ def test_a_stall_is_described_completely(explain):
     assert summary(explain([closed])) == (
         "1 endpoint closed its window, in 1 flow. "
         "1. 10.0.0.2:80 stopped reading from 10.0.0.1:40000 3 times, for 4.2 s in all (the longest 3.1 s). "
-        "10.0.0.1:40000 probed 5 times and was answered 4 times that the window is still closed. "
-        "After the last time, reading resumed. "
+        "10.0.0.1:40000 probed 5 times and received 4 answers: the window was still closed. "
+        "Reading resumed after the last stall. "
         "Seen from 2020-09-13T12:26:40.000Z to 2020-09-13T12:26:49.000Z on eth0, VLAN 42 (flow 7). "
         "The connection was closed by 10.0.0.1:40000 (FIN).")
 
@@ -72,14 +72,14 @@ def test_a_stall_is_described_completely(explain):
     (stall(1) | {"last_began_ns": START + 10**9}, "once, for 4.2 s, from 2020-09-13T12:26:41.000Z."),
     (stall(2) | {"last_began_ns": START}, "(the longest 4.2 s), the last time from 2020-09-13T12:26:40.000Z."),
     (stall(open=True), "The window was not opened again."),
-    (stall(2, open=True), "The last time, the window was not opened again."),
+    (stall(2, open=True), "After the last stall, the window was not opened again."),
     (stall(last_ended="fin"), "It ended with a FIN."),
     (stall(last_ended="reset"), "It ended with a reset (RST)."),
-    (stall(2, last_ended="reset"), "The last time ended with a reset (RST)."),
+    (stall(2, last_ended="reset"), "The last stall ended with a reset (RST)."),
     (stall(probes=0), "10.0.0.1:40000 sent no probe."),
-    (stall(probes=1, probe_answers=0), "10.0.0.1:40000 probed once and was not answered."),
+    (stall(probes=1, probe_answers=0), "10.0.0.1:40000 probed once and received no answer."),
     (stall(probes=2, probe_answers=None), "10.0.0.1:40000 probed twice."),
-    (stall(probes=None), "Whether 10.0.0.1:40000 probed is not known."),
+    (stall(probes=None), "It is not known whether 10.0.0.1:40000 probed."),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_stall(explain, what, sentence):
     assert sentence in summary(explain([flow(b=side("10.0.0.2", 80, stall=what))]))
@@ -104,8 +104,8 @@ def test_ipv6_and_a_peer_that_was_not_seen(explain):
 
 def test_without_stall_analysis_only_counts_are_known(explain):
     text = summary(explain([flow(b=side("10.0.0.2", 80, stall=None, zero_window_count=4)), flow(8, b=None)]))
-    assert ("10.0.0.2:80 announced a closed window to 10.0.0.1:40000 in 4 of its 10 packets. How long it did not read "
-            "is not known: the record has no stall analysis.") in text
+    assert ("10.0.0.2:80 announced a closed window to 10.0.0.1:40000 in 4 of its 10 packets. It is not known for "
+            "how long: the record has no stall analysis.") in text
     assert "Without stall analysis: 1 of 2 flows." in text
     assert "probe" not in text and "resumed" not in text
 
@@ -234,7 +234,7 @@ def from_stdin():
 def test_a_receiver_that_never_opens_its_window_again():
     text = summary(run_agent("explain", DEAD))
     assert ("1. 172.31.136.85:38760 stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z. "
-            "195.81.202.68:80 probed 3 times and was answered 3 times that the window is still closed. "
+            "195.81.202.68:80 probed 3 times and received 3 answers: the window was still closed. "
             "The window was not opened again.") in text
     assert "Seen from 2009-03-03T15:55:16.488Z to 2009-03-03T15:55:40.220Z (flow 1)." in text, "one flow: long timeouts"
     assert "The recording ended before the connection did." in text
@@ -252,7 +252,7 @@ def test_records_cut_by_timeouts_give_the_same(tmp_path):
     assert len(run_agent("replay", "-q", DEAD, "--output", records).records) == 0
     text = summary(run_agent("explain", records))
     assert "stopped reading from 195.81.202.68:80 once, for 23.7 s, from 2009-03-03T15:55:16.488Z." in text
-    assert "probed 3 times and was answered 3 times" in text
+    assert "probed 3 times and received 3 answers: the window was still closed." in text
     assert "(4 flows that continue each other, 1 to 4)" in text and "--profile monitor" in text
 
 
@@ -260,7 +260,7 @@ def test_no_analysis(tmp_path):
     records = tmp_path / "records"
     run_agent("replay", "-q", "--no-analysis", DEAD, "--output", records)
     text = summary(run_agent("explain", records))
-    assert "is not known: the record has no stall analysis." in text
+    assert "It is not known for how long: the record has no stall analysis." in text
     assert "Without stall analysis: 4 of 4 flows." in text
 
 

@@ -125,7 +125,7 @@ def test_any_skips_interfaces_of_another_agent(wire, watch, start_agent):
     send(wire, from_client())
     outcome = agent.stop()
     warning, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert f"cannot attach to {wire.RIGHT}: another tcpwin-agent watches it (process {holder.process.pid})" in warning
+    assert f"cannot attach to {wire.RIGHT}: another tcpwin-agent is watching it (process {holder.process.pid})" in warning
     assert (outcome.exit_code, outcome.errors, outcome.records) == (0, [], [])
     assert by_interface(holder.stop()) == {wire.RIGHT: ("shutdown", (1, 0))}
 
@@ -193,7 +193,7 @@ def test_both_ends_of_a_veth_pair_count_each_packet_once(mode, wire, start_agent
     wire.right.add_pair("end0", "end1")
     agent = start_agent(wire.right, "end0", "end1", "--mode", mode, *LONG).wait_attached("end0", "end1")
     for end in "end0", "end1":
-        assert "outgoing packets are counted at its other end" in line_about(agent, end)
+        assert "outgoing packets are counted at its peer" in line_about(agent, end)
     send_from(wire.right, "end1", from_client())
     send_from(wire.right, "end0", from_server(), from_server())
     outcome = agent.stop()
@@ -280,7 +280,7 @@ def test_auto_mode_uses_tc_where_the_device_strips_vlan_tags(offload, wire, star
         pytest.skip(f"this kernel does not support vlan devices: {made.stderr.strip()}")
     run(*wire.right.inside("ethtool", "-K", wire.RIGHT, "rxvlan", offload))
     agent = start_agent(wire.right, wire.RIGHT, *LONG).wait_attached(wire.RIGHT)
-    mode = {"on": "in tc mode (TCX) (it takes VLAN tags off the frames", "off": "in native mode;"}[offload]
+    mode = {"on": "in tc mode (TCX) (it strips VLAN tags from the frames", "off": "in native mode;"}[offload]
     assert f"attached to {wire.RIGHT} {mode}" in agent.stderr()
     checked = run_agent("check", wire.RIGHT, prefix=wire.right.inside()).stdout
     assert {"on": "TCX for ingress", "off": "native XDP for ingress"}[offload] in checked

@@ -67,7 +67,7 @@ def test_auto_mode_prefers_native(wire, watch):
 def test_auto_mode_falls_back_to_generic_and_says_so(wire, start_agent):
     """The loopback device has no native XDP."""
     agent = start_agent(wire.right, "lo").wait_attached("lo")
-    assert "attached to lo in generic mode (no native XDP: its driver has no XDP)" in agent.stderr()
+    assert "attached to lo in generic mode (no native XDP: its driver does not support XDP)" in agent.stderr()
     assert agent.stop().exit_code == 0
 
 

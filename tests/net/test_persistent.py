@@ -441,5 +441,5 @@ def test_nothing_is_pinned_if_the_second_interface_cannot_be_attached(wire, ends
     """Another agent watches it."""
     start_agent(wire.right, ends[1]).wait_attached(ends[1])
     refused = persistent.run(wire.right, "attach", "--persistent", *ends)
-    assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]
+    assert refused.exit_code == 1 and "another tcpwin-agent is watching it" in refused.errors[0]
     assert attached_programs(wire.right, ends[0]) == [] and persistent.pinned() == []

@@ -41,7 +41,7 @@ def test_a_refused_agent_changes_neither_settings_nor_output(wire, persistent):
     persistent.file.write_text('{"first":"agent"}\n{"being writ')
     for options in ("--persistent", "--timeout-est", "1ms"), ():
         refused = persistent.run(wire.right, "attach", wire.RIGHT, "--output", persistent.file, *options)
-        assert refused.exit_code == 1 and "another tcpwin-agent watches it" in refused.errors[0]
+        assert refused.exit_code == 1 and "another tcpwin-agent is watching it" in refused.errors[0]
     assert configuration(persistent) == before
     assert persistent.file.read_text() == '{"first":"agent"}\n{"being writ'
     persistent.file.write_text("")  # not a record
@@ -69,7 +69,7 @@ def test_of_two_agents_started_at_once_one_is_refused(wire, persistent):
 def test_any_skips_interfaces_that_another_agent_watches(wire, ends, persistent):
     first = persistent.attach(wire.right, ends[0])
     other = persistent.attach(wire.right, "any", devices=[ends[1]])
-    assert f"{ends[0]}: another tcpwin-agent watches it (process {first.process.pid})" in other.stderr()
+    assert f"{ends[0]}: another tcpwin-agent is watching it (process {first.process.pid})" in other.stderr()
     one, two = sorted(persistent.status(wire.right), key=lambda row: row["iface"] != ends[0])
     assert (one["agent_pid"], two["agent_pid"]) == (first.process.pid, other.process.pid)
     assert one["flow_table_id"] != two["flow_table_id"]
@@ -264,7 +264,7 @@ def test_records_lost_to_a_closed_fifo_wait_for_the_next_agent(wire, persistent,
     agent = persistent.attach(wire.right, wire.RIGHT, output=fifo)
     os.close(reader)
     outcome = agent.wait()
-    assert outcome.exit_code == 1 and "its reader has closed it" in outcome.errors[0]
+    assert outcome.exit_code == 1 and "its reader closed it" in outcome.errors[0]
     persistent.detach(wire.right)
     assert persistent.packets() == 1
 

@@ -313,7 +313,7 @@ def test_a_second_signal_exits_even_if_the_reader_of_the_output_is_blocked(wire,
         os.close(writer)
         os.close(reader)
     sentence, = outcome.errors
-    assert outcome.exit_code == 1 and "a second signal came" in sentence
+    assert outcome.exit_code == 1 and "a second signal arrived" in sentence
     assert outcome.report["packets seen"] == 1
     assert not has_clsact(wire, wire.RIGHT)
 
@@ -338,7 +338,7 @@ def test_a_second_agent_on_a_new_interface_is_refused(who, wire, start_as):
     agent.wait_attached("new0", "new1")
     second = start_as(wire.right, "new0", "--mode", "tc")
     assert second.process.wait(TIMEOUT) == 1
-    assert f"another tcpwin-agent watches it (process {agent.process.pid})" in second.stderr()
+    assert f"another tcpwin-agent is watching it (process {agent.process.pid})" in second.stderr()
     send_from(wire.right, "new1", from_client())
     assert agent.stop().packets_in_records() == 1
 
@@ -375,7 +375,7 @@ def test_missing_seccomp_is_only_a_warning(wire, start_agent):
     send(wire, from_client())
     outcome = agent.stop()
     sentence, = [line for line in outcome.stderr.splitlines() if "warning" in line]
-    assert re.fullmatch(r"tcpwin-agent: warning: cannot give up all privileges: seccomp: .*; the agent keeps them", sentence)
+    assert re.fullmatch(r"tcpwin-agent: warning: cannot drop all privileges: seccomp: .*; the agent keeps them", sentence)
     assert (outcome.exit_code, outcome.packets_in_records()) == (0, 1)
 
 

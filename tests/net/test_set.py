@@ -264,7 +264,7 @@ def test_an_invalid_file_changes_nothing(text, why, wire, watch, file):
         file(text)
     hang_up(agent, lambda: "warning" in agent.stderr())
     sentence, = [line for line in agent.stderr().splitlines() if "warning" in line]
-    assert why in sentence and str(path) in sentence and sentence.endswith("; all settings stay")
+    assert why in sentence and str(path) in sentence and sentence.endswith("; the settings stay unchanged")
     assert settings(wire)["abort-count"] == "5"
     send(wire, from_client())
     file("abort-count = 6\n")

@@ -149,7 +149,7 @@ def test_a_second_agent_in_tc_mode_is_refused(first, second, wire, watch_tc):
     outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", second, prefix=wire.right.inside())
     sentence, = outcome.errors
     assert outcome.exit_code == 1
-    assert f"cannot attach to {wire.RIGHT}: another tcpwin-agent watches it (process {agent.process.pid})" in sentence
+    assert f"cannot attach to {wire.RIGHT}: another tcpwin-agent is watching it (process {agent.process.pid})" in sentence
     assert (tcx_links(agent), filters(wire)) == before
     send(wire, from_client())
     assert packets(agent.stop()) == [(1, 0)]
@@ -161,7 +161,7 @@ def test_tc_mode_works_beside_a_foreign_xdp_program(wire, foreign, watch_tc):
     refused = run_agent("attach", wire.RIGHT, prefix=wire.right.inside())
     sentence, = refused.errors
     assert refused.exit_code == 1
-    assert f"'foreign_xdp' (id {before}, native)" in sentence and "--mode tc watches beside it" in sentence
+    assert f"'foreign_xdp' (id {before}, native)" in sentence and "use --mode tc, which works beside it" in sentence
     agent = watch_tc(wire, "auto")
     assert wire.right.xdp_programs(wire.RIGHT) == [before]
     send(wire, from_client())

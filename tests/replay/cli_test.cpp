@@ -250,7 +250,7 @@ TEST_F(Cli, ATruncatedFileExitsWith1AfterWritingItsRecords)
 	EXPECT_THAT(ran.error, HasSubstr("Packets seen: 5\n"));
 	EXPECT_THAT(ran.error_lines().back(), AllOf(StartsWith("tcpwin-agent: error: cannot read " +
 							       (directory / "cut.pcap") + " beyond frame 5: truncated"),
-						    EndsWith("; the records cover all frames before")));
+						    EndsWith("; the records cover all earlier frames")));
 }
 
 TEST_F(Cli, AFileThatIsNotACaptureExitsWith1AfterTheRecordsOfTheFilesBefore)
@@ -261,8 +261,8 @@ TEST_F(Cli, AFileThatIsNotACaptureExitsWith1AfterTheRecordsOfTheFilesBefore)
 	EXPECT_EQ(ran.out, expected_flows(tutorial));
 	EXPECT_THAT(ran.error_lines(),
 		    ElementsAre(AllOf(StartsWith("tcpwin-agent: error: cannot read "), HasSubstr("/text: "),
-				      EndsWith("pcap and pcapng files are read, "
-					       "also compressed"))));
+				      EndsWith("supported formats are pcap and pcapng, "
+					       "optionally compressed"))));
 }
 
 TEST_F(Cli, AFullDiskExitsWith1)

@@ -367,8 +367,9 @@ TEST_F(Reader, FilesThatAreNotCapturesAreRefusedWithAReason)
 			  text = directory.write("text", {'h', 'e', 'l', 'l', 'o', '\n'});
 	EXPECT_EQ(read_out(missing).error, "cannot open " + missing + ": No such file or directory");
 	EXPECT_EQ(read_out(directory.path()).error, "cannot read " + directory.path() + ": it is a directory");
-	EXPECT_EQ(read({}).error, "cannot read " + (directory / "capture") +
-					  ": it is empty; pcap and pcapng files can be read, also compressed");
+	EXPECT_EQ(read({}).error,
+		  "cannot read " + (directory / "capture") +
+			  ": it is empty; supported formats are pcap and pcapng, optionally compressed");
 	EXPECT_THAT(read_out(text).error, StartsWith("cannot read " + text + ": "));
 	EXPECT_THAT(read_out("/proc/self/mem").error, StartsWith("cannot read /proc/self/mem: "));
 	EXPECT_FALSE(CaptureReader::check(missing));

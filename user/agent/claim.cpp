@@ -61,8 +61,8 @@ bool listen_at(const UniqueFd &socket, const Address &address)
 	return bind(socket.get(), address.get(), address.size) == 0 && listen(socket.get(), SOMAXCONN) == 0;
 }
 
-// Any process can take a name, so a claim counts only if its holder could have attached. Processes of the user nobody count
-// if they were root's before.
+// Any process can bind a name, so a claim counts only if its holder could have attached. A process of the user nobody
+// counts if it ran as root before.
 bool could_have_attached(const ucred &holder)
 {
 	if (holder.uid == 0 || (holder.uid == geteuid() && holder.uid != nobody))
@@ -103,9 +103,9 @@ Result<Claim> Claim::of_interface(const Interface &interface)
 		return Claim(UniqueFd());
 	}
 	return fail("cannot attach to " + interface.name,
-		    holder ? fmt::format("another tcpwin-agent watches it (process {})", holder->pid) :
-			     "another tcpwin-agent watches it",
-		    holder ? fmt::format("stop that one first: kill {}", holder->pid) : "stop that one first");
+		    holder ? fmt::format("another tcpwin-agent is watching it (process {})", holder->pid) :
+			     "another tcpwin-agent is watching it",
+		    holder ? fmt::format("stop it first: kill {}", holder->pid) : "stop it first");
 }
 
 } // namespace tcpwin

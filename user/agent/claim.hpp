@@ -13,15 +13,15 @@
 namespace tcpwin {
 
 // Claims an interface for this agent as long as the object lives: a listening socket with an abstract name (unix(7)).
-// Such a name belongs to the network namespace, needs no permission and no cleanup after a crash, and the socket has the
-// credentials of the process at the time when it began to listen.
+// Such a name belongs to the network namespace, needs no permission and no cleanup after a crash, and the socket
+// carries the credentials that the process had when it called listen(2).
 class Claim {
 public:
-	// Error: another agent, named by its process id, holds the interface.
+	// Error: another agent holds the interface; the message names its PID.
 	static Result<Claim> of_interface(const Interface &interface);
-	// The process of the agent, root's or this user's, that holds the interface; nullopt: none.
+	// PID of the agent, run by root or this user, that holds the interface; nullopt: none.
 	static std::optional<pid_t> holder(unsigned ifindex);
-	// Marks this process as an agent, so that claims that it makes after it has given up root are trusted.
+	// Marks this process as an agent, so that claims made after dropping root are trusted.
 	static Claim of_process();
 
 private:

@@ -17,7 +17,7 @@ const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
 	return found == all.end() ? nullptr : &*found;
 }
 
-// Error: another agent has it.
+// Error: another agent holds it.
 Result<Claim> claim(const WatchOptions &options, const Interface &interface)
 {
 	auto own_claim = Claim::of_interface(interface);
@@ -33,7 +33,7 @@ Result<Claims> claim_all(const WatchOptions &options, const std::vector<Interfac
 	Claims claims;
 	for (const Interface &interface : all) {
 		const bool wanted = !options.any()     ? is_named(options, interface) :
-				    options.persistent ? true : // it may have pins, up or not
+				    options.persistent ? true : // pins may exist even if it is down
 							 interface.up && !interface.stacked;
 		if (!wanted)
 			continue;
@@ -66,10 +66,10 @@ std::string_view Interfaces::why_no_egress(const Interface &interface, const All
 	if (options_.directions == Directions::egress)
 		return {};
 	if (interface.loopback)
-		return "outgoing packets also come in";
+		return "outgoing packets are also received";
 	const Interface *peer = interface.peer ? find(all, interface.peer) : nullptr;
 	if (peer && (is_wanted(*peer) || watched_.contains(peer->index)) && !options_.per_interface)
-		return "outgoing packets are counted at its other end";
+		return "outgoing packets are counted at its peer";
 	return {};
 }
 
@@ -81,7 +81,7 @@ std::uint16_t Interfaces::next_scope()
 	return last_scope_;
 }
 
-// Facts about an interface that is taken over are kept.
+// An interface that is taken over keeps its start time and scope.
 Result<void> Interfaces::add_to_program(const Interface &interface)
 {
 	const auto before = program_.interface(interface.index);
@@ -114,7 +114,7 @@ Result<void> Interfaces::attach(const Interface &interface, const All &all)
 	return {};
 }
 
-// With any, an interface that cannot be watched is a warning.
+// With `any`, an interface that cannot be watched causes only a warning.
 Result<void> Interfaces::attach_new(const All &all)
 {
 	for (const Interface &interface : all) {
@@ -139,7 +139,7 @@ Result<void> Interfaces::attach_all(const All &all)
 	auto attached = attach_new(all);
 	claims_.clear();
 	if (attached && !options_.any() && watched_.size() < options_.interfaces.size())
-		attached = fail("cannot attach", "one of the interfaces was deleted in the meantime");
+		attached = fail("cannot attach", "one of the interfaces was deleted meanwhile");
 	if (!attached) {
 		for (auto &[ifindex, watched] : watched_)
 			if (!is_pinned(ifindex))
@@ -210,7 +210,7 @@ void Interfaces::release(bool leave)
 {
 	if (leave)
 		for (const auto &[ifindex, watched] : watched_)
-			log::info("{} stays attached: 'attach --persistent' continues with it, 'detach' ends it",
+			log::info("{} stays attached: 'attach --persistent' takes it over, 'detach' detaches it",
 				  name(ifindex));
 	watched_.clear();
 }

@@ -26,23 +26,25 @@ class Interfaces {
 public:
 	using All = std::vector<Interface>; // all that exist
 
-	// The first three outlive it; persistence may be null. claims: made before anything was touched.
+	// The first three must outlive this object; persistence may be null. claims: made before any shared state was
+	// touched.
 	Interfaces(const WatchOptions &options, Program &program, const Persistence *persistence, Claims claims)
 		: options_(options), program_(program), persistence_(persistence), claims_(std::move(claims))
 	{
 	}
 
-	// At the start. After an error, only what was attached before is attached.
+	// Called at startup. After an error, only hooks that were attached before remain attached.
 	Result<void> attach_all(const All &all);
-	// Interfaces have appeared or changed. With `any`, an interface that cannot be watched is a warning, not an error.
+	// Called after interfaces have appeared or changed. With `any`, an interface that cannot be watched causes a
+	// warning, not an error.
 	Result<void> follow(const All &all);
-	// Those that are watched but no longer exist.
+	// Indices of watched interfaces that no longer exist.
 	std::vector<unsigned> deleted(const All &all) const;
-	// Its packets are no longer counted. False: this process may not remove its pins.
+	// Stops watching the interface. False: this process has no permission to remove its pins.
 	bool forget(unsigned ifindex);
-	// Of all interfaces.
+	// Whether the pins of all interfaces have been removed.
 	bool pins_are_gone() const;
-	// Detaches from all, or (leave) leaves them attached for the next agent.
+	// Detaches from all interfaces; leave: leaves the programs attached for the next agent.
 	void release(bool leave);
 
 	bool empty() const { return watched_.empty(); }
@@ -76,8 +78,8 @@ private:
 };
 
 bool is_named(const WatchOptions &options, const Interface &interface);
-// Of all interfaces that may be attached, before anything is touched that may be another agent's: maps, configuration,
-// files. any: an interface that cannot be claimed is skipped; attaching it later is a warning.
+// Claims all interfaces that may be attached, before touching anything that another agent may use: maps, configuration,
+// files. With `any`, an interface that cannot be claimed is skipped; the later attempt to attach to it logs a warning.
 Result<Claims> claim_all(const WatchOptions &options, const std::vector<Interface> &all);
 
 } // namespace tcpwin

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Options of a live agent: which interfaces it watches, how, and for how long.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,7 @@ struct WatchOptions {
 	IngressMode mode = IngressMode::automatic;
 	TcHook tc_hook = TcHook::automatic;
 
-	// All interfaces that are up, as they come and go.
+	// Whether to watch all interfaces that are up, including those that come up later.
 	bool any() const { return std::find(interfaces.begin(), interfaces.end(), "any") != interfaces.end(); }
 };
 

@@ -51,7 +51,7 @@ Capabilities all_permitted()
 	return all;
 }
 
-// The fewest with which still_works is true; found by trial, because kernels differ.
+// The smallest set with which still_works() returns true; found by trial, because kernels differ.
 Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()> &still_works)
 {
 	Capabilities kept, more{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
@@ -75,7 +75,7 @@ Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()>
 	return kept;
 }
 
-// user: nobody, or unchanged. The group and the supplementary groups go with it.
+// user: nobody or unchanged; also used as the group.
 int keep_only(const Capabilities &kept, int user, int flags)
 {
 	capng_clear(CAPNG_SELECT_ALL);
@@ -91,7 +91,7 @@ bool can_change_user()
 		return false;
 	if (permitted(CAP_SETUID) && permitted(CAP_SETGID))
 		return true;
-	log::debug("user 0 stays: it lacks CAP_SETUID or CAP_SETGID");
+	log::debug("keeping user 0: CAP_SETUID or CAP_SETGID is missing");
 	return false;
 }
 
@@ -102,7 +102,7 @@ Result<void> drop_capabilities(const Capabilities &kept, bool keep_user)
 	const bool change = !keep_user && can_change_user();
 	int error = keep_only(kept, change ? static_cast<int>(nobody) : unchanged, flags);
 	if (error != 0 && change && errno == EINVAL) {
-		log::debug("user 0 stays: this user namespace has no user {}", nobody);
+		log::debug("keeping user 0: this user namespace has no user {}", nobody);
 		error = keep_only(kept, unchanged, flags);
 	}
 	if (error != 0)
@@ -125,7 +125,7 @@ std::string describe(const Capabilities &kept)
 	return kept.empty() ? "none" : fmt::format("{}", fmt::join(names, " "));
 }
 
-// These library functions read a file at their first call.
+// These library functions read a file on their first call.
 void preload_files()
 {
 	tzset();
@@ -142,7 +142,7 @@ Result<void> forbid_new_privileges()
 Result<void> drop_unneeded_capabilities(const Needs &needs, const std::function<bool()> &still_works)
 {
 	if (capng_get_caps_process() != 0)
-		return fail("capabilities", "they cannot be read");
+		return fail("capabilities", "cannot be read");
 	auto kept = TRY(find_needed(needs, still_works));
 	auto dropped = drop_capabilities(kept, needs.pin_more);
 	if (dropped)
@@ -153,7 +153,7 @@ Result<void> drop_unneeded_capabilities(const Needs &needs, const std::function<
 Result<void> keep_only_dac_override()
 {
 	if (capng_get_caps_process() != 0)
-		return fail("capabilities", "they cannot be read");
+		return fail("capabilities", "cannot be read");
 	Capabilities kept{CAP_DAC_OVERRIDE};
 	std::erase_if(kept, [](unsigned capability) { return !permitted(capability); });
 	const int flags = CAPNG_CLEAR_AMBIENT | (permitted(CAP_SETPCAP) ? CAPNG_CLEAR_BOUNDING : 0);
@@ -162,7 +162,7 @@ Result<void> keep_only_dac_override()
 	return {};
 }
 
-// The first error.
+// Returns the first error, if any.
 template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
 {
 	const auto failed = std::ranges::find_if(results, [](const auto &result) { return !result; });
@@ -178,7 +178,7 @@ Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &st
 				     install_seccomp_filter(needs)});
 	if (dropped)
 		return {};
-	return fail("cannot give up all privileges", dropped.error().sentence(), "the agent keeps them");
+	return fail("cannot drop all privileges", dropped.error().sentence(), "the agent keeps them");
 }
 
 Result<void> drop_privileges_of_reopen_helper()

@@ -15,21 +15,20 @@ constexpr unsigned nobody = 65534;
 // What the agent still has to do.
 struct Needs {
 	bool attach_more = false;       // to interfaces that appear later
-	bool detach_by_netlink = false; // clsact filters, at the end
-	bool detach_links = false;      // that are pinned
-	bool pin_more = false;          // in directories of this user; so the user stays
+	bool detach_by_netlink = false; // clsact filters, at exit
+	bool detach_links = false;      // pinned ones
+	bool pin_more = false;          // in directories of this user, so the user is kept
 };
 
-// Permanently drops capabilities, root's user and groups, and every system call that is no longer
-// needed; those fail with EPERM. Afterwards no file can be opened, and no thread or process started.
-// still_works tries what the agent does with its programs and maps; kernels before 5.19 require
-// CAP_BPF for it. Call it while there is one thread: capabilities belong to a thread. Each of the
-// three is dropped independently; the error names the first that was not, and the agent can still
-// do its work.
+// Permanently drops capabilities, root's user and groups, and every system call that is no longer needed; those fail
+// with EPERM. Afterwards no file can be opened, and no thread or process started. still_works exercises the agent's
+// programs and maps; kernels before 5.19 require CAP_BPF for it. Call this while the process has one thread, because
+// capabilities are per thread. The three are dropped independently; the error names the first that could not be
+// dropped, and the agent keeps working.
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works);
 
-// For the process that opens files for the agent. It keeps user, groups and CAP_DAC_OVERRIDE if it had it; system calls that
-// it does not need fail.
+// For the file helper. It keeps its user, its groups and, if it had it, CAP_DAC_OVERRIDE; system calls that it does not
+// need fail.
 Result<void> drop_privileges_of_reopen_helper();
 
 } // namespace tcpwin

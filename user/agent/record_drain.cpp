@@ -5,7 +5,7 @@
 
 namespace tcpwin {
 
-// The batch is written in one piece, so the size of the file shows whether it was written.
+// The batch is written contiguously, so the size of the file shows how much of it was written.
 void RecordDrain::announce()
 {
 	const auto place = writers_.flow_output().place();

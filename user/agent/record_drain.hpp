@@ -14,7 +14,7 @@ namespace tcpwin {
 // Moves records from the ring buffers to the outputs.
 class RecordDrain {
 public:
-	// All but persistent outlive it.
+	// The references must outlive this object.
 	RecordDrain(Program &program, RecordWriters &writers, const Interfaces &interfaces, Signals &signals,
 		    bool persistent)
 		: program_(program), writers_(writers), interfaces_(interfaces), signals_(signals),
@@ -22,11 +22,12 @@ public:
 	{
 	}
 
-	// All that is in the ring buffers.
+	// Writes all records in the ring buffers.
 	Result<void> write_records();
-	// What was handed to the writers. After an error, a persistent agent leaves it in the ring buffer for the next one.
+	// Writes and commits the records passed to the writers. After an error, a persistent agent leaves them in the
+	// ring buffer for the next agent.
 	Result<void> flush();
-	// Whether records could not be written, now or earlier.
+	// Whether any write has failed so far.
 	bool has_failed() const { return failed_; }
 
 private:

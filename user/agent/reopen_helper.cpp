@@ -21,10 +21,10 @@ namespace tcpwin {
 namespace {
 
 constexpr int socket_in_helper = 3;
-constexpr int answer_timeout_ms = 10'000; // a file system may hang; watching must not
+constexpr int answer_timeout_ms = 10'000; // a hanging file system must not stop the agent
 constexpr mode_t mode = 0644;
 
-// An answer: errno, and with 0 a descriptor.
+// An answer: errno; if 0, also a descriptor.
 struct Message {
 	std::int32_t error = 0;
 	alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -54,7 +54,7 @@ void send_answer(int error, const UniqueFd &fd)
 	} else {
 		answer.header.msg_controllen = 0;
 	}
-	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // the next recv notices an agent that is gone
+	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // if the agent has exited, the next recv detects it
 }
 
 std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
@@ -71,7 +71,7 @@ std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
 	return answer.error;
 }
 
-// O_NONBLOCK: a FIFO that replaced the file would block until it has a reader.
+// O_NONBLOCK: opening a FIFO that replaced the file would block until it has a reader.
 int open_file(const ReopenHelper::File &file)
 {
 	const int flags = file.for_appending ? O_WRONLY | O_APPEND | O_CREAT : O_RDONLY;
@@ -91,7 +91,8 @@ void answer(const std::vector<ReopenHelper::File> &files, std::size_t number)
 	send_answer(0, fd);
 }
 
-// Of the agent's descriptors, only the socket stays open. The standard ones must not keep a pipe or terminal open.
+// Closes all of the agent's descriptors but the socket. The standard ones become /dev/null, so that they keep no pipe
+// or terminal open.
 bool keep_only(int socket)
 {
 	const int null = ::open("/dev/null", O_RDWR);
@@ -105,7 +106,8 @@ bool keep_only(int socket)
 	return close_range(socket_in_helper + 1, ~0U, 0) == 0;
 }
 
-// Exits when the agent does. Signals that a terminal or service manager sends to all processes are left to the agent.
+// Exits when the agent does. Ignores signals that a terminal or service manager sends to all processes; the agent
+// handles them.
 [[noreturn]] void serve(const std::vector<ReopenHelper::File> &files, int socket)
 {
 	prctl(PR_SET_NAME, "tcpwin-files");
@@ -113,7 +115,7 @@ bool keep_only(int socket)
 		std::signal(signal, SIG_IGN);
 	if (!keep_only(socket))
 		_exit(1);
-	static_cast<void>(drop_privileges_of_reopen_helper()); // files can be opened even if privileges remain
+	static_cast<void>(drop_privileges_of_reopen_helper()); // after an error, files can still be opened
 	std::uint8_t number = 0;
 	while (true) {
 		const ssize_t got = recv(socket_in_helper, &number, sizeof(number), 0);
@@ -154,7 +156,7 @@ Result<UniqueFd> ReopenHelper::open(const std::string &path)
 	return request(static_cast<std::uint8_t>(file - files_.begin()), what);
 }
 
-// After a timeout the helper is not asked again: a late answer would be taken for the answer to the next request.
+// After a timeout the helper is not used again: a late answer would be taken as the answer to the next request.
 Result<UniqueFd> ReopenHelper::request(std::uint8_t number, const std::string &what)
 {
 	pollfd answer{socket_.get(), POLLIN, 0};
@@ -164,7 +166,8 @@ Result<UniqueFd> ReopenHelper::request(std::uint8_t number, const std::string &w
 	const auto error = came ? receive_answer(socket_.get(), fd) : std::nullopt;
 	if (!error) {
 		socket_ = UniqueFd();
-		return fail(what, asked && !came ? "it takes too long" : "the file helper exited", "restart the agent");
+		return fail(what, asked && !came ? "the file helper did not answer in time" : "the file helper exited",
+			    "restart the agent");
 	}
 	if (*error == EINVAL)
 		return fail(what, "it is not a regular file");

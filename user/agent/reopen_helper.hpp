@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reopens files for an agent that may no longer open any (privilege separation, as in OpenSSH).
+// Reopens files for an agent that can no longer open any (privilege separation, as in OpenSSH).
 //
-// A separate process keeps the privileges for it and does nothing else: it receives the number of a file through a socket
-// and sends back a descriptor. It knows the names from the start, has no other descriptors, and exits when the agent does,
-// however the agent ends.
+// A separate process keeps the privileges for opening files and does nothing else: it receives the number of a file
+// through a socket and sends back a descriptor. The list of files is fixed at the start. The process has no other
+// descriptors, and exits when the agent exits or is killed.
 #pragma once
 
 #include <string>
@@ -18,14 +18,14 @@ class ReopenHelper {
 public:
 	struct File {
 		std::string path;
-		bool for_appending; // and created if missing; otherwise for reading
+		bool for_appending; // and created if missing; false: for reading
 	};
 
-	// Must be called before anything exists that the process must not inherit: maps would stay mapped in it. Without files
-	// there is no process.
+	// Must be called before anything exists that the process must not inherit: maps would stay mapped in it.
+	// Without files, no process is started.
 	static Result<ReopenHelper> start(std::vector<File> files);
 
-	// One of the files that it was started with; only regular files.
+	// Opens one of the files passed to start(); regular files only.
 	Result<UniqueFd> open(const std::string &path);
 
 private:

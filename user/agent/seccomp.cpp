@@ -19,7 +19,7 @@
 namespace tcpwin {
 namespace {
 
-// The system calls that are allowed; keeps the first error.
+// The list of allowed system calls; keeps the first error.
 class Filter {
 public:
 	Filter() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release) {}
@@ -29,7 +29,7 @@ public:
 		for (int call : calls)
 			allow_if(call, {});
 	}
-	// If all conditions hold.
+	// Allows the call if all conditions hold.
 	void allow_if(int call, const std::vector<scmp_arg_cmp> &conditions)
 	{
 		note(seccomp_rule_add_array(context_.get(), SCMP_ACT_ALLOW, call,
@@ -94,7 +94,7 @@ void allow_watching(Filter &filter)
 			  BPF_MAP_LOOKUP_BATCH, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD});
 }
 
-// Open netlink sockets.
+// Netlink sockets that are already open.
 void allow_open_sockets(Filter &filter)
 {
 	filter.allow({SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg)});
@@ -107,7 +107,7 @@ void allow_netlink(Filter &filter)
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt)});
 }
 
-// Claim listens, and asks for the process that already listens.
+// Claim listens on a socket, or connects to identify the process that already listens.
 void allow_claims(Filter &filter)
 {
 	filter.allow_if(SCMP_SYS(socket), {argument(0, AF_UNIX)});

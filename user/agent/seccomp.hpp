@@ -5,10 +5,10 @@
 
 namespace tcpwin {
 
-// For all threads, permanently: system calls fail with EPERM, except those for watching and for the needs.
+// Makes all system calls fail with EPERM, except those for watching and for needs. Permanent, for all threads.
 Result<void> install_seccomp_filter(const Needs &needs);
 
-// The same, except those for opening files and sending their descriptors.
+// For the file helper: makes all system calls fail, except those for opening files and sending their descriptors.
 Result<void> install_seccomp_filter_of_reopen_helper();
 
 } // namespace tcpwin

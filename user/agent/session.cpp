@@ -37,7 +37,7 @@ Result<void> Session::attach_all()
 	return persistence_ ? write_out_earlier() : writers_.flush(signals_);
 }
 
-// Flows of maps in another layout, and of interfaces that were deleted while no agent was running.
+// Writes the flows in maps of another layout, and those of interfaces that were deleted while no agent was running.
 Result<void> Session::write_out_earlier()
 {
 	settle(program_.last_batch(), program_.records(), writers_.flow_output());
@@ -132,7 +132,7 @@ Result<void> Session::wait(Clock::time_point until)
 	if (stop.revents || request.revents)
 		signals_.collect();
 	if (reader.revents & POLLERR)
-		return fail("cannot write records to " + writers_.flow_output().name(), "its reader has closed it");
+		return fail("cannot write records to " + writers_.flow_output().name(), "its reader closed it");
 	if (monitor.revents)
 		TRY(follow_interfaces());
 	return records.revents || packets.revents ? drain_.write_records() : Result<void>{};
@@ -161,12 +161,12 @@ Result<void> Session::watch()
 	return {};
 }
 
-// A persistent agent leaves active flows in the table, and what it could not write in the ring buffer.
+// A persistent agent leaves active flows in the table, and records that it could not write in the ring buffer.
 Result<void> Session::finish()
 {
 	const bool leave = persistence_ && !interfaces_.pins_are_gone();
 	if (persistence_ && !leave)
-		log::warning("the pins have been removed: the remaining flows are written now");
+		log::warning("the pins have been removed: writing the remaining flows");
 	interfaces_.release(leave);
 	if (leave && drain_.has_failed())
 		return {};
@@ -194,7 +194,7 @@ Result<void> Session::reopen()
 	return drain_.flush();
 }
 
-// A wrong file changes nothing. Otherwise file and command line replace what `set` has changed.
+// An invalid file changes nothing. Otherwise file and command line override earlier changes by `set`.
 void Session::reread_settings()
 {
 	const std::string &file = options_.settings.file;
@@ -202,12 +202,12 @@ void Session::reread_settings()
 		return;
 	const auto values = helper_.open(file).and_then([&](UniqueFd fd) { return read_config_file(fd.get(), file); });
 	if (!values)
-		log::warning("{}; all settings stay", values.error().sentence());
+		log::warning("{}; the settings stay unchanged", values.error().sentence());
 	else
 		program_.set_config(apply_settings(merge_settings(*values, options_.settings.command_line)));
 }
 
-// Those that ask for a report or for reopening.
+// Handles requests for a report and for reopening files.
 Result<void> Session::answer_signals()
 {
 	if (signals_.take_report()) {

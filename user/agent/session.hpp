@@ -36,17 +36,17 @@ public:
 		ReopenHelper helper;
 	};
 
-	// options outlives it.
+	// options must outlive this object.
 	Session(const SessionOptions &options, Parts parts);
 	Session(const Session &) = delete;
 	Session &operator=(const Session &) = delete;
 
 	Result<void> attach_all();
-	// After attach_all. What cannot be dropped is a warning.
+	// Call after attach_all(). Logs a warning if a privilege cannot be dropped.
 	void drop_privileges();
-	// Until a signal, the end of the duration, or an error.
+	// Runs until a signal, the end of the duration, or an error.
 	Result<void> watch();
-	// Detaches and writes what is left, even after an error. A persistent agent leaves it to the next one.
+	// Detaches and writes the remaining flows, even after an error. A persistent agent leaves both to the next one.
 	Result<void> finish();
 	// The end report.
 	std::string report() const { return stats_.report(false); }
@@ -72,7 +72,7 @@ private:
 	Program program_;
 	std::optional<Persistence> persistence_;
 	ReopenHelper helper_;
-	Interfaces interfaces_; // this and the next refer to members above them
+	Interfaces interfaces_; // this and the following refer to members above
 	RecordDrain drain_;
 	Sweeper sweeper_;
 	StatsReporter stats_;

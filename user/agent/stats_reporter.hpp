@@ -10,20 +10,21 @@
 
 namespace tcpwin {
 
-// What was counted, as stats records and as the report.
+// Reports the counters, as stats records and in the end report.
 class StatsReporter {
 public:
-	// Both outlive it. persistent: earlier agents may have counted, and flows may stay.
+	// The references must outlive this object. persistent: counters may include those of earlier agents, and flows
+	// may remain.
 	StatsReporter(Program &program, RecordWriters &writers, bool persistent)
 		: program_(program), writers_(writers), persistent_(persistent)
 	{
 	}
 
-	// The first interval begins. What earlier agents counted is not part of it.
+	// Starts the first interval, which excludes what earlier agents counted.
 	Result<void> begin();
-	// Hands a stats record to the writers. last: the agent ends.
+	// Passes a stats record to the writers. last: the agent is exiting.
 	Result<void> write(bool last);
-	// still_running: the agent does not end yet.
+	// still_running: the agent is not exiting.
 	std::string report(bool still_running) const;
 
 private:
@@ -32,7 +33,7 @@ private:
 	Program &program_;
 	RecordWriters &writers_;
 	bool persistent_;
-	std::uint64_t started_ns_ = 0;    // of the boot clock, as the next
+	std::uint64_t started_ns_ = 0;    // CLOCK_BOOTTIME, as in the next
 	std::uint64_t last_stats_ns_ = 0; // when last_stats_ was taken
 	StatsTotals last_stats_;
 };

@@ -27,13 +27,13 @@ void Sweeper::warn_full()
 	if (now - last_full_warning_ < least_time_between_warnings)
 		return;
 	last_full_warning_ = now;
-	log::warning("the flow table is full ({} entries): packets of further flows are not tracked; "
-		     "a larger --max-flows helps",
+	log::warning("the flow table is full ({} entries): packets of new flows are not tracked; "
+		     "increase --max-flows",
 		     program_.max_flows());
 }
 
-// What does not fit into the ring buffer is swept again after a drain. Flows that must end are swept even after a failed
-// write, so that the report counts each of them.
+// Flows whose records do not fit into the ring buffer are swept again after a drain. Flows that must end are swept even
+// after a failed write, so that the report counts each of them.
 Result<void> Sweeper::sweep(tcpwin_sweep request)
 {
 	const bool insist = request.shutdown || request.ifindex;

@@ -10,19 +10,20 @@
 
 namespace tcpwin {
 
-// Ends flows whose time has come, and writes their records.
+// Ends expired flows and writes their records.
 class Sweeper {
 public:
-	// Both outlive it.
+	// Both must outlive this object.
 	Sweeper(Program &program, RecordDrain &drain) : program_(program), drain_(drain) {}
 
-	// Only if a flow may have expired or the table is full.
+	// Sweeps if a flow may have expired or the table is full.
 	Result<void> sweep_if_due();
-	// Also ends the flows that were first seen on this interface. One that other interfaces still see begins anew.
+	// Sweeps, and also ends the flows first seen on this interface. If other interfaces still see such a flow, it
+	// restarts as a new one.
 	Result<void> end_flows_of(unsigned ifindex);
-	// At the end of the agent. Also ends all other flows, if they are not left to the next agent.
+	// Sweeps at exit. end_all: also ends the active flows, which are otherwise left to the next agent.
 	Result<void> sweep_finally(bool end_all);
-	// Whether this process may still sweep.
+	// Whether this process still has permission to sweep.
 	bool works();
 
 private:

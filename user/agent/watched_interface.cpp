@@ -27,7 +27,7 @@ int program_for(const ProgramFds &programs, HookKind kind, Direction direction)
 						 programs.tc_egress;
 }
 
-// Adopting a link fails if its interface was deleted, even if another one has got its index since.
+// Adopting a link fails if its interface was deleted, even if another interface has since received its index.
 std::optional<Hook> take_over(const HookSource &source, const Interface &interface, Direction direction)
 {
 	for (HookKind kind : link_kinds) {
@@ -57,7 +57,7 @@ Result<Hook> attach_hook(const HookSource &source, const Interface &interface, D
 	return hook;
 }
 
-// Detaches what an earlier agent attached and this one does not need.
+// Detaches hooks of an earlier agent that this one does not need.
 void detach(const HookSource &source, const Interface &interface, Direction direction)
 {
 	if (source.persistence)

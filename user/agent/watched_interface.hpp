@@ -28,8 +28,8 @@ struct HookSource {
 
 class WatchedInterface {
 public:
-	// Takes over the hooks that an earlier agent left, as far as they suit the options. After an error nothing is
-	// attached that was not attached before. why_no_egress: why outgoing packets are not watched; empty: they are.
+	// Takes over the hooks of an earlier agent that match the options. After an error, only hooks that were
+	// attached before remain attached. why_no_egress: why outgoing packets are not watched; empty: they are.
 	static Result<WatchedInterface> attach(const HookSource &source, const Interface &interface, Claim claim,
 					       std::string_view why_no_egress);
 
@@ -37,8 +37,8 @@ public:
 	Result<void> set_egress(const HookSource &source, const Interface &interface, bool wanted);
 	// Detaches and unpins, even with --persistent.
 	void undo();
-	// For an interface that was deleted or moved to another network namespace, where the kernel would leave the programs
-	// attached. False: pins are left that this process has no permission to remove any more.
+	// For an interface that was deleted or moved to another network namespace, where the kernel would leave the
+	// programs attached. False: this process no longer has permission to remove the remaining pins.
 	bool forget();
 	// Whether another process has removed the pins, so that no agent can take over.
 	bool pins_are_gone() const;

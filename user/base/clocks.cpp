@@ -24,7 +24,7 @@ std::uint64_t boot_clock_ns()
 	return static_cast<std::uint64_t>(clock_now(CLOCK_BOOTTIME).count());
 }
 
-// The thread may be preempted between two readings: of several tries, the shortest is the most exact.
+// The thread may be preempted between two readings: the shortest of several attempts is the most accurate.
 nanoseconds wall_clock_offset()
 {
 	nanoseconds shortest = nanoseconds::max(), offset{0};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clocks of the kernel's records and of their reader, and times as text.
+// The clock of the kernel's records, wall-clock time, and times as text.
 #pragma once
 
 #include <chrono>

@@ -58,7 +58,7 @@ bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-// Removes the leading characters that pass from text, and returns them.
+// Removes the leading characters of text that satisfy pass, and returns them.
 template <typename Pass> std::string_view take(std::string_view &text, Pass pass)
 {
 	auto end = std::find_if_not(text.begin(), text.end(), pass);
@@ -67,7 +67,7 @@ template <typename Pass> std::string_view take(std::string_view &text, Pass pass
 	return taken;
 }
 
-// The fraction of a unit in nanoseconds, rounded down. digits: those behind the point.
+// The fraction of a unit in nanoseconds, rounded down. digits: those after the decimal point.
 std::int64_t fraction(std::string_view digits, std::int64_t unit)
 {
 	wide numerator = 0, denominator = 1;

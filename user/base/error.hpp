@@ -31,8 +31,7 @@ struct Error {
 	std::string sentence() const { return what + ": " + why + (advice.empty() ? "" : "; " + advice); }
 };
 
-// A T, or the error that kept the function from making one. tl::expected with one difference: a result that nobody looks
-// at is a compiler warning.
+// A T, or the error that prevented one. tl::expected with one difference: ignoring a result causes a compiler warning.
 template <typename T, typename E = Error> class [[nodiscard]] Result {
 public:
 	Result() = default;
@@ -73,7 +72,7 @@ public:
 			return *std::move(value_);
 	}
 
-	// next(value), which is a Result too, or this error.
+	// Returns next(value), which must be a Result, or this error.
 	template <typename Next> auto and_then(Next &&next) &&
 	{
 		if constexpr (std::is_void_v<T>) {
@@ -87,7 +86,7 @@ public:
 		}
 	}
 
-	// A result that holds next(value), or this error.
+	// Returns a Result that holds next(value), or this error.
 	template <typename Next> auto map(Next &&next) &&
 	{
 		return std::move(*this).and_then([&]<typename... Value>(Value &&...value) {
@@ -105,7 +104,7 @@ private:
 	tl::expected<T, E> value_;
 };
 
-// The value of a result; an error is returned to the caller of the function that this stands in.
+// The value of a result; on an error, returns that error from the enclosing function.
 #define TRY(...)                                                           \
 	__extension__({                                                    \
 		auto result_ = (__VA_ARGS__);                              \
@@ -119,7 +118,7 @@ inline tl::unexpected<Error> fail(std::string what, std::string why, std::string
 	return tl::unexpected(Error{std::move(what), std::move(why), std::move(advice), exit});
 }
 
-// errno_value with the sign that the kernel or the C library gives it.
+// errno_value: of either sign, as the kernel or the C library returns it.
 inline std::string describe_errno(int errno_value)
 {
 	return std::generic_category().message(errno_value < 0 ? -errno_value : errno_value);

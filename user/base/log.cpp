@@ -11,7 +11,7 @@
 namespace tcpwin::log {
 namespace {
 
-// "warning: " and "error: " before what needs attention, nothing before the rest.
+// The severity as a prefix; none for informational messages.
 class Severity final : public spdlog::custom_flag_formatter {
 public:
 	void format(const spdlog::details::log_msg &message, const std::tm &, spdlog::memory_buf_t &out) override

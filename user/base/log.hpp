@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages for people, on standard error. spdlog writes them; only log.cpp includes it, for it is slow to compile.
+// Messages on standard error. spdlog writes them; only log.cpp includes it, because it is slow to compile.
 #pragma once
 
 #include <string>
@@ -15,9 +15,9 @@ namespace log {
 
 enum class Level { debug, info, warning, error };
 
-// Messages before this call are written as spdlog does by default.
+// Messages before this call have spdlog's default format.
 void start();
-// quiet: errors only; verbose: debug messages too.
+// quiet: errors only; verbose: also debug messages.
 void set_verbosity(Verbosity verbosity);
 bool is_verbose();
 

@@ -18,9 +18,9 @@ class Signals {
 public:
 	enum class Taken { stop, report, all };
 
-	// Blocks the signals taken, for the process, and ignores SIGPIPE, so that write(2) to a closed pipe returns an
-	// error. stop: SIGINT and SIGTERM; report: SIGUSR1, too; all: SIGHUP, too. A SIGHUP that the kernel sends because
-	// the terminal was closed counts as a stop, unless SIGHUP was ignored (nohup).
+	// Blocks the signals for the process, and ignores SIGPIPE, so that write(2) to a closed pipe returns an error.
+	// stop: SIGINT and SIGTERM; report: also SIGUSR1; all: also SIGHUP. A SIGHUP that the kernel sends because the
+	// terminal was closed counts as a stop, unless SIGHUP was ignored (nohup).
 	static Result<Signals> create(Taken taken = Taken::stop);
 
 	// Readable when a stop is requested; only collect() reads it.
@@ -31,7 +31,7 @@ public:
 	void collect();
 	bool requested() const { return stops_ > 0; }
 	bool insisted() const { return stops_ > 1; }
-	// Whether the signal came since the last call.
+	// Whether the signal arrived since the last call.
 	bool take_report() { return std::exchange(report_, false); }
 	bool take_reopen() { return std::exchange(reopen_, false); }
 

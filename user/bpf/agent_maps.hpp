@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The list of the maps that an agent pins and the next one takes over. Another such map needs one line here and its
-// definition in bpf/maps.bpf.h.
+// The list of the maps that an agent pins and the next one takes over. A new map needs one line here and its definition
+// in bpf/maps.bpf.h.
 #pragma once
 
 #include <array>
@@ -26,19 +26,19 @@ namespace tcpwin {
 constexpr std::array pinned_maps = std::to_array<std::string_view>({TCPWIN_PINNED_MAPS(X)});
 #undef X
 
-// Only programs read the others. In another layout those may be missing or have other names (stalled_hosts was
+// Only the programs use the others. In another layout those may be missing or have other names (stalled_hosts was
 // "sources" up to layout 3), and the flows can be drained all the same.
 constexpr bool is_read_by_agents(std::string_view map)
 {
 	return map != "fragments" && map != "stalled_hosts";
 }
 
-// Descriptors of an agent's maps, which the caller keeps open. -1: there is no such map.
+// Descriptors of an agent's maps, which the caller keeps open. -1: not open.
 struct AgentMaps {
 #define X(name) int name##_fd = -1;
 	TCPWIN_PINNED_MAPS(X)
 #undef X
-	bool own_layout = false; // true: read the maps by this agent's types, without asking for the maps' own
+	bool own_layout = false; // true: use this agent's types without querying those of the maps
 };
 
 } // namespace tcpwin

@@ -28,7 +28,7 @@ Result<BtfPtr> map_btf(int map_fd)
 		return fail("cannot read the types of a map", describe_errno(errno));
 	const std::string what = fmt::format("cannot read the types of map {}", info->name);
 	if (info->btf_id == 0)
-		return fail(what, "it carries none");
+		return fail(what, "it has none");
 	if (BtfPtr types{btf__load_from_kernel_by_id(info->btf_id)})
 		return types;
 	const int error = errno;
@@ -40,12 +40,12 @@ Result<BtfPtr> own_btf()
 {
 	std::unique_ptr<tcpwin_bpf, decltype(&tcpwin_bpf__destroy)> object(tcpwin_bpf__open(), tcpwin_bpf__destroy);
 	if (!object)
-		return fail("cannot read the agent's own types", describe_errno(errno));
+		return fail("cannot read this agent's types", describe_errno(errno));
 	__u32 size = 0; // copied: the object frees its types when it is closed
 	const void *data = btf__raw_data(bpf_object__btf(object->obj), &size);
 	if (BtfPtr types{data ? btf__new(data, size) : nullptr})
 		return types;
-	return fail("cannot read the agent's own types", describe_errno(errno));
+	return fail("cannot read this agent's types", describe_errno(errno));
 }
 
 bool has_same_struct(const btf *theirs, const btf *ours, const std::string &name)

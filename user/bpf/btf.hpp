@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Type information (BTF) of BPF objects: of the maps of any agent, and of this agent's own object.
+// Type information (BTF) of BPF objects: of the maps of any agent, and of this agent's object.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ struct FreeBtf {
 };
 using BtfPtr = std::unique_ptr<btf, FreeBtf>;
 
-// The types of the object that made the map. Ring buffers carry none: use a hash or array map of the same object. Needs
-// CAP_SYS_ADMIN.
+// The types of the object that created the map. Ring buffers have none: use a hash or array map of the same object.
+// Needs CAP_SYS_ADMIN.
 Result<BtfPtr> map_btf(int map_fd);
 // The types of the object that is built into this agent.
 Result<BtfPtr> own_btf();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types of BTF, the type information of BPF objects, as the readers of this room see them.
+// Wrappers of libbpf's BTF types, shared by btf.cpp and struct_reader.cpp.
 #pragma once
 
 #include <algorithm>
@@ -81,7 +81,7 @@ inline std::optional<BtfType> find_type(const btf *types, const std::string &nam
 	return BtfType(types, static_cast<std::uint32_t>(id));
 }
 
-// The error of a type that one side does not have. theirs: that side is the maps of the other agent.
+// The error for a type that one side lacks. theirs: the other agent's maps lack it.
 inline tl::unexpected<Error> missing_type(std::string_view kind, const std::string &name, bool theirs)
 {
 	return fail("cannot read the maps of another version of the agent",

@@ -20,11 +20,11 @@ struct KernelFeature {
 // The features without which the programs do not load, oldest first.
 std::span<const KernelFeature> kernel_features();
 
-// The oldest missing feature. present: other than KernelFeature::present only in tests.
+// The oldest missing feature. present: replaced only in tests.
 std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present =
 							  [](const KernelFeature &f) { return f.present(); });
 
-// BPF_TCX_INGRESS and BPF_TCX_EGRESS: linux/bpf.h has them from Linux 6.6 on, Debian 12's headers are of 6.1.
+// BPF_TCX_INGRESS and BPF_TCX_EGRESS: linux/bpf.h has them from Linux 6.6 on, Debian 12's headers are from 6.1.
 constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
 constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
 constexpr std::string_view tcx_since = "6.6";

@@ -18,7 +18,7 @@
 namespace tcpwin {
 namespace {
 
-// The program that keeps ours from the XDP hook, if any.
+// The program that occupies the XDP hook, if any.
 std::optional<XdpProgram> present_xdp_program(const Interface &interface)
 {
 	const auto programs = xdp_programs(interface.index);
@@ -30,8 +30,9 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 	const bool nameless = program.name.empty(), ours = is_ours(program.name);
 	std::vector<std::string> advice;
 	if (!ours)
-		advice.push_back(fmt::format("--mode tc watches beside it, or detach it: ip link set dev {} xdp off",
-					     interface.name));
+		advice.push_back(
+			fmt::format("use --mode tc, which works beside it, or detach it: ip link set dev {} xdp off",
+				    interface.name));
 	if (ours || nameless)
 		advice.emplace_back(
 			"if a persistent agent left it, run 'tcpwin-agent detach' as its user, with its --bpffs, in "
@@ -45,7 +46,7 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 
 } // namespace
 
-// A link detaches when its last descriptor is closed, a filter has to be removed.
+// A link detaches when its last descriptor is closed; a filter must be removed.
 struct Hook::Handle {
 	UniqueFd link;
 	unsigned ifindex;
@@ -96,7 +97,7 @@ Result<Hook> Hook::adopt(const Interface &interface, HookKind kind, UniqueFd lin
 Result<Hook> Hook::attach_xdp(const Interface &interface, HookKind kind, int program_fd)
 {
 	if (!interface.ethernet)
-		return fail(cannot_attach(interface, kind), "its frames have no Ethernet header", "--mode tc works",
+		return fail(cannot_attach(interface, kind), "its frames have no Ethernet header", "use --mode tc",
 			    Exit::unsupported);
 	LIBBPF_OPTS(bpf_link_create_opts, options);
 	options.flags = kind == HookKind::xdp_native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -121,11 +122,11 @@ Result<Hook> Hook::attach_tc(const Interface &interface, Direction direction, Tc
 				       direction == Direction::ingress ? tcx_ingress : tcx_egress, &options);
 	if (fd >= 0)
 		return Hook(HookKind::tcx, std::make_unique<Handle>(UniqueFd(fd), interface.index, direction));
-	if (fd != -EINVAL) // what a kernel returns that does not know the attach type
+	if (fd != -EINVAL) // the kernel does not know the attach type
 		return attach_error(interface, HookKind::tcx, fd);
 	if (tc_hook == TcHook::tcx)
 		return fail(fmt::format("cannot attach to {} by TCX", interface.name), "this kernel has no TCX",
-			    "Linux 6.6 or later has it; --tc-hook clsact works with any", Exit::unsupported);
+			    "Linux 6.6 or later has it; --tc-hook clsact works with any kernel", Exit::unsupported);
 	return attach_clsact(interface, direction, program_fd);
 }
 
@@ -148,13 +149,13 @@ Result<Hook> Hook::attach_ingress(const Interface &interface, IngressMode mode, 
 	return attach_best(interface, tc_hook, programs);
 }
 
-// Native XDP, or else generic XDP, or else tc.
+// Tries native XDP, generic XDP and tc, in this order.
 Result<Hook> Hook::attach_best(const Interface &interface, TcHook tc_hook, const ProgramFds &programs)
 {
 	if (interface.has_vlans && takes_vlan_tags_off(interface.name)) {
 		auto hook = attach_tc(interface, Direction::ingress, tc_hook, programs.tc_ingress);
 		if (hook)
-			hook->fallback_ = "it takes VLAN tags off the frames, where XDP does not see them";
+			hook->fallback_ = "it strips VLAN tags from the frames, so XDP does not see them";
 		return hook;
 	}
 	auto native = attach_xdp(interface, HookKind::xdp_native, programs.xdp);
@@ -163,7 +164,7 @@ Result<Hook> Hook::attach_best(const Interface &interface, TcHook tc_hook, const
 	std::string fallback = "no native XDP: " + native.error().why;
 	auto hook = attach_xdp(interface, HookKind::xdp_generic, programs.xdp);
 	if (!hook) {
-		// A program that was attached in between: EBUSY in native mode, EEXIST in generic.
+		// A program may have been attached meanwhile: EBUSY in native mode, EEXIST in generic.
 		if (const auto present = present_xdp_program(interface))
 			return xdp_is_taken(interface, *present);
 		fallback += "; no generic XDP: " + hook.error().why;

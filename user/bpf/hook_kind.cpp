@@ -11,7 +11,7 @@ namespace {
 
 constexpr auto needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
-// As --mode has it.
+// The value of --mode.
 std::string_view mode_of(HookKind kind)
 {
 	return kind == HookKind::xdp_native ? "native" : kind == HookKind::xdp_generic ? "generic" : "tc";
@@ -49,8 +49,8 @@ tl::unexpected<Error> attach_error(const Interface &interface, HookKind kind, in
 		return fail(what, "the interface was deleted meanwhile");
 	if (kind == HookKind::xdp_native)
 		return fail(what,
-			    errno_value == EOPNOTSUPP ? "its driver has no XDP" :
-							"its driver refuses: " + describe_errno(error),
+			    errno_value == EOPNOTSUPP ? "its driver does not support XDP" :
+							"its driver refused: " + describe_errno(error),
 			    "--mode generic works with any driver", Exit::unsupported);
 	return fail(what, describe_errno(error), kind == HookKind::xdp_generic ? "try --mode tc" : "",
 		    Exit::unsupported);

@@ -17,7 +17,7 @@ enum class HookKind {
 	clsact,      // a filter of the clsact qdisc, any kernel
 };
 
-// Those that are links.
+// The kinds that are links.
 constexpr HookKind link_kinds[] = {HookKind::xdp_native, HookKind::xdp_generic, HookKind::tcx};
 
 enum class Direction { ingress, egress };
@@ -25,7 +25,7 @@ enum class Direction { ingress, egress };
 // "native XDP", "generic XDP", "TCX" or "clsact".
 std::string_view name_of(HookKind kind);
 
-// The error of a kernel that refuses. error: its errno, with either sign.
+// The error if the kernel refuses to attach. error: errno, of either sign.
 tl::unexpected<Error> attach_error(const Interface &interface, HookKind kind, int error);
 // Error::what of such an error: "cannot attach to eth0 in native mode".
 std::string cannot_attach(const Interface &interface, HookKind kind);

@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// No field crosses a word, so writing whole words atomically writes each field atomically.
+// No field crosses a word boundary, so writing whole words atomically writes each field atomically.
 using Word = std::uint64_t __attribute__((may_alias));
 constexpr std::size_t words = sizeof(tcpwin_config) / sizeof(Word);
 static_assert(sizeof(tcpwin_config) % sizeof(Word) == 0);
@@ -32,7 +32,7 @@ tcpwin_config load_config(const tcpwin_config *at)
 	return config;
 }
 
-// due_ns is cleared last: a sweep that set it before may have used the old values, and now another sweep follows it.
+// due_ns is cleared last: a sweep that set it before may have used the old values; clearing it triggers another sweep.
 // NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes *due_ns.
 void store_config(tcpwin_config *at, std::uint64_t *due_ns, const tcpwin_config &config)
 {
@@ -83,7 +83,7 @@ Result<LiveConfig> LiveConfig::open(const AgentMaps &maps)
 		   due_offset = variable_offset(bss.get(), "due_ns");
 	const auto same = [&](const char *name) { return has_same_struct(theirs.get(), ours.get(), name); };
 	if (!config_offset || !due_offset || !same("tcpwin_config") || !same("tcpwin_record"))
-		return fail(what, "it is another version than this one", "use the agent's own tcpwin-agent");
+		return fail(what, "the agent is of another version", "use the tcpwin-agent of that version");
 	auto data_map = TRY(Mapping::of_map(maps.data_fd)), bss_map = TRY(Mapping::of_map(maps.bss_fd));
 	if (*config_offset + sizeof(tcpwin_config) > data_map.size() ||
 	    *due_offset + sizeof(std::uint64_t) > bss_map.size())

@@ -12,9 +12,10 @@
 
 namespace tcpwin {
 
-// at: the programs' variable. Each field is read as a whole.
+// at: the programs' variable. Each field is read atomically.
 tcpwin_config load_config(const tcpwin_config *at);
-// Writes only what differs. due_ns: the programs' variable, cleared so that a sweep follows: flows may be due that were not.
+// Writes only the fields that differ. due_ns: the programs' variable, cleared to trigger a sweep, because more flows
+// may be due now.
 void store_config(tcpwin_config *at, std::uint64_t *due_ns, const tcpwin_config &config);
 
 // The configuration of any agent of this layout, mapped into memory.

@@ -17,7 +17,7 @@ namespace {
 
 using TakeRecord = std::function<void(const tcpwin_record &)>;
 
-constexpr int most_tries = 16; // an owner holds a flow for some dozen instructions, unless its thread was preempted
+constexpr int most_tries = 16; // an owner holds a flow for a few dozen instructions, unless its thread is preempted
 
 // Layouts up to 3 have no type in their messages: it is read as NONE, and a record is recognized by its size.
 Result<void> drain_ring(int records_fd, const MapTypes &types, const TakeRecord &take)

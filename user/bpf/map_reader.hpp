@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the maps of an agent of any layout: drains them once no program writes them any more, or only looks at them.
+// Reads the maps of an agent of any layout: drains them once no program writes to them any more, or reads them without
+// changing them.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +15,23 @@
 
 namespace tcpwin {
 
-// Hands over the records of the ring buffer, then a record of each flow that has none yet, as an agent does at shutdown.
-// Removes nothing: until the caller has written the records and removed the maps, another call hands over the same.
-// Maps of another layout need CAP_SYS_ADMIN, see map_btf.
+// Passes the records in the ring buffer to take, then one record per flow that has none yet, as an agent does at
+// shutdown. Removes nothing: until the caller removes the maps, another call passes the same records. Maps of another
+// layout need CAP_SYS_ADMIN, see map_btf.
 Result<void> drain_maps(const AgentMaps &maps, const tcpwin_config &config, std::uint64_t now_ns,
 			const std::function<void(const tcpwin_record &)> &take);
 
 // Reads the flows of a table while programs write to it.
 class LiveFlows {
 public:
-	// The descriptors have to stay open as long as the object.
+	// The descriptors must stay open as long as the object exists.
 	static Result<LiveFlows> open(const AgentMaps &maps);
 	LiveFlows(LiveFlows &&) noexcept;
 	LiveFlows &operator=(LiveFlows &&) noexcept;
 	~LiveFlows();
 
-	// Hands over some thousand flows, each as a record with reason not_ended, and returns whether there are more.
-	// After the last flow it starts over. Flows that begin or end meanwhile may be missing.
+	// Passes a few thousand flows to take, each as a record with reason not_ended, and returns whether there are
+	// more. After the last flow it starts over. Flows that begin or end meanwhile may be missing.
 	Result<bool> read_some(const std::function<void(const tcpwin_record &)> &take);
 
 private:
@@ -40,7 +41,7 @@ private:
 	std::unique_ptr<Reading> reading_;
 };
 
-// Sums over the CPUs, of the counters that this agent knows by name; as Program::counters.
+// Sums over the CPUs of the counters whose names this agent knows; as Program::counters().
 Result<tcpwin_counters> read_counters(const AgentMaps &maps);
 // By interface index.
 Result<std::map<unsigned, tcpwin_interface>> read_interfaces(const AgentMaps &maps);

@@ -20,7 +20,7 @@ struct MapTypes {
 	BtfPtr theirs;
 	BtfPtr ours;
 
-	// own_layout: the types are this agent's; the map is not asked for them.
+	// own_layout: use this agent's types without querying those of the map.
 	static Result<MapTypes> of_map(int map_fd, bool own_layout)
 	{
 		auto theirs = TRY(own_layout ? own_btf() : map_btf(map_fd));
@@ -33,7 +33,7 @@ struct MapTypes {
 	}
 };
 
-// Error: the entries of the map have other sizes.
+// Error: the entries of the map have different sizes.
 inline Result<bpf_map_info> sized_map_info(int map_fd, std::size_t key_size, std::size_t value_size)
 {
 	constexpr auto what = "cannot read the maps of the last agent";
@@ -41,7 +41,7 @@ inline Result<bpf_map_info> sized_map_info(int map_fd, std::size_t key_size, std
 	if (!info)
 		return fail(what, describe_errno(errno));
 	if (info->key_size != key_size || info->value_size != value_size)
-		return fail(what, "the sizes of their entries and of their types differ");
+		return fail(what, "the sizes of their entries do not match their types");
 	return *info;
 }
 

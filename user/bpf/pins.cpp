@@ -73,8 +73,8 @@ tl::unexpected<Error> cannot_pin(const fs::path &path, int error)
 		    denied ? Exit::no_permission : Exit::failure);
 }
 
-// 0: its interface was deleted. bpf_link_info has no TCX before Linux 6.6 (Debian 12's headers are of 6.1); the index of
-// a TCX link is at the same place as that of an XDP link.
+// 0: its interface was deleted. bpf_link_info has no TCX before Linux 6.6 (Debian 12's headers are from 6.1); the index
+// of a TCX link is at the same place as that of an XDP link.
 __u32 interface_of(int link_fd)
 {
 	return object_info<bpf_link_info>(link_fd).value_or(bpf_link_info{}).xdp.ifindex;
@@ -101,8 +101,8 @@ UniqueFd PinnedInterface::keep() const
 	return UniqueFd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-// Pins under the final name at once, so that a process that is killed never leaves a link under another name. An existing
-// pin is replaced by a rename, so that the name always exists.
+// Pins under the final name directly, so that a killed process never leaves a link under another name. An existing pin
+// is replaced by a rename, so that the name always exists.
 Result<void> PinnedInterface::pin(std::string_view name, int fd) const
 {
 	const fs::path path = directory_ / name, beside = directory_ / "next";
@@ -139,7 +139,7 @@ Result<void> PinnedInterface::remove() const
 	fs::remove_all(directory_, error);
 	if (error)
 		return fail(fmt::format("cannot remove {}", directory_.string()), error.message());
-	// The directories above go with the last interface; rmdir fails while there are others.
+	// Removes the parent directories with the last interface; rmdir fails while others remain.
 	const fs::path layout = directory_.parent_path();
 	if (rmdir(layout.c_str()) == 0)
 		rmdir(layout.parent_path().c_str());
@@ -223,7 +223,7 @@ Result<PinnedInterface> PinDirectory::make(unsigned ifindex) const
 			error = error ? error : make_directory(each);
 		if (!error)
 			return PinnedInterface(path, TCPWIN_LAYOUT_VERSION, ifindex);
-		if (error != ENOENT || tries == 0) // ENOENT: another process has just removed a directory above
+		if (error != ENOENT || tries == 0) // ENOENT: another process has just removed a parent directory
 			return cannot_pin(path, error);
 	}
 }

@@ -3,8 +3,8 @@
 //
 //     BPFFS/tcpwin-agent/vLAYOUT/NETNS-IFINDEX/NAME        directories of mode 0700
 //
-// One directory per interface. The interfaces of one agent share their maps, yet each directory has all of them, so that
-// it is complete without the others. NETNS is the cookie of the network namespace (SO_NETNS_COOKIE).
+// One directory per interface. The interfaces of one agent share their maps, but each directory pins all of them, so
+// that it is complete without the others. NETNS is the cookie of the network namespace (SO_NETNS_COOKIE).
 #pragma once
 
 #include <cstdint>
@@ -41,10 +41,10 @@ public:
 	UniqueFd open(std::string_view name) const;
 	// The opened directory, which keeps the bpffs from being unmounted. Empty on errors.
 	UniqueFd keep() const;
-	// Pins fd under this name, instead of the object that has the name now.
+	// Pins fd under this name, replacing an existing pin.
 	Result<void> pin(std::string_view name, int fd) const;
 	void unpin(std::string_view name) const;
-	// Whether links are pinned, and whether one of them is still attached, in whatever network namespace.
+	// Whether links are pinned, and whether one of them is still attached, in any network namespace.
 	bool has_links() const;
 	bool is_attached() const;
 	// The kernel's id of the flow table, which the directories of one agent share; 0: none.
@@ -61,12 +61,12 @@ private:
 // The pins of the interfaces of this network namespace.
 class PinDirectory {
 public:
-	// Creates nothing. Error: bpffs is not one, or may not be read.
+	// Creates nothing. Error: the directory is not on a bpffs or cannot be read.
 	static Result<PinDirectory> open(const std::string &bpffs);
 
 	// Of all layouts, in order of layout and interface index.
 	std::vector<PinnedInterface> list() const;
-	// The pins of other network namespaces, which may not exist any more.
+	// The pins of other network namespaces, which may no longer exist.
 	std::vector<PinnedInterface> list_elsewhere() const;
 	// The directory of an interface in this layout, created if it does not exist.
 	Result<PinnedInterface> make(unsigned ifindex) const;

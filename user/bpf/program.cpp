@@ -41,7 +41,7 @@ tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 		return fail("cannot load the BPF programs", fmt::format("this kernel has no {}", missing->name),
 			    fmt::format("Linux {} or later has it", missing->since), Exit::unsupported);
 	if (error == -ENOMEM || error == -E2BIG)
-		return fail(fmt::format("cannot make a flow table of {} entries", max_flows), describe_errno(error),
+		return fail(fmt::format("cannot create a flow table of {} entries", max_flows), describe_errno(error),
 			    "lower --max-flows");
 	return fail("cannot load the BPF programs", describe_errno(error), "--verbose shows the kernel's reason",
 		    Exit::unsupported);
@@ -86,7 +86,7 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
 }
 
-// Equal layout numbers promise equal types; only equal sizes can be checked.
+// Equal layout numbers imply equal types; only the sizes can be checked.
 Result<void> Program::adopt(const PinnedInterface &place)
 {
 	const auto maps = maps_to_pin(skeleton_.get());
@@ -98,8 +98,8 @@ Result<void> Program::adopt(const PinnedInterface &place)
 		if (!info)
 			return fail(what, describe_errno(errno));
 		if (info->key_size != bpf_map__key_size(maps[i]) || info->value_size != bpf_map__value_size(maps[i]))
-			return fail(what, "an agent of another build created it",
-				    "write and remove it: tcpwin-agent detach");
+			return fail(what, "another build of the agent created it",
+				    "write its flows and remove it: tcpwin-agent detach");
 		if (int error = bpf_map__reuse_fd(maps[i], fd.get()))
 			return fail(what, describe_errno(error));
 	}
@@ -146,7 +146,7 @@ Result<void> Program::add_interface(unsigned ifindex, const tcpwin_interface &in
 	if (int error = bpf_map__update_elem(skeleton_->maps.interfaces, &ifindex, sizeof(ifindex), &interface,
 					     sizeof(interface), BPF_ANY))
 		return fail("cannot watch another interface",
-			    error == -E2BIG ? fmt::format("{} are watched already", TCPWIN_MAX_INTERFACES) :
+			    error == -E2BIG ? fmt::format("{} are already watched", TCPWIN_MAX_INTERFACES) :
 					      describe_errno(error));
 	return {};
 }

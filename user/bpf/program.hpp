@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loaded BPF object: its programs, configuration, counters and ring buffer.
+// The loaded BPF object: its programs, configuration, counters and ring buffers.
 #pragma once
 
 #include <array>
@@ -37,7 +37,7 @@ public:
 
 	// Pins all that the next agent needs: the maps and the programs.
 	Result<void> pin_to(const PinnedInterface &place) const;
-	// Adds what an agent of another layout had counted to counters().
+	// Adds the counters of an agent of another layout to counters().
 	Result<void> carry(const tcpwin_counters &counters);
 
 	ProgramFds fds() const;
@@ -64,14 +64,14 @@ public:
 	using TakeRecord = std::function<void(const tcpwin_record &)>;
 	using TakeAlarm = std::function<void(const tcpwin_alarm &)>;
 	using TakePacket = std::function<void(const tcpwin_packet_event &)>;
-	// Hand over the contents of a ring buffer that were not handed over before.
+	// Pass on the contents of a ring buffer that were not passed on before.
 	void drain(const TakeRecord &take, const TakeAlarm &take_alarm = {});
 	void drain_packets(const TakePacket &take);
 	RingReader &records() { return *records_; }
-	// Notes what is about to be written, for the next agent in case this one is killed.
+	// Stores which records are about to be written, for the next agent if this one is killed.
 	void announce(const tcpwin_batch &batch);
 	tcpwin_batch last_batch() const;
-	// Frees the space of everything handed over; until then the next agent would read it again.
+	// Frees the space of everything passed on; until then the next agent would read it again.
 	void commit();
 	// Whether draining would find something; to be checked before waiting, see RingReader.
 	bool pending() const { return records_->pending() || packets_->pending(); }
@@ -100,7 +100,7 @@ private:
 	std::optional<RingReader> packets_;
 	std::vector<std::uint8_t> test_frame_;
 	bool table_full_ = false;
-	std::uint64_t due_ns_ = 0; // when the flows that the last sweep met are due
+	std::uint64_t due_ns_ = 0; // when the flows visited by the last sweep are due
 };
 
 } // namespace tcpwin

@@ -27,7 +27,7 @@ public:
 	// map_fd belongs to the caller and has to stay open.
 	static Result<RingReader> open(int map_fd);
 
-	// Calls take(std::span<const std::uint8_t>) for each record that was not handed over before; the bytes are valid
+	// Calls take(std::span<const std::uint8_t>) for each record that was not passed on before; the bytes are valid
 	// until they are committed. Skips discarded records and stops at one that is still being written. Returns the
 	// number of records.
 	template <typename Take> std::size_t read(Take &&take)
@@ -40,16 +40,16 @@ public:
 		return count;
 	}
 
-	// Behind the last record handed over.
+	// Position after the last record passed on.
 	unsigned long position() const { return read_; }
 	// Commits the records up to this position, which an earlier reader processed but could not commit. False: the
 	// position is not among the records still to be read.
 	bool skip_to(unsigned long position);
 
-	// Frees the records that were handed over; until then a new reader gets them again.
+	// Frees the records that were passed on; until then a new reader gets them again.
 	void commit();
 
-	// Readable while there is data behind the consumer position, so also before a commit.
+	// Readable while there is data after the consumer position, hence also before a commit.
 	int fd() const { return map_fd_; }
 	// Whether read() would find a record. A record still being written causes a wake-up when it is submitted.
 	bool pending() const;
@@ -71,7 +71,7 @@ private:
 	Mapping producer_; // its position, then the data twice in a row, so that no record is split
 	const std::uint8_t *data_ = nullptr;
 	unsigned long mask_ = 0;
-	unsigned long read_ = 0; // position behind the last record handed over
+	unsigned long read_ = 0; // position after the last record passed on
 };
 
 } // namespace tcpwin

@@ -14,7 +14,7 @@
 namespace tcpwin {
 namespace {
 
-// Where the low bytes of an integer lie.
+// Address of the low-order bytes of an integer.
 std::uint8_t *low_bytes(std::uint64_t &value, std::size_t size)
 {
 	auto *bytes = reinterpret_cast<std::uint8_t *>(&value);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads structs as another version of the agent laid them out, by the type information that its maps carry.
+// Reads structs in the layout of another version of the agent, using the type information of its maps.
 #pragma once
 
 #include <cstddef>

@@ -71,7 +71,7 @@ Result<void> attach_filter(const Interface &interface, Direction direction, int 
 		return attach_error(interface, HookKind::clsact, error);
 	if (const __u32 id = program_in_place(hook); id && !is_ours(clsact_program_name(interface.index, id)))
 		return fail("cannot attach to " + interface.name,
-			    "its clsact qdisc has, at our priority and handle, the program " + describe(id),
+			    "its clsact qdisc has another program at the agent's priority and handle: " + describe(id),
 			    "use TCX (Linux 6.6), or move that filter to another priority");
 	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE, .handle = filter_handle,
 		    .priority = filter_priority);

@@ -8,8 +8,8 @@
 
 namespace tcpwin {
 
-// Makes the qdisc if there is none, and replaces the filter that a killed agent left. Errors: another program's filter
-// has the agent's priority and handle; no permission; whatever the kernel refuses.
+// Creates the qdisc if there is none, and replaces the filter that a killed agent left. Errors: another program's
+// filter has the agent's priority and handle; no permission; any refusal by the kernel.
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd);
 
 // Removes the filter, and the qdisc if no filter is left in it.

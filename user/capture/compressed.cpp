@@ -39,7 +39,7 @@ std::string error_text(archive *source)
 	return text ? text : "damaged compressed data";
 }
 
-// Raw bytes for libarchive. Returns 0 at the end of the file, or when the wait for data is to be given up.
+// Raw bytes for libarchive. Returns 0 at the end of the file, or if a stop was requested while waiting for data.
 la_ssize_t read_block(archive *source, void *client, const void **block)
 {
 	auto *compressed = static_cast<Compressed *>(client);

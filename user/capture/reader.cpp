@@ -114,7 +114,7 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	if (!state->pcap) {
 		fclose(stream);
 		return fail("cannot read " + state->name, state->problem.empty() ? error : state->problem,
-			    "pcap and pcapng files can be read, also compressed");
+			    "supported formats are pcap and pcapng, optionally compressed");
 	}
 	const int dlt = pcap_datalink(state->pcap);
 	const auto link = link_type(dlt);
@@ -145,7 +145,7 @@ Result<std::optional<Frame>> CaptureReader::next()
 		if (got != 1)
 			return fail(fmt::format("cannot read {} beyond frame {}", state_->name, state_->number),
 				    state_->problem.empty() ? pcap_geterr(state_->pcap) : state_->problem,
-				    "the records cover all frames before");
+				    "the records cover all earlier frames");
 		state_->number++;
 		if (!state_->filtered || pcap_offline_filter(&state_->filter, header, data))
 			break;

@@ -12,7 +12,7 @@
 
 namespace tcpwin {
 
-// Reads a capture file: pcap or pcapng, also compressed (gzip, zstd, xz, ..., detected by content).
+// Reads a capture file: pcap or pcapng, optionally compressed (gzip, zstd, xz, ..., detected by content).
 class CaptureReader {
 public:
 	// path: "-" is standard input. Error: the file does not exist, may not be read, or is a directory.
@@ -32,7 +32,7 @@ public:
 	Result<std::optional<Frame>> next();
 	std::uint64_t number() const;
 
-	// Bytes read of the file, compressed as it is, and its size in bytes (0: unknown).
+	// Bytes read of the file, before decompression, and its size in bytes (0: unknown).
 	std::uint64_t position() const;
 	std::uint64_t size() const;
 

@@ -17,7 +17,7 @@
 namespace tcpwin {
 namespace {
 
-// The largest MTU for native XDP without frags: a page less the headroom and tailroom of a frame.
+// The largest MTU for native XDP without frags: a page minus the headroom and tailroom of a frame.
 constexpr unsigned largest_page_mtu = 3506;
 
 constexpr auto xdp_is_free = "XDP is free";
@@ -46,7 +46,7 @@ std::string xdp_way(const Device &device)
 {
 	if (device.only_generic())
 		return "generic XDP";
-	return device.has(xdp_basic) && device.fits_native() ? "native XDP" : "native or else generic XDP";
+	return device.has(xdp_basic) && device.fits_native() ? "native XDP" : "native or generic XDP";
 }
 
 std::string describe_way(const Device &device)
@@ -69,20 +69,20 @@ void check_interface(Checklist &list, const Interface &interface)
 			     interface.kind));
 }
 
-// Only attaching shows whether a driver without frags takes large frames: tap does, others do not.
+// Only attaching shows whether a driver without frags accepts large frames: tap does, others do not.
 void check_mtu(Checklist &list, const Device &device)
 {
 	const unsigned mtu = device.interface.mtu;
 	if (mtu <= largest_page_mtu)
 		list.add("MTU", Answer::yes, fmt::format("{}", mtu));
 	else if (!device.interface.ethernet || device.only_generic())
-		list.add("MTU", Answer::yes, fmt::format("{}: no limit to generic XDP and tc", mtu));
+		list.add("MTU", Answer::yes, fmt::format("{}: no limit for generic XDP and tc", mtu));
 	else if (device.has(xdp_rx_sg))
 		list.add("MTU", Answer::yes,
 			 fmt::format("{}: XDP needs frags above {}; supported", mtu, largest_page_mtu));
 	else
 		list.add("MTU", Answer::unknown,
-			 fmt::format("{}: above {} native XDP may need frags", mtu, largest_page_mtu));
+			 fmt::format("{}: above {}, native XDP may need frags", mtu, largest_page_mtu));
 }
 
 void check_ethernet(Checklist &list, const Interface &interface)
@@ -107,7 +107,7 @@ void check_xdp(Checklist &list, const Device &device)
 	check_xdp_feature(list, device, "XDP native", xdp_basic, "not in the driver");
 	list.add("XDP generic", yes_or_no(device.interface.ethernet),
 		 device.interface.ethernet ? "any Ethernet device" : wants_ethernet);
-	check_xdp_feature(list, device, "XDP frags", xdp_rx_sg, "not in the driver; generic XDP needs none");
+	check_xdp_feature(list, device, "XDP frags", xdp_rx_sg, "not in the driver; generic XDP does not need them");
 }
 
 void check_vlan_tags(Checklist &list, const Interface &interface)
@@ -115,8 +115,8 @@ void check_vlan_tags(Checklist &list, const Interface &interface)
 	if (!takes_vlan_tags_off(interface.name))
 		return list.add("VLAN tags for XDP", Answer::yes, "they stay in the frames");
 	list.add("VLAN tags for XDP", Answer::no,
-		 fmt::format("taken off by the device; {}",
-			     interface.has_vlans ? "it has VLANs, so tc is used" : "tc is used if it gets VLANs"));
+		 fmt::format("stripped by the device; {}",
+			     interface.has_vlans ? "it has VLANs, so tc is used" : "tc is used once it has VLANs"));
 }
 
 // "'xdp_pass' (id 17, generic)"
@@ -140,8 +140,8 @@ void add_xdp_program(Checklist &list, Device &device, const Interface &where, co
 		text += " on " + where.name;
 	list.add(xdp_is_free, Answer::no, is_ours(program.name) ? text + ": another agent" : text);
 	if (device.interface.ethernet && !device.xdp_taken_above)
-		list.obstruct(fmt::format("XDP is taken by {}; {}--mode tc works", text,
-					  is_ours(program.name) ? "end the other agent, or " : ""));
+		list.obstruct(fmt::format("XDP is used by {}; {}use --mode tc", text,
+					  is_ours(program.name) ? "stop the other agent, or " : ""));
 }
 
 void check_xdp_is_free(Checklist &list, Device &device)
@@ -164,7 +164,7 @@ void check_tc(Checklist &list, const Device &device)
 		list.add("tc", Answer::yes, "TCX");
 	else
 		list.add("tc", Answer::unknown,
-			 device.tcx ? "clsact; needs the modules sch_ingress and cls_bpf" : "TCX, or else clsact");
+			 device.tcx ? "clsact; needs the modules sch_ingress and cls_bpf" : "TCX or clsact");
 }
 
 std::string describe_ours(const std::vector<TcProgram> &programs)
@@ -179,7 +179,7 @@ std::string describe_ours(const std::vector<TcProgram> &programs)
 // Programs at the tc hooks do not exclude each other.
 void check_tc_programs(Checklist &list, unsigned ifindex)
 {
-	constexpr auto name = "tc without an agent";
+	constexpr auto name = "no agent at tc";
 	const auto clsact = clsact_programs(ifindex), tcx = tcx_programs(ifindex);
 	std::vector<TcProgram> programs;
 	for (const auto *some : {&clsact, &tcx})
@@ -192,13 +192,14 @@ void check_tc_programs(Checklist &list, unsigned ifindex)
 		list.add(name, Answer::unknown, "only root can see all programs");
 	else
 		list.add(name, Answer::yes,
-			 programs.empty() ? "no program attached" : fmt::format("{} of others", programs.size()));
+			 programs.empty() ? "no program attached" :
+					    fmt::format("{} of other software", programs.size()));
 }
 
 void check_directions(Checklist &list, const Interface &interface)
 {
 	list.add("both directions", yes_or_no(!interface.loopback),
-		 interface.loopback ? "ingress only: outgoing packets come in again" : "ingress and egress");
+		 interface.loopback ? "ingress only: outgoing packets are received again" : "ingress and egress");
 }
 
 } // namespace

@@ -51,7 +51,7 @@ Kernel this_kernel()
 	return kernel;
 }
 
-// Loads an XDP program that does nothing and closes it again: trying is the only sure test of permission.
+// Loads and closes an XDP program that does nothing: trying is the only reliable test of permission.
 struct Trial {
 	int error = 0;
 	bool compiled = false;
@@ -71,7 +71,7 @@ Trial load_trial()
 	return {.compiled = info && info->jited_prog_len > 0};
 }
 
-// Some distributions backport all of it to older kernels, so the features decide.
+// Some distributions backport all features to older kernels, so the version alone does not decide.
 void check_kernel(Checklist &list, const Kernel &kernel)
 {
 	if (kernel.version >= needed_version)
@@ -133,7 +133,7 @@ std::vector<std::string> missing_capabilities()
 	if (capng_get_caps_process() != 0)
 		return {"(unknown)"};
 	const auto have = [](unsigned capability) { return capng_have_capability(CAPNG_EFFECTIVE, capability); };
-	// The kernel accepts CAP_SYS_ADMIN instead of the two capabilities that were split from it.
+	// The kernel accepts CAP_SYS_ADMIN instead of the two capabilities that were split off from it.
 	const bool admin = have(CAP_SYS_ADMIN);
 	if (!admin && !have(CAP_BPF))
 		missing.push_back("CAP_BPF");

@@ -28,17 +28,17 @@ Examples:
   # Two interfaces for ten minutes, into a file
   sudo tcpwin-agent attach eth0 eth1 --duration 10min --output flows.json
 
-  # Lose nothing when the agent ends, is killed or upgraded: the next agent continues
+  # Lose nothing if the agent exits, is killed or is upgraded: the next one continues
   sudo tcpwin-agent attach eth0 --persistent --output flows.json
 
-  # Whose window was closed, as flows end
+  # Endpoints that closed their window, as flows end
   sudo tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
   # Tranalyzer2's columns, with the timeouts of its tutorial's exercise
   sudo tcpwin-agent attach eth0 --format t2 --timeout-est 4s --abort-count 3
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage, 69 not supported by this kernel
-or device, 77 no permission, 78 the file of --config is wrong.)";
+or device, 77 no permission, 78 the --config file is invalid.)";
 
 // "attach eth0 eth0" watches it once.
 void remove_repeated(std::vector<std::string> &names)
@@ -66,15 +66,14 @@ Result<void> complete(AttachOptions &options)
 
 void define_watching(OptionList &list, WatchOptions &options)
 {
-	list.arguments("IFACE", options.interfaces,
-		       "Network interfaces to watch; any: all that are up, as they come and go",
+	list.arguments("IFACE", options.interfaces, "Network interfaces to watch; any: all that are up, now or later",
 		       OptionList::Needed::required);
 	list.choice<IngressMode>("--mode", "MODE", options.mode,
 				 {{"auto", IngressMode::automatic},
 				  {"native", IngressMode::native},
 				  {"generic", IngressMode::generic},
 				  {"tc", IngressMode::tc}},
-				 "How incoming packets are seen: XDP in the driver (native) or on any device "
+				 "Hook for incoming packets: XDP in the driver (native) or on any device "
 				 "(generic), tc, or the first of these that works (auto)");
 	list.choice<Directions>(
 		"--direction", "DIRECTION", options.directions,
@@ -85,14 +84,14 @@ void define_watching(OptionList &list, WatchOptions &options)
 		{{"auto", TcHook::automatic}, {"tcx", TcHook::tcx}, {"clsact", TcHook::clsact}},
 		"How tc programs are attached: TCX (Linux 6.6), clsact (any kernel), or TCX where possible (auto)");
 	list.flag("--per-interface", options.per_interface,
-		  "Keep the flows of each interface apart (for instance on both sides of address translation)");
+		  "Track flows separately per interface (for instance on both sides of address translation)");
 	list.flag("--persistent", options.persistent,
-		  "Programs, flows and counters outlive the agent, and the next 'attach --persistent' continues with "
-		  "them; files are appended to");
+		  "Programs, flows and counters outlive the agent, and the next 'attach --persistent' takes "
+		  "them over; output files are appended to");
 	add_bpffs(list, options.bpffs);
 }
 
-// Without --persistent: nothing.
+// Nothing without --persistent.
 Result<std::optional<Persistence>> find_earlier(const WatchOptions &options, const std::vector<Interface> &all,
 						const Claims &claims)
 {
@@ -102,7 +101,7 @@ Result<std::optional<Persistence>> find_earlier(const WatchOptions &options, con
 				     [&](const Interface &interface) { return claims.contains(interface.index); }));
 }
 
-// Before anything is loaded or opened.
+// Called before anything is loaded or opened.
 Result<void> check_existence(const WatchOptions &options, const std::vector<Interface> &all)
 {
 	if (options.any())
@@ -130,7 +129,7 @@ std::vector<ReopenHelper::File> files_to_reopen(const AttachOptions &options)
 	return files;
 }
 
-// The output comes last: an error elsewhere must not have emptied a file.
+// The outputs are opened last, so that an earlier error does not truncate a file.
 Result<Session::Parts> prepare(const AttachOptions &options)
 {
 	const WatchOptions &watch = options.session.watch;
@@ -161,7 +160,7 @@ void define_attach(OptionList &list, AttachOptions &options)
 	SessionOptions &session = options.session;
 	define_watching(list, session.watch);
 	list.duration("--duration", session.duration, 1ns, "End after this time (default: never)");
-	list.duration("--poll-interval", session.poll_interval, 1ms, "Interval between looks for expired flows");
+	list.duration("--poll-interval", session.poll_interval, 1ms, "Interval between checks for expired flows");
 	list.duration("--stats-interval", session.stats_interval, 100ms,
 		      "Write the counters into the flow output at about this interval (default: never)");
 	add_max_flows(list, options.tracking.max_flows);
@@ -176,7 +175,7 @@ Result<Exit> attach(const AttachOptions &options)
 	log::set_verbosity(options.verbosity);
 	auto parts = TRY(prepare(options));
 	if (parts.program.max_flows() != options.tracking.max_flows)
-		log::warning("the flow table that is taken over keeps its {} entries", parts.program.max_flows());
+		log::warning("the flow table taken over keeps its size of {} entries", parts.program.max_flows());
 	Session session(options.session, std::move(parts));
 	TRY(session.attach_all());
 	session.drop_privileges();

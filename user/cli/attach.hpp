@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The attach command: watches interfaces and writes flow records.
 #pragma once
 
 #include "agent/options.hpp"

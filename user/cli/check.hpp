@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The check command: shows whether attach would work.
 #pragma once
 
 #include <string>

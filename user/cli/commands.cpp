@@ -21,13 +21,13 @@ std::span<const Command> all_commands()
 			     define_replay, replay),
 		make_command("explain", "Describe the worst stalls of flow records or of a capture", define_explain,
 			     explain),
-		make_command("check", "Show what kernel, user and interface allow", define_check, check),
+		make_command("check", "Show whether kernel, user and interface allow attaching", define_check, check),
 		make_command("status", "Show what is attached and its counters", define_status, status),
 		make_command("flows", "List the flows that have not ended", define_flows, list_flows),
-		make_command("top", "Show flows and peers on the whole screen, updated continuously", define_top, top),
+		make_command("top", "Show flows and peers full-screen, updated continuously", define_top, top),
 		make_command("set", "Change or print the settings of running agents", define_set, set),
-		make_command("detach", "Detach what persistent agents left, and write its flows", define_detach,
-			     detach),
+		make_command("detach", "Detach what persistent agents left, and write the remaining flows",
+			     define_detach, detach),
 	};
 	return commands;
 }

@@ -48,7 +48,7 @@ void add_verbosity(OptionList &list, Verbosity &verbosity, const std::string &mo
 void add_community_id(OptionList &list, std::optional<std::uint16_t> &seed)
 {
 	list.number("--community-id-seed", seed, 0, 65'535,
-		    "Seed of community_id; must be the same in all tools whose ids are compared");
+		    "Seed of community_id; must be the same in all tools whose IDs are compared");
 	list.flag("--no-community-id", "Leave community_id out of JSON flow records", [&] { seed.reset(); });
 	list.exclude("--community-id-seed", "--no-community-id");
 }

@@ -30,8 +30,8 @@ namespace tcpwin {
 namespace {
 
 constexpr auto examples =
-	R"(Ends what 'attach --persistent' left attached: detaches it and appends the remaining flows to FILE.
-An agent that is still running must be ended first (kill PID).
+	R"(Detaches what 'attach --persistent' left attached, and appends the remaining flows to FILE.
+Stop an agent that is still running first (kill PID).
 
 Examples:
   # Detach from all interfaces, and write the remaining flows
@@ -40,7 +40,7 @@ Examples:
   # From one of them
   sudo tcpwin-agent detach eth0
 
-Exit codes: 0 done, 1 something is still left, 2 wrong usage, 77 no permission.)";
+Exit codes: 0 done, 1 something is still attached or pinned, 2 wrong usage, 77 no permission.)";
 
 constexpr Direction directions[] = {Direction::ingress, Direction::egress};
 
@@ -95,7 +95,7 @@ Result<void> claim(std::vector<Target> &targets)
 			continue;
 		if (const auto holder = Claim::holder(target.pinned.ifindex()))
 			return fail("cannot detach from " + target.name,
-				    fmt::format("a tcpwin-agent watches it (process {})", *holder),
+				    fmt::format("a tcpwin-agent is watching it (process {})", *holder),
 				    fmt::format("stop it first: kill {}", *holder));
 		Interface interface;
 		interface.index = target.pinned.ifindex();
@@ -184,7 +184,7 @@ Result<void> remove(const std::vector<Target> &targets)
 {
 	for (const Target &target : targets) {
 		TRY(target.pinned.remove());
-		log::info("{} {}", target.name.empty() ? "removed the remains of" : "detached from", describe(target));
+		log::info("{} {}", target.name.empty() ? "removed the pins of" : "detached from", describe(target));
 	}
 	return {};
 }

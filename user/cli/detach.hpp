@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The detach command: detaches what persistent agents left.
 #pragma once
 
 #include <string>

@@ -13,15 +13,15 @@ namespace tcpwin {
 namespace {
 
 constexpr auto examples =
-	R"(FILE holds flow records as JSON lines, as attach and replay write them, or is a capture, compressed or not; the
-content decides. A capture is read with timeouts of ten minutes and without aborts, so that a stall stays in one flow.
-Recorded flows are cut by the timeouts that they were recorded with.
+	R"(FILE is either flow records, the JSON lines that attach and replay write, or a capture, compressed or not; the type is
+detected from the content. A capture is read with timeouts of ten minutes and without aborts, so that a stall stays in
+one flow. Recorded flows were cut by the timeouts in force when they were recorded.
 
 Examples:
-  # Who stopped reading in a capture, for how long, and how it ended
+  # Which endpoints of a capture stopped reading, for how long, and how it ended
   tcpwin-agent explain capture.pcapng
 
-  # The worst three of what was recorded so far
+  # The worst three stalls recorded so far
   sudo tcpwin-agent attach eth0 --profile monitor --output flows.json
   tcpwin-agent explain --top 3 flows.json
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The explain command: describes the worst stalls of recorded flows.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The flows command: lists the flows that have not ended.
 #pragma once
 
 #include <cstddef>

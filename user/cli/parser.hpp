@@ -34,7 +34,7 @@ public:
 
 	explicit OptionList(CLI::App &app) : app_(app) {}
 
-	// Without dashes, and not empty.
+	// A positional argument, not empty.
 	void argument(const std::string &name, std::string &target, const std::string &help,
 		      Needed needed = Needed::optional);
 	void arguments(const std::string &name, std::vector<std::string> &target, const std::string &help,
@@ -69,7 +69,7 @@ public:
 			  [&target](std::uint64_t value) { target = static_cast<T>(value); });
 	}
 
-	// Longer than 0 and at least as long as least.
+	// The value must be above 0 and not below least.
 	void duration(const std::string &name, std::chrono::nanoseconds &target, std::chrono::nanoseconds least,
 		      const std::string &help);
 	void duration(const std::string &name, std::optional<std::chrono::nanoseconds> &target,
@@ -94,9 +94,9 @@ public:
 	void value(const std::string &name, const std::string &type, const std::string &initial,
 		   const std::string &help, const Take &take);
 
-	// Two options that contradict each other.
+	// Declares that two options exclude each other.
 	void exclude(const std::string &name, const std::string &other);
-	// What stands at the end of the help text.
+	// The end of the help text.
 	void footer(const std::string &text);
 	// Runs once everything was parsed, in the order of these calls, until one fails.
 	void after_parsing(Step step) { steps_.push_back(std::move(step)); }
@@ -136,7 +136,7 @@ Command make_command(std::string name, std::string summary, void (*define)(Optio
 		}};
 }
 
-// What --help and --version print; there is nothing to run.
+// The output of --help or --version; no command runs.
 struct Information {
 	std::string text;
 };

@@ -31,7 +31,7 @@ Examples:
   # One host of what tcpdump writes
   tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
 
-Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the file of --config is wrong;
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the --config file is invalid;
 with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
 
 constexpr std::uint64_t frames_between_checks = 4096; // of signals and of the clock
@@ -205,7 +205,7 @@ void define_replay(OptionList &list, ReplayOptions &options)
 	list.footer(examples);
 }
 
-// The output comes last: an error elsewhere must not have emptied a file.
+// The outputs are opened after the first capture, so that an error there does not truncate a file.
 Result<Exit> replay(const ReplayOptions &options)
 {
 	log::set_verbosity(options.verbosity);
@@ -215,7 +215,7 @@ Result<Exit> replay(const ReplayOptions &options)
 	Interruptions interruptions{.stop_fd = signals.stop_fd(), .request_fd = signals.request_fd(), .answer = {}};
 	auto first = CaptureReader::open(options.files.front(), options.filter, &interruptions);
 	if (!first) {
-		signals.collect(); // either the wait for its first bytes was given up, or the file is wrong
+		signals.collect(); // either a signal ended the wait for the first bytes, or the file is invalid
 		return signals.requested() ? Result<Exit>(Exit::success) : tl::unexpected(first.error());
 	}
 	auto writers = TRY(RecordWriters::open(options.output));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The replay command: tracks the flows of captures.
 #pragma once
 
 #include <string>
@@ -26,8 +27,8 @@ struct ReplayOptions {
 
 void define_replay(OptionList &list, ReplayOptions &options);
 
-// Reads captures and writes the records that attach would have written, had the
-// frames arrived at their recorded times. Records of what was read before an error are written.
+// Reads captures and writes the records that attach would have written, had the frames arrived at their recorded times.
+// Frames read before an error are included.
 Result<Exit> replay(const ReplayOptions &options);
 
 } // namespace tcpwin

@@ -17,7 +17,7 @@
 namespace tcpwin {
 namespace {
 
-// With a list of the settings, which are the arguments.
+// Includes a list of the settings, which are the arguments.
 std::string make_footer()
 {
 	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type, profile_text);
@@ -37,11 +37,11 @@ Examples:
   # On one interface, the settings for operation, but without stall alarms
   sudo tcpwin-agent set --iface eth0 profile=monitor stall-alarm=none
 
-Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the file of
---config is wrong.)";
+Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the --config
+file is invalid.)";
 }
 
-// The last of the same key wins.
+// If a key is repeated, the last value counts.
 Result<void, std::string> take_assignment(SettingValues &values, const std::string &word)
 {
 	const std::size_t equals = word.find('=');
@@ -52,7 +52,7 @@ Result<void, std::string> take_assignment(SettingValues &values, const std::stri
 		const std::string_view closest = closest_key(key);
 		return tl::unexpected(
 			fmt::format("'{}': there is no such setting{}", key,
-				    closest.empty() ? "" : fmt::format(", perhaps {} is meant", closest)));
+				    closest.empty() ? "" : fmt::format(", perhaps you mean {}", closest)));
 	}
 	if (auto checked = check_setting(key, value); !checked)
 		return tl::unexpected(fmt::format("{}: '{}': {}", key, value, checked.error()));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The set command: changes the settings of running agents.
 #pragma once
 
 #include <string>

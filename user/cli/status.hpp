@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The status command: shows what is attached.
 #pragma once
 
 #include <string>

@@ -26,7 +26,7 @@ constexpr auto examples =
 	R"(Keys: q quit, p flows or peers, s next sort key, f filter, space pause, arrows scroll, h help.
 
 Examples:
-  # What is stalled now, and by whom
+  # Which flows are stalled now, and by which endpoint
   sudo tcpwin-agent top
 
   # One interface, every five seconds
@@ -37,10 +37,10 @@ Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the termin
 
 constexpr auto what = "cannot show the flows";
 
-// Reads the tables again and again, in parts.
-class Looks {
+// Reads the tables repeatedly, in parts.
+class TableReader {
 public:
-	Looks(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
+	TableReader(LiveSource source, LiveTables tables) : source_(std::move(source)), tables_(std::move(tables)) {}
 
 	// Agents may have started or ended since the last reading.
 	Result<void> begin()
@@ -74,7 +74,7 @@ public:
 		auto packets = TRY(tables_->tracked_packets());
 		last_count_ = next_.flows.size();
 		next_.totals = count_flows(next_.flows);
-		next_.rates = rates_.look(next_.flows, packets, boot_clock_ns());
+		next_.rates = rates_.update(next_.flows, packets, boot_clock_ns());
 		next_.interfaces = tables_->interfaces();
 		next_.names = tables_->names();
 		return std::move(next_);
@@ -91,13 +91,13 @@ private:
 class Top {
 public:
 	Top(const TopOptions &options, LiveTables tables, Screen screen, UniqueFd signals)
-		: interval_(options.interval), looks_(options.selection.source, std::move(tables)),
+		: interval_(options.interval), reader_(options.selection.source, std::move(tables)),
 		  view_(options.selection.sort, options.selection.filter, is_utf8_locale()), screen_(std::move(screen)),
 		  signals_(std::move(signals))
 	{
 	}
 
-	// Until the user quits or a signal arrives.
+	// Runs until the user quits or a signal arrives.
 	void run()
 	{
 		draw();
@@ -106,7 +106,7 @@ public:
 			take_signals();
 			take_keys();
 			if (!view_.paused() && !done_)
-				look();
+				refresh();
 			if (changed_)
 				draw();
 		}
@@ -119,7 +119,7 @@ private:
 		using std::chrono::milliseconds;
 		auto left = std::chrono::ceil<milliseconds>(due_ - steady_clock::now());
 		int timeout =
-			looking_ ? 0 :
+			reading_ ? 0 :
 				   static_cast<int>(std::clamp(left, milliseconds(0), milliseconds(1 << 30)).count());
 		pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {signals_.get(), POLLIN, 0}};
 		poll(ready, std::size(ready), view_.paused() ? -1 : timeout);
@@ -147,24 +147,24 @@ private:
 		}
 	}
 
-	void look()
+	void refresh()
 	{
-		if (!looking_) {
+		if (!reading_) {
 			if (steady_clock::now() < due_)
 				return;
 			due_ = steady_clock::now() + interval_;
-			if (auto begun = looks_.begin(); !begun)
+			if (auto begun = reader_.begin(); !begun)
 				return take(tl::unexpected(begun.error()));
-			looking_ = true;
+			reading_ = true;
 		}
-		auto more = looks_.read_more();
+		auto more = reader_.read_more();
 		if (more && *more)
 			return;
-		looking_ = false;
-		take(more ? looks_.end() : tl::unexpected(more.error()));
+		reading_ = false;
+		take(more ? reader_.end() : tl::unexpected(more.error()));
 	}
 
-	// An error is not final: agents end, and others start.
+	// An error is not final: agents may exit and others may start.
 	void take(Result<Snapshot> snapshot)
 	{
 		shown_ = snapshot ? std::move(*snapshot) : Snapshot{};
@@ -181,13 +181,13 @@ private:
 	}
 
 	std::chrono::nanoseconds interval_;
-	Looks looks_;
+	TableReader reader_;
 	View view_;
 	Screen screen_;
 	UniqueFd signals_;
 	Snapshot shown_;
 	steady_clock::time_point due_{};
-	bool looking_ = false, changed_ = false, done_ = false;
+	bool reading_ = false, changed_ = false, done_ = false;
 };
 
 } // namespace

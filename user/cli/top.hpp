@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The top command: shows flows and peers full-screen.
 #pragma once
 
 #include <chrono>

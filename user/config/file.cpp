@@ -30,13 +30,13 @@ std::string advise(std::string_view key)
 	if (!setting) {
 		const std::string_view closest = closest_key(key);
 		return closest.empty() ? "'tcpwin-agent attach --help' lists the settings" :
-					 fmt::format("perhaps {} is meant", closest);
+					 fmt::format("perhaps you mean {}", closest);
 	}
 	const bool number = setting->type().starts_with("N");
 	return fmt::format("write for instance {0} = {1}{2}{1}", key, number ? "" : "\"", setting->example);
 }
 
-// As an option would have it; nothing if the type is wrong.
+// The value as an option would take it; nothing if the type is wrong.
 std::optional<std::string> as_text(const toml::node &node)
 {
 	if (const auto *text = node.as_string())

@@ -16,7 +16,7 @@ struct SettingSources {
 	SettingValues command_line; // has precedence over the file
 };
 
-// Of both. Errors are those of the file.
+// Merges both. Errors concern the file.
 Result<SettingValues> read_settings(const SettingSources &sources);
 
 // Errors name the file, the line, what is wrong, and what would be right.

@@ -141,7 +141,7 @@ constexpr SettingKind duration_of_rule{
 	},
 };
 
-// Kept in seconds.
+// Stored in seconds.
 template <auto field>
 constexpr SettingKind seconds_or_none{
 	"DURATION|none",
@@ -157,7 +157,7 @@ constexpr SettingKind seconds_or_none{
 	[](const tcpwin_config &config) { return format_or_none(std::invoke(field, config) * second); },
 };
 
-// on: what the rule is for "yes".
+// on: the state of the rule for "yes".
 template <tcpwin_rule rule, bool on = true>
 constexpr SettingKind yes_or_no{
 	"yes|no",

@@ -32,7 +32,7 @@ struct Setting {
 
 	std::string_view type() const { return kind.type; }
 	ParsedSetting set(tcpwin_config &config, std::string_view value) const { return kind.set(config, value); }
-	// As set() takes it.
+	// In the form that set() accepts.
 	std::string get(const tcpwin_config &config) const { return kind.get(config); }
 };
 
@@ -53,9 +53,9 @@ ParsedSetting check_setting(std::string_view key, std::string_view value);
 // The key that was probably meant ("timeout-est" for "timeout-es"), or empty.
 std::string_view closest_key(std::string_view key);
 
-// Both; where they have the same key, the value of stronger.
+// The union of both; stronger takes precedence.
 SettingValues merge_settings(SettingValues weaker, const SettingValues &stronger);
-// The values on top of their profile, or of base if they have none.
+// Applies the values to their profile, or to base if they name no profile.
 tcpwin_config apply_settings(const SettingValues &values, const tcpwin_config &base = TCPWIN_DEFAULT_CONFIG);
 
 } // namespace tcpwin

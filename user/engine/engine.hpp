@@ -18,7 +18,7 @@ public:
 	virtual ~FlowObserver() = default;
 	// In the order in which flows end (time of expiry, then number); also interim records when they are due.
 	virtual void on_flow(const tcpwin_record &record) = 0;
-	// At the packet that raised it, after the flows that ended before.
+	// Called at the packet that raised it, after the flows that ended before.
 	virtual void on_alarm(const tcpwin_alarm &alarm) = 0;
 	// In packet mode only. number: of the frame.
 	virtual void on_packet(const tcpwin_packet_event &event, std::uint64_t number) = 0;

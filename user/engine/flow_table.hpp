@@ -37,7 +37,7 @@ public:
 		}
 	}
 
-	// A slot for a key that is not in the table; its flow is left to the caller.
+	// A slot for a key that is not in the table; the caller initializes its flow.
 	std::uint32_t insert(const tcpwin_key &key, std::uint32_t key_hash)
 	{
 		if ((size_ + 1) * 2 > index_.size())

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel engine: every frame through the real XDP program.
 //
-// It produces the portable engine's records in the portable engine's order. A flow
-// ends at the first frame of any flow whose time reaches its expiry; the program
-// cuts a flow only at the flow's own packets, and the sweep finds the others. Both
-// are the same as long as time does not go back, so the sweep runs before each
-// step back (and at intervals, for room). The flows that have ended by then are
-// complete, and are handed on in order of expiry.
+// It produces the portable engine's records in the portable engine's order. A flow ends at the first frame of any flow
+// whose time reaches its expiry; the program cuts a flow only at the flow's own packets, and the sweep finds the
+// others. The results are the same as long as time does not go back, so the sweep runs before each step back (and at
+// intervals, to free entries). The set of flows that have ended by then is complete, and is passed on in order of
+// expiry.
 #include "engine/kernel.hpp"
 
 #include <algorithm>
@@ -26,8 +25,8 @@ namespace tcpwin {
 namespace {
 
 constexpr std::uint64_t sweep_every = 16384; // frames
-constexpr std::uint32_t linear_bytes = 3072; // what XDP sees of a frame in one piece
-constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds some 39,000
+constexpr std::uint32_t linear_bytes = 3072; // the linear part of a frame that XDP sees
+constexpr std::size_t drain_at = 8192;       // records in the ring buffer, which holds about 39,000
 
 class KernelEngine final : public Engine {
 public:
@@ -102,7 +101,7 @@ private:
 		program_.commit();
 	}
 
-	// Ends the flows that have expired by now_, or all (shutdown), and hands on their records.
+	// Ends the flows that have expired by now_, or all (shutdown), and passes on their records.
 	Result<void> sweep(bool shutdown)
 	{
 		since_sweep_ = 0;
@@ -110,7 +109,7 @@ private:
 		// A small table keeps no ended entries for flows that may be continued.
 		if (!shutdown && room_ < program_.max_flows() / 2)
 			TRY(sweep(shutdown, 0));
-		hand_on();
+		pass_on();
 		return {};
 	}
 
@@ -129,7 +128,7 @@ private:
 		}
 	}
 
-	void hand_on()
+	void pass_on()
 	{
 		const auto order = [&](const Event &event) {
 			if (const auto *alarm = std::get_if<tcpwin_alarm>(&event))

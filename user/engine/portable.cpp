@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The portable engine: the shared headers over a table in user space.
 //
-// Flows end in the order of their expiry. Each live flow has one valid entry in
-// a heap, at a time that is never later than its expiry: a packet that prolongs
-// a flow does not touch the heap, and an entry that is reached too early is put
-// back at the flow's present expiry. Only an abort, which shortens a timeout,
-// adds an entry; the entry that it replaces no longer matches the slot and is
-// dropped. An ended flow stays in its slot for a while, as in the kernel's table,
-// so that the next flow of its key can continue it.
+// Flows end in the order of their expiry. Each live flow has one valid entry in a heap, at a time that is never later
+// than its expiry: a packet that prolongs a flow does not touch the heap, and an entry that is reached too early is put
+// back at the flow's current expiry. Only an abort, which shortens a timeout, adds an entry; the entry that it replaces
+// no longer matches the slot and is dropped. An ended flow stays in its slot for a while, as in the kernel's table, so
+// that the next flow of its key can continue it.
 #include "engine/portable.hpp"
 
 #include <algorithm>

@@ -46,7 +46,7 @@ public:
 	nanoseconds seconds(const char *name) const
 	{
 		const double value = get<double>(name);
-		const bool fits = value >= 0 && value < 1e9; // so that sums fit, too
+		const bool fits = value >= 0 && value < 1e9; // so that sums fit as well
 		if (!fits && problem_.empty())
 			problem_ = fmt::format("field {} is wrong", name);
 		return fits ? nanoseconds(std::llround(value * 1e9)) : nanoseconds(0);

@@ -57,11 +57,11 @@ std::string and_peer(const char *preposition, const Entry &entry)
 std::string what_was_counted(const Entry &entry)
 {
 	const SideStory &side = *entry.side;
-	return fmt::format("{} announced a closed window {}in {} of its {}. How long it did not read is not known: "
+	return fmt::format("{} announced a closed window {}in {} of its {}. It is not known for how long: "
 			   "{} no stall analysis.",
 			   endpoint(side), and_peer("to", entry), side.zero_windows,
 			   plural(side.packets, "packet", "packets"),
-			   entry.connection->records > 1 ? "not all of its records have" : "the record has");
+			   entry.connection->records > 1 ? "some of its records have" : "the record has");
 }
 
 std::string what_happened(const Entry &entry)
@@ -86,28 +86,30 @@ std::string what_the_peer_did(const Entry &entry)
 	if (!peer)
 		return "Its peer was not seen.";
 	if (!stall.probes)
-		return fmt::format("Whether {} probed is not known.", endpoint(*peer));
+		return fmt::format("It is not known whether {} probed.", endpoint(*peer));
 	if (!*stall.probes)
 		return endpoint(*peer) + " sent no probe.";
 	const std::string probed = fmt::format("{} probed {}", endpoint(*peer), times(*stall.probes));
 	if (!stall.answers)
 		return probed + ".";
-	return *stall.answers ? fmt::format("{} and was answered {} that the window is still closed.", probed,
-					    times(*stall.answers)) :
-				probed + " and was not answered.";
+	if (!*stall.answers)
+		return probed + " and received no answer.";
+	return fmt::format("{} and received {}: the window was still closed.", probed,
+			   plural(*stall.answers, "answer", "answers"));
 }
 
 std::string how_it_ended(const ParsedStall &stall)
 {
 	const bool several = stall.episodes > 1;
 	if (stall.open)
-		return several ? "The last time, the window was not opened again." : "The window was not opened again.";
+		return several ? "After the last stall, the window was not opened again." :
+				 "The window was not opened again.";
 	if (stall.last_ended == "resumed")
-		return several ? "After the last time, reading resumed." : "Reading resumed.";
+		return several ? "Reading resumed after the last stall." : "Reading resumed.";
 	if (stall.last_ended == "fin")
-		return several ? "The last time ended with a FIN." : "It ended with a FIN.";
+		return several ? "The last stall ended with a FIN." : "It ended with a FIN.";
 	if (stall.last_ended == "reset")
-		return several ? "The last time ended with a reset (RST)." : "It ended with a reset (RST).";
+		return several ? "The last stall ended with a reset (RST)." : "It ended with a reset (RST).";
 	return "How it ended was not seen.";
 }
 
@@ -199,7 +201,7 @@ std::string remarks(const Connections &connections, const std::vector<Entry> &en
 	std::string text;
 	if (connections.without_analysis())
 		text += fmt::format(
-			"\nWithout stall analysis: {} of {}. Only counts are known of these: windows below the "
+			"\nWithout stall analysis: {} of {}. Only counts are known for these: windows below the "
 			"threshold, SYN and RST included.\n",
 			connections.without_analysis(), plural(connections.flows(), "flow", "flows"));
 	if (std::ranges::any_of(entries, is_cut))

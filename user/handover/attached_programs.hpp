@@ -15,7 +15,7 @@ struct AttachedProgram {
 	unsigned id = 0;  // the kernel's
 };
 
-// Asks the kernel: XDP, then TCX, then clsact. Error: CAP_NET_ADMIN or CAP_SYS_ADMIN is missing.
+// Queries the kernel, in the order XDP, TCX, clsact. Error: CAP_NET_ADMIN or CAP_SYS_ADMIN is missing.
 Result<std::vector<AttachedProgram>> attached_programs(const Interface &interface);
 
 } // namespace tcpwin

@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// Without the right to enumerate programs none of their names can be read, and the answer would be "nothing attached".
+// Without permission to enumerate programs, their names cannot be read, and the result would be "nothing attached".
 Result<void> require_program_access(const std::string &what)
 {
 	__u32 id = 0;

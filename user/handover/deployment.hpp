@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that agents have deployed in this network namespace: programs on interfaces, whether an agent runs or not,
-// and pinned maps of interfaces that were deleted. Needs CAP_SYS_ADMIN.
+// Everything that agents have deployed in this network namespace: programs on interfaces, whether or not an agent is
+// running, and pinned maps of interfaces that were deleted. Needs CAP_SYS_ADMIN.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// attach --persistent: what an earlier agent left pinned, and what the next one will find.
+// attach --persistent: what an earlier agent left pinned, and what this one pins for the next.
 //
 // Programs and links keep working without an agent. The next agent loads its own programs over the pinned maps and puts
 // them into the pinned links, so that no packet is missed. Maps of another layout cannot be shared: the links get
@@ -38,7 +38,7 @@ public:
 	static Result<Persistence> open(const std::string &bpffs, const std::vector<Interface> &all,
 					const IsWanted &is_wanted);
 
-	// Its maps are to be taken over; null: there are none.
+	// The pins whose maps are taken over; null: none.
 	const PinnedInterface *adopted() const { return own_.empty() ? nullptr : &own_.front(); }
 	// Interfaces that were deleted since; their flows are in the adopted maps.
 	const std::vector<PinnedInterface> &gone() const { return gone_; }
@@ -51,8 +51,8 @@ public:
 	// Detaches and unpins the link of this kind.
 	void drop_link(unsigned ifindex, HookKind kind, Direction direction) const;
 
-	// Hands over the records in the maps of other layouts, and adds their counters to the program's. To be called once
-	// no program writes these maps any more.
+	// Passes the records in maps of other layouts to take, and adds their counters to the program's. To be called
+	// once no program writes these maps any more.
 	Result<void> drain_others(Program &program, const tcpwin_config &config, Output &output,
 				  const std::function<void(const tcpwin_record &)> &take) const;
 	bool has_others() const { return !others_.empty(); }
@@ -72,7 +72,7 @@ private:
 // Error: a persistent agent left its programs attached to the interface.
 Result<void> refuse_if_pinned(const std::string &bpffs, const Interface &interface);
 
-// One of those directories per flow table.
+// One directory per flow table.
 std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface> &pinned);
 
 // For a batch of records that a killed agent was writing: if the output has all of it, the batch is removed from the ring
@@ -80,8 +80,8 @@ std::vector<PinnedInterface> one_of_each_table(const std::vector<PinnedInterface
 void settle(const tcpwin_batch &batch, RingReader &records, Output &output);
 void settle(const AgentMaps &maps, Output &output);
 
-// Pins from other network namespaces whose interfaces were all deleted: the namespace most likely does not exist any more,
-// so no agent of it will take them over. Pins without links are left out: clsact filters may be attached.
+// Pins from other network namespaces whose interfaces were all deleted: the namespace most likely no longer exists, so
+// no agent in it will take them over. Pins without links are left out: clsact filters may be attached.
 std::vector<PinnedInterface> orphans(const PinDirectory &directory);
 
 } // namespace tcpwin

@@ -30,7 +30,7 @@ std::string closed_text(const LiveFlow &flow)
 	return !flow.analyzed ? "?" : a && b ? "A+B" : a ? "A" : b ? "B" : "-";
 }
 
-// Removes the middle: the ends of an address and its port say more.
+// Removes the middle: the ends of an address and the port are more informative.
 void cut(std::string &text, std::size_t width)
 {
 	if (text.size() <= width)

@@ -108,10 +108,10 @@ LiveTotals count_flows(const std::vector<LiveFlow> &flows)
 		.stalled = static_cast<std::uint64_t>(std::ranges::count_if(flows, &LiveFlow::stalled))};
 }
 
-std::optional<Rates::PerSecond> Rates::look(const std::vector<LiveFlow> &flows, std::uint64_t packets,
-					    std::uint64_t now_ns)
+std::optional<Rates::PerSecond> Rates::update(const std::vector<LiveFlow> &flows, std::uint64_t packets,
+					      std::uint64_t now_ns)
 {
-	Look now{.packets = packets, .now_ns = now_ns, .zero_windows = {}};
+	Reading now{.packets = packets, .now_ns = now_ns, .zero_windows = {}};
 	std::uint64_t more = 0;
 	for (const LiveFlow &flow : flows) {
 		const std::uint64_t count = amount(flow.amounts, SortKey::zero_windows);

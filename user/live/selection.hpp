@@ -56,21 +56,22 @@ class Rates {
 public:
 	struct PerSecond {
 		double packets;
-		double zero_windows; // without those that a flow had after the previous reading before it ended
+		double zero_windows; // without those between the previous reading and the end of a flow
 	};
 
 	// packets: a count that only grows. Nothing at the first reading, or if packets went back.
-	std::optional<PerSecond> look(const std::vector<LiveFlow> &flows, std::uint64_t packets, std::uint64_t now_ns);
+	std::optional<PerSecond> update(const std::vector<LiveFlow> &flows, std::uint64_t packets,
+					std::uint64_t now_ns);
 	// Treats the next reading as the first.
 	void forget() { before_.reset(); }
 
 private:
-	struct Look {
+	struct Reading {
 		std::uint64_t packets;
 		std::uint64_t now_ns;
 		std::unordered_map<std::uint64_t, std::uint64_t> zero_windows; // by table and number of the flow
 	};
-	std::optional<Look> before_;
+	std::optional<Reading> before_;
 };
 
 } // namespace tcpwin

@@ -31,9 +31,9 @@ template <std::size_t size> bool is_one_of(std::string_view kind, const std::str
 	return std::find(std::begin(kinds), std::end(kinds), kind) != std::end(kinds);
 }
 
-// Have ports below them, now or later; packets of an ifb come from another interface.
+// Kinds with ports below them, now or later; packets of an ifb come from another interface.
 constexpr std::string_view above_ports[] = {"bridge", "bond", "team", "vrf", "hsr", "openvswitch", "ifb"};
-// Have one interface below them. Tunnels do not count: below them their packets are encapsulated.
+// Kinds with one interface below them. Tunnels are not included: below them, their packets are encapsulated.
 constexpr std::string_view above_one[] = {"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"};
 constexpr std::string_view pairs[] = {"veth", "netkit"};
 
@@ -65,7 +65,7 @@ void set_neighbours(Interface &interface, nlattr *const *attributes)
 
 void take_link(nlmsghdr *message, std::vector<Interface> &interfaces)
 {
-	// number() does not check the size of what it reads.
+	// number() does not check the size of the attribute.
 	nla_policy policy[IFLA_MAX + 1] = {};
 	for (int type : {IFLA_MTU, IFLA_LINK, IFLA_LINK_NETNSID, IFLA_MASTER})
 		policy[type].type = NLA_U32;
@@ -94,8 +94,8 @@ int request_dump(nl_sock *socket)
 	return nl_send_simple(socket, RTM_GETLINK, NLM_F_DUMP, &request, sizeof(request));
 }
 
-// Where containers start and stop all the time, every dump may be interrupted by changes. Then the last try is used; it
-// may lack an interface until the next notification.
+// Where containers start and stop constantly, changes may interrupt every dump. The last attempt is then used; it may
+// lack an interface until the next notification.
 Result<std::vector<Interface>> dump(nl_sock *socket)
 {
 	std::vector<Interface> interfaces;
@@ -154,15 +154,15 @@ Result<InterfaceMonitor> InterfaceMonitor::open()
 	if (int error = nl_socket_add_membership(notifications.get(), RTNLGRP_LINK))
 		return netlink_failure("cannot monitor the interfaces", error);
 	nl_socket_set_nonblocking(notifications.get());
-	auto questions = TRY(open_netlink(NETLINK_ROUTE));
-	return InterfaceMonitor(std::move(notifications), std::move(questions));
+	auto requests = TRY(open_netlink(NETLINK_ROUTE));
+	return InterfaceMonitor(std::move(notifications), std::move(requests));
 }
 
 Result<std::vector<Interface>> InterfaceMonitor::changed()
 {
 	if (int error = discard_notifications(fd()))
 		return fail("cannot monitor the interfaces", describe_errno(error));
-	return dump(questions_.get());
+	return dump(requests_.get());
 }
 
 bool takes_vlan_tags_off(const std::string &interface)

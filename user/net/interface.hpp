@@ -14,7 +14,7 @@ namespace tcpwin {
 struct Interface {
 	unsigned index = 0;
 	std::string name;
-	std::string kind; // IFLA_INFO_KIND: "veth", "bridge", "vlan", ...; empty: none, as of hardware
+	std::string kind; // IFLA_INFO_KIND: "veth", "bridge", "vlan", ...; empty: none, for instance hardware
 	unsigned mtu = 0;
 	bool up = false;       // IFF_UP
 	bool loopback = false; // IFF_LOOPBACK
@@ -43,13 +43,13 @@ public:
 	Result<std::vector<Interface>> changed();
 
 private:
-	InterfaceMonitor(NetlinkSocket notifications, NetlinkSocket questions)
-		: notifications_(std::move(notifications)), questions_(std::move(questions))
+	InterfaceMonitor(NetlinkSocket notifications, NetlinkSocket requests)
+		: notifications_(std::move(notifications)), requests_(std::move(requests))
 	{
 	}
 
 	NetlinkSocket notifications_;
-	NetlinkSocket questions_;
+	NetlinkSocket requests_;
 };
 
 // Whether the device removes VLAN tags from frames and passes them as metadata (ethtool -k: rx-vlan-offload); false if

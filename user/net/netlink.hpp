@@ -33,8 +33,8 @@ Result<NetlinkSocket> open_netlink(int protocol);
 // Takes one message of an answer.
 using TakeMessage = std::function<void(nlmsghdr *)>;
 
-// Hands over all messages of the answer. Returns 0 or libnl's error (negative); those of a dump that a change interrupted
-// (-NLE_DUMP_INTR) are handed over as well.
+// Passes all messages of the answer to take. Returns 0 or libnl's error (negative). The messages of an interrupted dump
+// (-NLE_DUMP_INTR) are passed as well.
 int receive_answer(nl_sock *socket, const TakeMessage &take);
 
 } // namespace tcpwin

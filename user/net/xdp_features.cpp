@@ -13,7 +13,7 @@
 namespace tcpwin {
 namespace {
 
-// NETDEV_CMD_DEV_GET and so on of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are of 6.1.
+// NETDEV_CMD_DEV_GET and so on of linux/netdev.h, which Linux 6.3 introduced; Debian 12's headers are from 6.1.
 constexpr std::uint8_t netdev_cmd_dev_get = 1;
 constexpr std::uint8_t netdev_version = 1;
 constexpr int netdev_a_dev_ifindex = 1;
@@ -48,7 +48,7 @@ Result<std::uint64_t> xdp_features(unsigned ifindex)
 	const auto socket = TRY(open_netlink(NETLINK_GENERIC));
 	const int family = genl_ctrl_resolve(socket.get(), "netdev");
 	if (family < 0)
-		return fail(what, "Linux 6.3 or later reports them");
+		return fail(what, "the kernel does not report them; Linux 6.3 or later does");
 	const NetlinkMessage request = make_request(family, ifindex);
 	if (!request)
 		return netlink_failure(what, -NLE_NOMEM);

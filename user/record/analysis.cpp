@@ -35,7 +35,7 @@ std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
 	return tcpwin_open_stall_ns(&flow, endpoint, record.reason == not_ended ? record.now_ns : last);
 }
 
-// An endpoint, and what several fields are computed from.
+// An endpoint, with the values from which several fields are computed.
 struct Endpoint {
 	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
 		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),

@@ -25,7 +25,7 @@ struct StallEnd : std::string_view {
 	explicit StallEnd(std::string_view name) : std::string_view(name) {}
 };
 
-// Not known; known to be none, without a shift; or a shift.
+// Either unknown, or known: a shift, or no shift because windows are not scaled.
 struct WindowScale {
 	bool is_known;
 	std::optional<std::uint8_t> shift;

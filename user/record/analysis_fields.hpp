@@ -15,7 +15,7 @@
 	X(std::uint32_t, episodes, side.stats.episodes,                                                               \
 	  "Number of stalls. An episode begins with a zero-window segment and ends with the next segment that "       \
 	  "announces another window. Stale segments, whose acknowledgement number goes back, neither open nor close " \
-	  "an episode. A zero window after the peer's FIN is acknowledged opens none, because nobody waits.")         \
+	  "an episode. A zero window after the peer's FIN is acknowledged opens none, because no sender waits.")      \
 	X(std::chrono::nanoseconds, total, duration(side.stats.stalled_ns + side.open_ns),                            \
 	  "Seconds of all episodes. An open one counts up to the flow's last packet, in a live_flow up to its time.") \
 	X(std::chrono::nanoseconds, longest, duration(std::max<std::uint64_t>(side.stats.longest_ns, side.open_ns)),  \
@@ -66,7 +66,7 @@
 	X(std::uint32_t, retransmitted_segments, side.stats.retransmitted,                                              \
 	  "Segments whose sequence number goes back: those with payload, SYN or FIN; not keep-alives, probes and RST.") \
 	X(std::uint32_t, out_of_order_segments, side.stats.out_of_order,                                                \
-	  "Segments that were overtaken on their way here. Their sequence number goes back, too, but they arrive "      \
+	  "Segments that were overtaken on their way here. Their sequence number also goes back, but they arrive "      \
 	  "within one round trip (of the handshake; 3 ms where that is not known) after the segment that they should "  \
 	  "have preceded, do not end where it ends, and were not requested by two duplicate acknowledgements: "         \
 	  "Wireshark's rule.")                                                                                          \

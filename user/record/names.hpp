@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names of the shared enumerations, from the same lists.
+// The names of the shared enumerations, generated from the lists that define them.
 #pragma once
 
 #include <cstdint>
@@ -90,7 +90,8 @@ struct CounterName {
 	tcpwin_counter counter;
 	std::string_view name;
 	std::string_view explanation;
-	std::string_view report = {}; // its words in the end report; empty: not mentioned, or by name and explanation
+	std::string_view report =
+		{}; // text in the end report; empty: not reported, or reported by name and explanation
 };
 
 #define X(name, text, ...) {TCPWIN_COUNTER_##name, text, __VA_ARGS__},

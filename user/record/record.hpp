@@ -47,7 +47,7 @@ struct FlowRecord {
 	Side b;
 
 	bool has_alarm() const { return (a.direction.alarms | b.direction.alarms) & TCPWIN_ALARM_ALL; }
-	// The flow has not ended. A later record includes this one.
+	// Whether the flow had not ended. A later record includes this one.
 	bool is_interim() const { return reason == TCPWIN_END_ACTIVE_TIMEOUT; }
 };
 

@@ -35,7 +35,7 @@ double percent(std::uint64_t part, std::uint64_t whole)
 }
 
 // Estimates how many flows set the bits: linear counting (Whang et al., 1990). Three standard deviations are less than
-// 2 % as long as some bits are left. Each untracked packet began at most one flow, which is an upper bound.
+// 2 % as long as some bits are clear. Each untracked packet began at most one flow, which is an upper bound.
 std::uint64_t untracked_flows(const tcpwin_counters &counters)
 {
 	const std::uint64_t packets = counters.value[TCPWIN_COUNTER_UNTRACKED_FULL];
@@ -109,7 +109,7 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 	if (totals.alarms)
 		fmt::format_to(out, "Alarms reported: {}\n", totals.alarms);
 	if (totals.interim)
-		fmt::format_to(out, "Interim records of flows that went on: {}\n", totals.interim);
+		fmt::format_to(out, "Interim records of flows that continued: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
 	put_counters(counters, out);

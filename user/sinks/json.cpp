@@ -62,7 +62,7 @@ void put_vlan(JsonLine &line, std::uint16_t vlan)
 	line.member<"vlan">(null_if(!vlan, vlan));
 }
 
-// What is known of a flow before its end.
+// The fields of a flow that are known before it ends.
 void put_flow(JsonLine &line, const FlowRecord &r, Seed community_id_seed)
 {
 	line.member<"flow_id">(r.id);

@@ -14,8 +14,9 @@ namespace tcpwin {
 std::unique_ptr<FlowFormat> make_json_flow_format(std::optional<std::uint16_t> community_id_seed);
 std::unique_ptr<PacketFormat> make_json_packet_format();
 
-// Each appends a whole line.
-// A flow that has not ended, with the fields of a flow record. now: when it was looked at.
+// The following functions each append a whole line.
+
+// A flow that has not ended, with the fields of a flow record. now: when it was read.
 void put_live_flow(const FlowRecord &record, WallTime now, std::optional<std::uint16_t> community_id_seed,
 		   fmt::memory_buffer &buffer);
 void put_stats(const Stats &stats, fmt::memory_buffer &buffer);

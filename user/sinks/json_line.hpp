@@ -18,7 +18,7 @@
 
 namespace tcpwin {
 
-// Values that are not written as their type alone suggests.
+// Values whose format does not follow from their type alone.
 struct Plain { // a string that needs no escaping: an address or a name of ours
 	std::string_view text;
 };
@@ -78,7 +78,7 @@ constexpr std::size_t size_bound(Plain plain)
 	return plain.text.size() + 2;
 }
 
-// Any bytes: what is not UTF-8 is replaced by U+FFFD.
+// Accepts any bytes: invalid UTF-8 is replaced by U+FFFD.
 char *put(char *at, std::string_view text);
 constexpr std::size_t size_bound(std::string_view text)
 {
@@ -99,7 +99,8 @@ constexpr std::size_t size_bound(Hexadecimal)
 	return 6;
 }
 
-// All nine digits of nanoseconds below a second. In 32 bits and two halves: a flow has a dozen of them.
+// All nine digits of nanoseconds below a second. Uses 32-bit arithmetic in two halves for speed: a flow record has a
+// dozen of them.
 inline char *put_fraction(char *at, std::int64_t nanoseconds)
 {
 	const auto all = static_cast<std::uint32_t>(nanoseconds);
@@ -204,7 +205,7 @@ template <typename T> constexpr std::size_t size_bound(const std::optional<T> &v
 
 } // namespace json
 
-// A name that is known at compile time, with what surrounds it: "name":
+// A name known at compile time, with its quotes and colon: "name":
 template <std::size_t n> struct MemberName {
 	char text[n + 2];
 
@@ -217,8 +218,8 @@ template <std::size_t n> struct MemberName {
 	}
 };
 
-// Each member is checked against the space once. A check for each piece, as fmt does it, took twice as long. Every value
-// is followed by a comma, which the end of its object or array overwrites.
+// The free space is checked once per member. A check for each piece, as in fmt, took twice as long. Every value is
+// followed by a comma, which the end of its object or array overwrites.
 class JsonLine {
 public:
 	JsonLine(fmt::memory_buffer &buffer, std::string_view event)
@@ -273,7 +274,7 @@ public:
 	void close_array() { end(']'); }
 
 private:
-	static constexpr std::size_t usual_line = 4096; // a flow has some 2,000 bytes
+	static constexpr std::size_t usual_line = 4096; // a flow has about 2,000 bytes
 
 	void make_room(std::size_t bytes)
 	{
@@ -306,7 +307,7 @@ private:
 
 	fmt::memory_buffer &buffer_;
 	char *at_;
-	char *end_; // of the space
+	char *end_; // of the free space
 };
 
 static_assert([] {

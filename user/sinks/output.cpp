@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto standard_output = "standard output";
 
-// Where the last whole line of a file ends: who was killed while it wrote may have left a part of one.
+// Offset of the end of the last complete line: a writer that was killed may have left a partial line.
 off_t end_of_last_line(const std::string &path, off_t size)
 {
 	const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -33,8 +33,8 @@ off_t end_of_last_line(const std::string &path, off_t size)
 	return 0;
 }
 
-// A FIFO waits here for its reader. Nothing is attached yet, so a signal may end the process meanwhile, though
-// Signals has blocked them.
+// Opening a FIFO blocks until it has a reader. Nothing is attached yet, so SIGINT and SIGTERM, which Signals has
+// blocked, may end the process meanwhile.
 int open_for_writing(const std::string &path, bool append)
 {
 	struct stat status{};
@@ -70,18 +70,18 @@ Result<Output> Output::open(const std::string &path, bool append)
 	if (append && !standard && S_ISREG(status.st_mode)) {
 		size = end_of_last_line(path, status.st_size);
 		if (size != status.st_size && ftruncate(fd.get(), size) != 0)
-			return fail("cannot go on writing to " + name, describe_errno(errno));
+			return fail("cannot continue writing to " + name, describe_errno(errno));
 	}
 	const bool has_reader = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || isatty(fd.get());
 	return Output(std::move(fd), name, has_reader, size > 0);
 }
 
-// Lines of another writer may be in it, as is_continued tells.
-Result<void> Output::go_on_in(UniqueFd fd)
+// The file may already contain lines of another writer; see is_continued().
+Result<void> Output::continue_in(UniqueFd fd)
 {
 	struct stat status{};
 	if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode))
-		return fail("cannot reopen " + name_, "it is no regular file any more");
+		return fail("cannot reopen " + name_, "it is no longer a regular file");
 	fd_ = std::move(fd);
 	continued_ = status.st_size > 0;
 	return {};
@@ -103,10 +103,11 @@ std::optional<FilePlace> Output::place() const
 
 void Output::cut(std::uint64_t offset)
 {
-	static_cast<void>(ftruncate(fd_.get(), static_cast<off_t>(offset))); // what stays is there twice
+	static_cast<void>(
+		ftruncate(fd_.get(), static_cast<off_t>(offset))); // on failure, the remainder is written twice
 }
 
-// For a pipe, POLLOUT promises that PIPE_BUF bytes go in without waiting.
+// For a pipe, POLLOUT guarantees that PIPE_BUF bytes can be written without blocking.
 Result<void> Output::wait_for_reader(Signals &signals)
 {
 	while (true) {
@@ -117,7 +118,7 @@ Result<void> Output::wait_for_reader(Signals &signals)
 			return {};
 		signals.collect();
 		if (signals.insisted())
-			return fail("cannot write to " + name_, "its reader does not read, and a second signal came");
+			return fail("cannot write to " + name_, "its reader is blocked, and a second signal arrived");
 	}
 }
 
@@ -134,8 +135,8 @@ Result<void> Output::write(std::string_view text, Signals &signals)
 		}
 		if (errno == EINTR || errno == EAGAIN)
 			continue;
-		const char *advice = errno == ENOSPC ? "make room, or choose another file" :
-				     errno == EPIPE  ? "its reader has closed it" :
+		const char *advice = errno == ENOSPC ? "free space, or choose another file" :
+				     errno == EPIPE  ? "its reader closed it" :
 						       "";
 		return fail("cannot write records to " + name_, describe_errno(errno), advice);
 	}

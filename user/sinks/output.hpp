@@ -28,8 +28,8 @@ public:
 	Result<void> write(std::string_view text, Signals &signals);
 
 	// Continues in fd, a file of the same name opened for appending, and closes the old one.
-	Result<void> go_on_in(UniqueFd fd);
-	// Whether it is a regular file, whose name may refer to another one by now.
+	Result<void> continue_in(UniqueFd fd);
+	// Whether it is a regular file, whose name may meanwhile refer to another file.
 	bool can_be_reopened() const;
 
 	int fd() const { return fd_.get(); }

@@ -54,12 +54,12 @@ Result<void> RecordWriters::reopen(const OpenFile &open)
 	const auto reopen_one = [&](Writer &writer, const auto &format) -> Result<void> {
 		if (!writer.output().can_be_reopened())
 			return {};
-		auto gone_on = open(writer.output().name()).and_then([&](UniqueFd fd) {
-			return writer.output().go_on_in(std::move(fd));
+		auto continued = open(writer.output().name()).and_then([&](UniqueFd fd) {
+			return writer.output().continue_in(std::move(fd));
 		});
-		if (gone_on && !writer.output().is_continued())
+		if (continued && !writer.output().is_continued())
 			format->begin(writer.text());
-		return gone_on;
+		return continued;
 	};
 	auto flows = reopen_one(flows_, flow_format_);
 	auto packets = packets_ ? reopen_one(*packets_, packet_format_) : Result<void>{};

@@ -43,7 +43,7 @@ public:
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 
 	Result<void> flush(Signals &signals);
-	// It should be flushed, which bounds the memory.
+	// Whether it should be flushed, to bound memory use.
 	bool is_large() const { return flows_.is_large() || (packets_ && packets_->is_large()); }
 	Result<void> flush_if_large(Signals &signals);
 

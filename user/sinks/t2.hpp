@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Records as the text columns of Tranalyzer2.
 #pragma once
 
 #include <memory>

@@ -31,7 +31,7 @@ public:
 	bool is_large() const { return buffer_.size() >= large; }
 	// Writes the buffer.
 	Result<void> flush(Signals &signals);
-	// Writes the buffer if it is large, which bounds the memory between two calls of flush.
+	// Writes the buffer if it is large, to bound memory use between two calls of flush.
 	Result<void> flush_if_large(Signals &signals);
 
 private:

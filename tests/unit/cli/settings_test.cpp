@@ -199,7 +199,7 @@ TEST(Settings, AssignmentsOfSet)
 	EXPECT_THAT(options.settings, UnorderedElementsAre(Pair("timeout-est", "5min"), Pair("timeout-fin", "none")));
 	EXPECT_TRUE(parse_options(define_set, {}).value().settings.empty());
 	for (const auto &[word, why] :
-	     {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps timeout-est"),
+	     {std::pair("timeout-est", "KEY=VALUE"), std::pair("timeout-es=1s", "perhaps you mean timeout-est"),
 	      std::pair("timeout-est=1", "unit"), std::pair("=1", "no such setting"), std::pair("", "KEY=VALUE")}) {
 		auto wrong = parse_options(define_set, {word});
 		ASSERT_FALSE(wrong) << word;
@@ -228,7 +228,7 @@ TEST(ConfigFile, ErrorsNameTheLine)
 		const char *why;
 		const char *advice;
 	} table[] = {
-		{"\n\ntimeout-es = \"1s\"\n", "line 3:", "no setting 'timeout-es'", "perhaps timeout-est is meant"},
+		{"\n\ntimeout-es = \"1s\"\n", "line 3:", "no setting 'timeout-es'", "perhaps you mean timeout-est"},
 		{"[timeouts]\nest = \"1s\"\n", "line 1:", "no setting 'timeouts'", "lists the settings"},
 		{"timeout-est = 300\n", "line 1:", "the unit is missing", "timeout-est = \"300s\""},
 		{"timeout-est = 1.5\n", "line 1:", "must be a string, a whole number, true or false",

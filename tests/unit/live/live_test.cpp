@@ -267,23 +267,23 @@ TEST(Rates, AreOfTheTimeBetweenTwoLooks)
 {
 	Rates rates;
 	tcpwin_record record = stalled(1, 2, true);
-	EXPECT_FALSE(rates.look({live(record)}, 1000, now));
+	EXPECT_FALSE(rates.update({live(record)}, 1000, now));
 	record.flow.analysis[0].zero_windows += 4;
-	const auto rate = rates.look({live(record), live(stalled(2, 1, true))}, 1500, now + 2 * second);
+	const auto rate = rates.update({live(record), live(stalled(2, 1, true))}, 1500, now + 2 * second);
 	ASSERT_TRUE(rate);
 	EXPECT_DOUBLE_EQ(rate->packets, 250);
 	EXPECT_DOUBLE_EQ(rate->zero_windows, 3.5) << "4 more, and 3 of a new flow";
-	EXPECT_DOUBLE_EQ(rates.look({}, 1500, now + 3 * second)->zero_windows, 0);
-	EXPECT_FALSE(rates.look({}, 7, now + 4 * second)) << "other counters";
+	EXPECT_DOUBLE_EQ(rates.update({}, 1500, now + 3 * second)->zero_windows, 0);
+	EXPECT_FALSE(rates.update({}, 7, now + 4 * second)) << "other counters";
 }
 
 TEST(Rates, FlowsOfTwoTablesHaveTheSameNumbers)
 {
 	Rates rates;
-	rates.look({live(stalled(1, 2, true), 1)}, 0, now);
-	EXPECT_DOUBLE_EQ(
-		rates.look({live(stalled(1, 2, true), 1), live(stalled(1, 2, true), 2)}, 0, now + second)->zero_windows,
-		3);
+	rates.update({live(stalled(1, 2, true), 1)}, 0, now);
+	EXPECT_DOUBLE_EQ(rates.update({live(stalled(1, 2, true), 1), live(stalled(1, 2, true), 2)}, 0, now + second)
+				 ->zero_windows,
+			 3);
 }
 
 // ---- text ----

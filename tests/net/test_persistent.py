@@ -251,7 +251,7 @@ def test_new_settings_apply_to_existing_flows(wire, persistent):
 def test_the_table_keeps_its_size(wire, persistent):
     persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "1000")).kill()
     agent = persistent.attach(wire.right, wire.RIGHT, options=(*LONG, "--max-flows", "2000"))
-    assert "keeps its 1000 entries" in agent.stderr()
+    assert "keeps its size of 1000 entries" in agent.stderr()
     assert persistent.status(wire.right)[0]["max_flows"] == 1000
 
 

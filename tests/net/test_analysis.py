@@ -38,7 +38,7 @@ FIELDS = ["ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstpor
           "tcp.window_size_scalefactor", "tcp.stream", "frame.number", "frame.time_epoch"]
 MARKS = ["zero_window", "zero_window_probe", "zero_window_probe_ack", "keep_alive", "window_update", "window_full",
          "retransmission", "spurious_retransmission", "out_of_order", "bytes_in_flight", "initial_rtt", "lost_segment",
-         "ack_lost_segment"]
+         "ack_lost_segment", "duplicate_ack"]
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 Packet = collections.namedtuple("Packet", "flags seq ack len raw window factor stream number time_ns marks")
@@ -105,6 +105,13 @@ def compare(name, what, fact, expected):
 
 def count(mark):
     return lambda packets, _: sum(mark_of(packet.marks[mark]) for packet in packets)
+
+
+def window_updates(packets, _):
+    """tshark 4.4 calls an update with SACK blocks a duplicate acknowledgement, 4.0 a window update."""
+    before = [None] + [packet.raw for packet in packets]
+    return sum(mark_of(packet.marks["window_update"]) or (mark_of(packet.marks["duplicate_ack"]) and packet.raw != last)
+               for packet, last in zip(packets, before))
 
 
 def without_resets(packets):
@@ -177,7 +184,7 @@ class TestAgainstTshark:
         compare(name, "episodes", episodes_of_side, episodes)
 
     def test_window_updates_match(self, name):
-        compare(name, "updates", lambda side: side["window"]["updates"], count("window_update"))
+        compare(name, "updates", lambda side: side["window"]["updates"], window_updates)
 
     def test_payload_match(self, name):
         compare(name, "payload", lambda side: side["tcp"]["payload_bytes"], lambda packets, _: sum(p.len for p in packets))

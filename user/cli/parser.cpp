@@ -35,6 +35,16 @@ public:
 		std::ranges::replace(name, equals_sign, '=');
 		return name;
 	}
+
+	// CLI11 writes a default as "=10s", from version 2.4 on as " [10s] ".
+	std::string make_option_opts(const CLI::Option *option) const override
+	{
+		std::string text = CLI::Formatter::make_option_opts(option);
+		const std::string bracketed = fmt::format(" [{}] ", option->get_default_str());
+		if (const auto at = text.find(bracketed); at != std::string::npos)
+			text.replace(at, bracketed.size(), "=" + option->get_default_str());
+		return text;
+	}
 };
 
 struct Defined {

@@ -223,6 +223,9 @@ def test_sys_admin_includes_bpf_and_perfmon(check, wire):
 
 @pytest.mark.needs("unshare")
 def test_capabilities_of_a_user_namespace_are_not_enough(check):
+    made = subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no user namespace can be made here, as in a chroot: {made.stderr.strip()}")
     found = check("lo", prefix=["unshare", "--user", "--map-root-user"])
     assert found.exit_code == FAILS
     assert found["capabilities"][0] == "no" and "container" in found["capabilities"][1]

@@ -400,8 +400,13 @@ def test_stopped_and_continued(watched, open_top):
     """Control-Z gives the terminal back to the shell, and fg takes it again."""
     top = open_top(watched.server, prefix=("bash", "-c", 'set -m; "$@"; read -r; fg >/dev/null', "bash"))
     top.wait_for_text("^flows by stalled$")
-    top.press(b"\x1a")
-    assert wait_until(lambda: top.lines() and top.is_restored(), TIMEOUT)
+
+    def stop():
+        """ncurses ignores the key while it draws."""
+        top.press(b"\x1a")
+        return wait_until(lambda: top.lines() and top.is_restored(), 2)
+
+    assert wait_until(stop, TIMEOUT)
     top.screen.erase_in_display(2)
     top.press(b"\n")
     top.wait_for_text("^flows by stalled$")

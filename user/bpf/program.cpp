@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <tcpwin.skel.h>
 
 #include "base/unique_fd.hpp"
@@ -65,6 +66,8 @@ Result<Program> Program::load(const ProgramOptions &options)
 		TRY(program.adopt(*options.adopted));
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
 		return explain_load_error(error, options.tracking.max_flows);
+	if (options.adopted)
+		TRY(program.map_variables());
 	program.set_config(options.tracking.config); // again: .data may be an adopted map, which packets read
 	TRY(program.open_rings());
 	return program;
@@ -183,6 +186,18 @@ bool Program::is_due(std::uint64_t now_ns) const
 tcpwin_config Program::config() const
 {
 	return load_config(&skeleton_->data->config);
+}
+
+// libbpf 1.1 maps the variables of adopted maps itself; 1.5 leaves the skeleton's pointers at memory of its own.
+Result<void> Program::map_variables()
+{
+	const std::pair<void *, const bpf_map *> variables[] = {{skeleton_->data, skeleton_->maps.data},
+								{skeleton_->bss, skeleton_->maps.bss}};
+	for (const auto &[address, map] : variables)
+		if (mmap(address, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 bpf_map__fd(map), 0) == MAP_FAILED)
+			return fail("cannot take over the variables of an earlier agent", describe_errno(errno));
+	return {};
 }
 
 void Program::set_config(const tcpwin_config &config)

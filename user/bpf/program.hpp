@@ -92,6 +92,7 @@ private:
 	Program() = default;
 	void configure(const ProgramOptions &options);
 	Result<void> adopt(const PinnedInterface &place);
+	Result<void> map_variables();
 	Result<void> open_rings();
 	Result<std::vector<tcpwin_counters>> counters_of(std::uint32_t entry) const;
 

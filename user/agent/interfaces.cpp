@@ -11,12 +11,6 @@
 namespace tcpwin {
 namespace {
 
-const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
-{
-	const auto found = std::ranges::find(all, ifindex, &Interface::index);
-	return found == all.end() ? nullptr : &*found;
-}
-
 // Error: another agent holds it.
 Result<Claim> claim(const WatchOptions &options, const Interface &interface)
 {
@@ -67,7 +61,7 @@ std::string_view Interfaces::why_no_egress(const Interface &interface, const All
 		return {};
 	if (interface.loopback)
 		return "outgoing packets are also received";
-	const Interface *peer = interface.peer ? find(all, interface.peer) : nullptr;
+	const Interface *peer = interface.peer ? find_interface(all, interface.peer) : nullptr;
 	if (peer && (is_wanted(*peer) || watched_.contains(peer->index)) && !options_.per_interface)
 		return "outgoing packets are counted at its peer";
 	return {};
@@ -157,7 +151,7 @@ Result<void> Interfaces::attach_all(const All &all)
 void Interfaces::follow_peers(const All &all)
 {
 	for (auto &[ifindex, watched] : watched_) {
-		const Interface *interface = find(all, ifindex);
+		const Interface *interface = find_interface(all, ifindex);
 		if (!interface || !interface->peer)
 			continue;
 		const bool wanted = why_no_egress(*interface, all).empty();
@@ -173,7 +167,7 @@ Result<void> Interfaces::follow(const All &all)
 	for (const Interface &interface : all)
 		if (watched_.contains(interface.index))
 			names_[interface.index] = interface.name; // may have been renamed
-	std::erase_if(refused_, [&](unsigned ifindex) { return !find(all, ifindex); });
+	std::erase_if(refused_, [&](unsigned ifindex) { return !find_interface(all, ifindex); });
 	if (!options_.any())
 		return {};
 	auto attached = attach_new(all);
@@ -185,7 +179,7 @@ std::vector<unsigned> Interfaces::deleted(const All &all) const
 {
 	std::vector<unsigned> gone;
 	for (const auto &[ifindex, watched] : watched_)
-		if (!find(all, ifindex))
+		if (!find_interface(all, ifindex))
 			gone.push_back(ifindex);
 	return gone;
 }

@@ -62,8 +62,8 @@ std::string describe(const Target &target)
 
 std::string name_of(const std::vector<Interface> &all, unsigned ifindex)
 {
-	const auto found = std::ranges::find(all, ifindex, &Interface::index);
-	return found == all.end() ? "" : found->name;
+	const Interface *found = find_interface(all, ifindex);
+	return found ? found->name : "";
 }
 
 // Error: nothing was left on an interface that was named.

@@ -16,12 +16,6 @@
 namespace tcpwin {
 namespace {
 
-const Interface *find(const std::vector<Interface> &all, unsigned ifindex)
-{
-	const auto found = std::ranges::find(all, ifindex, &Interface::index);
-	return found == all.end() ? nullptr : &*found;
-}
-
 bool is_left(const std::vector<PinnedInterface> &pinned, unsigned ifindex)
 {
 	return std::ranges::any_of(
@@ -59,7 +53,7 @@ Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted
 {
 	const std::vector<PinnedInterface> pinned = directory_.list();
 	const auto wanted = [&](const PinnedInterface &one) {
-		const Interface *interface = find(all, one.ifindex());
+		const Interface *interface = find_interface(all, one.ifindex());
 		return interface && is_wanted(*interface);
 	};
 	std::set<std::uint32_t> tables;
@@ -69,7 +63,7 @@ Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted
 	for (const PinnedInterface &one : pinned) {
 		if (!one.is_complete() || !tables.contains(one.table_id()))
 			continue;
-		const Interface *interface = find(all, one.ifindex());
+		const Interface *interface = find_interface(all, one.ifindex());
 		if (interface && !is_wanted(*interface))
 			return shared_with(*interface);
 		(one.layout() != TCPWIN_LAYOUT_VERSION ? others_ : interface ? own_ : gone_).push_back(one);
@@ -78,8 +72,8 @@ Result<void> Persistence::sort(const std::vector<Interface> &all, const IsWanted
 		if (one.table_id() != own_.front().table_id())
 			return fail("cannot take over what an earlier agent left",
 				    fmt::format("{} and {} have no flow table in common",
-						find(all, own_.front().ifindex())->name,
-						find(all, one.ifindex())->name),
+						find_interface(all, own_.front().ifindex())->name,
+						find_interface(all, one.ifindex())->name),
 				    "remove one of them: tcpwin-agent detach IFACE");
 	return {};
 }

@@ -148,6 +148,12 @@ Result<std::vector<Interface>> list_interfaces()
 	return dump(socket.get());
 }
 
+const Interface *find_interface(const std::vector<Interface> &all, unsigned ifindex)
+{
+	const auto found = std::ranges::find(all, ifindex, &Interface::index);
+	return found == all.end() ? nullptr : &*found;
+}
+
 Result<InterfaceMonitor> InterfaceMonitor::open()
 {
 	auto notifications = TRY(open_netlink(NETLINK_ROUTE));

@@ -31,6 +31,9 @@ struct Interface {
 // In order of index.
 Result<std::vector<Interface>> list_interfaces();
 
+// The interface with this index, in the list; null: there is none.
+const Interface *find_interface(const std::vector<Interface> &all, unsigned ifindex);
+
 // Reports that some interface was added, deleted or changed; the caller compares lists to see which. After open() it
 // needs no capability and no new descriptor.
 class InterfaceMonitor {

@@ -15,7 +15,8 @@
 #define TCPWIN_STALL_ENDS(X)  \
 	X(RESUMED, "resumed") \
 	X(FIN, "fin")         \
-	X(RESET, "reset")
+	X(RESET, "reset")     \
+	X(NEW_CONNECTION, "new_connection")
 
 enum tcpwin_stall_end {
 	TCPWIN_STALL_END_NONE,
@@ -29,19 +30,25 @@ enum tcpwin_progress_flag {
 	TCPWIN_KNOWN_SEQUENCE = 0x01, /* next is known */
 	TCPWIN_KNOWN_ACK = 0x02,      /* ack and window are known */
 	TCPWIN_KNOWN_ALL = 0x03,
-	TCPWIN_SYN_WINDOW = 0x04,  /* the window is that of a SYN, which is never scaled */
-	TCPWIN_SYN_PENDING = 0x08, /* its SYN, sent once, awaits the answer */
-	TCPWIN_STALLED = 0x10,     /* its window is closed, an episode is open */
-	TCPWIN_PROBED = 0x20,      /* and the peer probed the window */
-	TCPWIN_CARRIED = 0x40,     /* the window is that of the preceding flow; this one has had none yet */
-	TCPWIN_OWES_ACK = 0x80,    /* the peer, stalled, sent something that has to be acknowledged */
+	TCPWIN_SYN_WINDOW = 0x04,   /* the window is that of a SYN, which is never scaled */
+	TCPWIN_SYN_PENDING = 0x08,  /* its SYN, sent once, awaits the answer */
+	TCPWIN_STALLED = 0x10,      /* its window is closed, an episode is open */
+	TCPWIN_PROBED = 0x20,       /* and the peer probed the window */
+	TCPWIN_CARRIED = 0x40,      /* the window is that of the preceding flow; this one has had none yet */
+	TCPWIN_OWES_ACK = 0x80,     /* the peer, stalled, sent something that has to be acknowledged */
+	TCPWIN_DOUBTED = 0x100,     /* it sent segments that the peer may have ignored: its answer will show */
+	TCPWIN_DOUBTED_SYN = 0x200, /* a SYN among them: the last one */
+	TCPWIN_DOUBTED_RST = 0x400, /* a RST in the window, likewise */
 };
 
 enum tcpwin_analysis_flag {
 	TCPWIN_ANALYSIS_FIN = 0x01,   /* it sent a FIN */
 	TCPWIN_ANALYSIS_RTT = 0x02,   /* handshake_rtt_ns is known */
 	TCPWIN_ANALYSIS_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
+	TCPWIN_ANALYSIS_RST = 0x08,   /* it reset the connection */
 };
+
+#define TCPWIN_RECENT_SEGMENTS 4
 
 /* tcpwin_analysis.scale, the window scaling that its SYN offers: 0, no SYN seen; 1 + shift; or: */
 #define TCPWIN_SCALE_NONE 0xff
@@ -52,14 +59,16 @@ struct tcpwin_progress {
 	__u32 next;           /* sequence number after the highest seen */
 	__u32 ack;            /* acknowledgement number of the segment that announced window */
 	__u16 window;         /* raw, of the last segment that is not stale */
+	__u16 flags;          /* enum tcpwin_progress_flag */
+	__u16 duplicate_acks; /* in a row */
 	__u8 shift;           /* of the window, 0 unless both SYNs had the option */
-	__u8 flags;           /* enum tcpwin_progress_flag */
-	__u32 duplicate_acks; /* in a row */
+	__u8 doubted;         /* segments that the peer may have ignored, see acceptance.h */
 	__u64 payload_bytes;
 	__u64 next_ns;       /* when next advanced */
 	__u32 in_flight_max; /* bytes; 0: never measured */
 	__u16 window_min;    /* raw, of segments without SYN and RST; max < min: there was none */
 	__u16 window_max;
+	__u32 recent[TCPWIN_RECENT_SEGMENTS]; /* the last segments, see duplicate.h */
 };
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */
@@ -78,10 +87,14 @@ struct tcpwin_analysis {
 	__u32 keep_alives;
 	__u32 retransmitted; /* segments */
 	__u32 out_of_order;  /* segments */
+	__u32 ignored;       /* segments that the peer ignored */
+	__u32 duplicates;    /* segments that were captured again */
+	__u32 doubt;         /* sequence number after the last doubted segment */
+	__u16 vlans[2];      /* ids of its packets, if the key has none; 0: none */
 	__u8 scale;          /* see TCPWIN_SCALE_NONE */
+	__u8 doubt_scale;    /* of a doubted SYN */
 	__u8 ended;          /* enum tcpwin_stall_end, of the last episode that ended */
 	__u8 flags;          /* enum tcpwin_analysis_flag */
-	__u8 zero[1];
 };
 TCPWIN_NO_PADDING_END
 

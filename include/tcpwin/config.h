@@ -50,7 +50,8 @@ enum tcpwin_on_threshold {
 	X(FIN_TIMEOUT, 0x01)          \
 	X(PROMOTE_ESTABLISHED, 0x02)  \
 	X(SKIP_SYN_RST_WINDOWS, 0x04) \
-	X(ABORT_ALARM, 0x08)
+	X(ABORT_ALARM, 0x08)          \
+	X(IGNORE_VLAN, 0x10)
 
 /*
  * FIN_TIMEOUT: after FIN or RST the timeout stays FIN, after RST in both
@@ -58,6 +59,7 @@ enum tcpwin_on_threshold {
  * PROMOTE_ESTABLISHED: state BGN becomes EST with the next packet.
  * SKIP_SYN_RST_WINDOWS: windows of segments with SYN or RST do not count.
  * ABORT_ALARM: reaching the abort count is reported, see TCPWIN_ALARMS.
+ * IGNORE_VLAN: packets of one connection belong together whatever their VLANs are.
  */
 enum tcpwin_rule {
 #define X(name, bit) TCPWIN_RULE_##name = bit,
@@ -71,6 +73,7 @@ struct tcpwin_config {
 	__u64 timeout_ns[TCPWIN_TIMEOUT_SLOTS]; /* each at least 1, except TERMINATED, which is 0 */
 	__u64 stalled_ns;                       /* minimum timeout of a flow with a closed window; 0: none */
 	__u64 stall_alarm_ns;                   /* 0: no alarm; source_alarm likewise */
+	__u64 max_clock_jump_ns;                /* of a capture, see user/capture; 0: its times are taken as they are */
 	__u32 source_alarm;                     /* flows */
 	__u32 active_s;                         /* period of interim records; 0: none */
 	__u32 window_threshold;                 /* raw windows below it count */
@@ -93,6 +96,7 @@ TCPWIN_NO_PADDING_END
 		.timeout_ns = {TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_)}, \
 		.stalled_ns = 0,                                          \
 		.stall_alarm_ns = 0,                                      \
+		.max_clock_jump_ns = 0,                                   \
 		.source_alarm = 0,                                        \
 		.active_s = 0,                                            \
 		.window_threshold = 1,                                    \
@@ -110,6 +114,7 @@ TCPWIN_NO_PADDING_END
 			       TCPWIN_SECONDS(5)},                                                             \
 		.stalled_ns = TCPWIN_SECONDS(300),                                                             \
 		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                           \
+		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                     \
 		.source_alarm = 20,                                                                            \
 		.active_s = 300,                                                                               \
 		.window_threshold = 1,                                                                         \

@@ -18,6 +18,6 @@
  * takes over the maps of the same layout, and drains and removes those of another.
  * If a member gets another name, user/bpf/struct_reader.cpp needs the former one.
  */
-#define TCPWIN_LAYOUT_VERSION 4
+#define TCPWIN_LAYOUT_VERSION 5
 
 #endif

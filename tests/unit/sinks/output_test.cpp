@@ -108,14 +108,16 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	record.flow.progress[1] = {.next = 9,
 				   .ack = 8,
 				   .window = 5,
-				   .shift = 7,
 				   .flags = TCPWIN_KNOWN_ALL | TCPWIN_STALLED,
 				   .duplicate_acks = 1,
+				   .shift = 7,
+				   .doubted = 0,
 				   .payload_bytes = 5'000'000'000,
 				   .next_ns = 1,
 				   .in_flight_max = 11,
 				   .window_min = 0,
-				   .window_max = 500};
+				   .window_max = 500,
+				   .recent = {}};
 	record.flow.analysis[1] = {.stalled_since_ns = 6'500'000'000,
 				   .stalled_ns = 250'000'001,
 				   .longest_ns = 250'000'000,
@@ -130,10 +132,14 @@ TEST(Json, HasTheAnalysisOfEachSide)
 				   .keep_alives = 19,
 				   .retransmitted = 20,
 				   .out_of_order = 21,
+				   .ignored = 22,
+				   .duplicates = 23,
+				   .doubt = 0,
+				   .vlans = {},
 				   .scale = 8,
+				   .doubt_scale = 0,
 				   .ended = TCPWIN_STALL_END_RESUMED,
-				   .flags = TCPWIN_ANALYSIS_RTT,
-				   .zero = {}};
+				   .flags = TCPWIN_ANALYSIS_RTT};
 	record.flow.analysis[0].scale = 1;
 	record.flow.progress[0].window_min = 0xffff;
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));

@@ -195,6 +195,63 @@ TEST_F(Cli, PlainAndCompressedCapturesAreReadFromStandardInput)
 	EXPECT_EQ(replay("-q --format t2 - <" + tutorial).out, expected_flows(tutorial));
 }
 
+// ---- times ----
+
+// The tutorial's capture, whose clock is an hour late from the tenth frame on, and has one wild time.
+Frames with_a_bad_clock()
+{
+	Frames frames = frames_of(tutorial);
+	for (std::size_t i = 10; i < frames.size(); i++)
+		frames[i].time_ns -= 3600'000'000'000;
+	frames[4].time_ns += 31'536'000'000'000'000 * 20;
+	return frames;
+}
+
+TEST_F(Cli, TheClockOfACaptureIsCorrectedAndTheReportSaysHow)
+{
+	directory.write("bad.pcap", pcap_file(with_a_bad_clock()));
+	for (const char *engine : {"portable", "kernel"}) {
+		if (std::string(engine) == "kernel" && geteuid() != 0)
+			continue;
+		const Ran ran =
+			replay("--format t2 --max-clock-jump 1h --engine " + std::string(engine) + " $OUT/bad.pcap");
+		EXPECT_EQ(ran.exit, 0) << ran.error;
+		EXPECT_THAT(ran.error, HasSubstr("Clock of the capture: set back once, by about 1h; 1 wild time"));
+		EXPECT_THAT(ran.error, AllOf(HasSubstr("Capture start: 2009-11-19T01:29:23."),
+					     HasSubstr("Capture end: 2009-11-19T01:29:"), HasSubstr("Flows: 3\n")));
+	}
+}
+
+TEST_F(Cli, TheTutorialsProfileTakesTimesAsTheyAre)
+{
+	directory.write("bad.pcap", pcap_file(with_a_bad_clock()));
+	const Ran ran = replay("--format t2 $OUT/bad.pcap");
+	EXPECT_EQ(ran.out, flow_text(run_portable(with_a_bad_clock()).flows, TCPWIN_DEFAULT_CONFIG));
+	EXPECT_THAT(ran.error, Not(HasSubstr("Clock of the capture")));
+}
+
+TEST_F(Cli, ACaptureWithoutTimesIsReported)
+{
+	Frames frames = frames_of(tutorial);
+	for (TimedFrame &frame : frames)
+		frame.time_ns = 0;
+	directory.write("none.pcap", pcap_file(frames));
+	EXPECT_THAT(replay("$OUT/none.pcap").error,
+		    HasSubstr("Clock of the capture: no times, all frames have the same\n"));
+}
+
+TEST_F(Cli, AHeldFrameIsTrackedEvenIfTheFileIsCut)
+{
+	Frames frames = frames_of(tutorial);
+	frames[16].time_ns -= 10'000'000'000; // held until the next frame is read, which is cut
+	Bytes bytes = pcap_file(frames);
+	bytes.resize(bytes.size() - frames[17].bytes.size() / 2);
+	directory.write("cut.pcap", bytes);
+	const Ran ran = replay("--profile monitor $OUT/cut.pcap");
+	EXPECT_EQ(ran.exit, 1);
+	EXPECT_THAT(ran.error, AllOf(HasSubstr("beyond frame 17"), HasSubstr("Packets seen: 17\n")));
+}
+
 // ---- errors ----
 
 TEST_F(Cli, WrongUsageExitsWith2AndOneSentence)

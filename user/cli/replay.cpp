@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "base/progress.hpp"
+#include "capture/frame_clock.hpp"
 #include "capture/reader.hpp"
 #include "cli/common_options.hpp"
 #include "engine/kernel.hpp"
@@ -41,6 +43,7 @@ struct Span {
 	std::uint64_t first_ns = UINT64_MAX;
 	std::uint64_t last_ns = 0;
 
+	bool is_empty() const { return last_ns < first_ns; }
 	void add(std::uint64_t time_ns)
 	{
 		first_ns = std::min(first_ns, time_ns);
@@ -52,7 +55,8 @@ class Replay final : public FlowObserver {
 public:
 	Replay(const ReplayOptions &options, Signals signals, Interruptions &interruptions, RecordWriters writers)
 		: options_(options), signals_(std::move(signals)), interruptions_(interruptions),
-		  writers_(std::move(writers)), progress_(options.verbosity != Verbosity::quiet)
+		  writers_(std::move(writers)), progress_(options.verbosity != Verbosity::quiet),
+		  clock_(options.tracking.config.max_clock_jump_ns)
 	{
 	}
 
@@ -66,6 +70,8 @@ public:
 
 private:
 	Result<void> read(CaptureReader reader, const std::string &path, Engine &engine);
+	Result<void> read_frames(CaptureReader &reader, const std::string &path, Engine &engine);
+	Result<void> track(std::span<const Frame> frames, Engine &engine);
 	void answer_signals(const Engine &engine);
 	Result<void> check_in(const CaptureReader &reader, const std::string &path, const Engine &engine);
 	void keep(Result<void> written);
@@ -75,6 +81,7 @@ private:
 	Interruptions &interruptions_; // of all readers
 	RecordWriters writers_;
 	Progress progress_;
+	FrameClock clock_;
 	Span span_;
 	std::uint64_t frames_ = 0;          // in all files
 	std::uint64_t frames_of_files_ = 0; // in the files before the current one
@@ -124,8 +131,17 @@ Result<void> Replay::check_in(const CaptureReader &reader, const std::string &pa
 	return written_;
 }
 
+Result<void> Replay::track(std::span<const Frame> frames, Engine &engine)
+{
+	for (const Frame &frame : frames) {
+		span_.add(frame.time_ns);
+		TRY(engine.packet(frame));
+	}
+	return {};
+}
+
 // After a signal, an end or error of the file only means that the wait for it was interrupted.
-Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine &engine)
+Result<void> Replay::read_frames(CaptureReader &reader, const std::string &path, Engine &engine)
 {
 	while (!signals_.requested()) {
 		auto frame = reader.next();
@@ -137,13 +153,19 @@ Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine 
 		}
 		Frame &read = **frame;
 		read.number += frames_of_files_;
-		span_.add(read.time_ns);
-		TRY(engine.packet(read));
+		TRY(track(clock_.add(read), engine));
 		if (++frames_ % frames_between_checks == 0)
 			TRY(check_in(reader, path, engine));
 	}
-	frames_of_files_ += reader.number();
 	return {};
+}
+
+Result<void> Replay::read(CaptureReader reader, const std::string &path, Engine &engine)
+{
+	auto result = read_frames(reader, path, engine);
+	auto rest = track(clock_.end_file(), engine);
+	frames_of_files_ += reader.number();
+	return result ? rest : result;
 }
 
 Result<void> Replay::run(CaptureReader first, Engine &engine)
@@ -166,7 +188,7 @@ Result<void> Replay::run(CaptureReader first, Engine &engine)
 std::string Replay::report(const Engine &engine) const
 {
 	std::string text;
-	if (frames_) {
+	if (!span_.is_empty()) {
 		const WallTime first{std::chrono::nanoseconds(span_.first_ns)},
 			last{std::chrono::nanoseconds(span_.last_ns)};
 		const auto duration = (last - first).count();
@@ -174,6 +196,8 @@ std::string Replay::report(const Engine &engine) const
 				   format_time(first), format_time(last), duration / 1'000'000'000,
 				   duration % 1'000'000'000);
 	}
+	if (const std::string clock = describe(clock_.findings()); !clock.empty())
+		text += fmt::format("Clock of the capture: {}\n", clock);
 	if (auto counters = engine.counters())
 		text += format_report(writers_.totals(), *counters, options_.tracking.config,
 				      options_.tracking.max_flows);

@@ -95,7 +95,8 @@ TEST(Settings, EachChangesItsField)
 						     {"promote-established", "yes"},
 						     {"count-syn-rst", "no"},
 						     {"stall-alarm", "8ms"},
-						     {"source-alarm", "9"}});
+						     {"source-alarm", "9"},
+						     {"max-clock-jump", "2h"}});
 	EXPECT_EQ(config.window_threshold, 65'536U);
 	EXPECT_EQ(config.abort_count, 4'294'967'295U);
 	EXPECT_EQ(config.on_threshold, TCPWIN_ON_THRESHOLD_TERMINATE);
@@ -105,6 +106,7 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.active_s, 67U);
 	EXPECT_EQ(config.stall_alarm_ns, 8'000'000U);
 	EXPECT_EQ(config.source_alarm, 9U);
+	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
 					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
@@ -114,10 +116,11 @@ TEST(Settings, EachChangesItsField)
 						  {"count-syn-rst", "yes"},
 						  {"stall-alarm", "none"},
 						  {"source-alarm", "none"},
+						  {"max-clock-jump", "none"},
 						  {"abort-alarm", "no"}},
 						 config);
 	EXPECT_EQ(off.rules, 0);
-	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.source_alarm, 0U);
+	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.source_alarm + off.max_clock_jump_ns, 0U);
 	EXPECT_EQ(off.timeout_ns[TCPWIN_TIMEOUT_EST], 3 * second) << "what was not named stays";
 }
 

@@ -8,6 +8,8 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/printable.hpp"
+
 namespace tcpwin::log {
 namespace {
 
@@ -66,7 +68,9 @@ bool is_verbose()
 
 void write(Level level, const std::string &text)
 {
-	spdlog::log(spdlog_level(level), std::string_view(text));
+	// Only the verifier's log has several lines.
+	const std::string safe = escape_controls(text, level == Level::debug ? "\n\t" : "");
+	spdlog::log(spdlog_level(level), std::string_view(safe));
 }
 
 } // namespace tcpwin::log

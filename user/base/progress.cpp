@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/duration.hpp"
+#include "base/printable.hpp"
 
 namespace tcpwin {
 namespace {
@@ -46,8 +47,8 @@ void Progress::show(const std::string &name, std::uint64_t bytes, std::uint64_t 
 	next_ = now + std::chrono::milliseconds(500);
 	shown_ = true;
 	const std::string of = size ? fmt::format(" of {:.1f}", static_cast<double>(size) / 1e6) : "";
-	fmt::print(stderr, "\r\033[K{}: {:.1f}{} MB, {:.2f} M packets/s{}", name, static_cast<double>(bytes) / 1e6, of,
-		   static_cast<double>(frames) / seconds(now - start_) / 1e6,
+	fmt::print(stderr, "\r\033[K{}: {:.1f}{} MB, {:.2f} M packets/s{}", printable(name),
+		   static_cast<double>(bytes) / 1e6, of, static_cast<double>(frames) / seconds(now - start_) / 1e6,
 		   left(bytes, size, seconds(now - file_start_)));
 	std::fflush(stderr);
 }

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/printable.hpp"
 #include "check/checklist.hpp"
 #include "check/device.hpp"
 #include "check/machine.hpp"
@@ -52,7 +53,7 @@ Result<Exit> check(const CheckOptions &options)
 	const bool works = list.obstacle().empty();
 	const std::string verdict = works ? fmt::format("{} would work{}\n", attach, way) :
 					    fmt::format("{} would fail: {}\n", attach, list.obstacle());
-	TRY(print(list.text() + verdict));
+	TRY(print(escape_controls(list.text() + verdict, "\n")));
 	return works ? Exit::success : Exit::unsupported;
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "base/printable.hpp"
 #include "bpf/live_config.hpp"
 #include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
@@ -70,7 +71,7 @@ struct Target {
 	std::vector<std::string> names;
 	LiveConfig config;
 
-	std::string describe() const { return fmt::format("{}", fmt::join(names, ", ")); }
+	std::string describe() const { return printable(fmt::format("{}", fmt::join(names, ", "))); }
 };
 
 bool is_asked(const SetOptions &options, const std::string &name)

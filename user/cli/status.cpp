@@ -15,6 +15,7 @@
 
 #include "agent/claim.hpp"
 #include "base/clocks.hpp"
+#include "base/printable.hpp"
 #include "bpf/map_reader.hpp"
 #include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
@@ -162,8 +163,8 @@ std::string as_text(const std::vector<Row> &rows)
 		return "Nothing is attached.\n";
 	std::string text;
 	for (auto row = rows.begin(); row != rows.end(); ++row) {
-		text += fmt::format("{} (index {}): {}; since {}; {}\n", row->name, row->ifindex, describe_hooks(*row),
-				    describe_since(*row), describe_agent(*row));
+		text += fmt::format("{} (index {}): {}; since {}; {}\n", printable(row->name), row->ifindex,
+				    describe_hooks(*row), describe_since(*row), describe_agent(*row));
 		if (std::next(row) != rows.end() && std::next(row)->table.id == row->table.id)
 			continue;
 		text += fmt::format("  flows in the table: {} of {}\n", number(row->table.flows), row->table.max_flows);

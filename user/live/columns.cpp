@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.hpp"
 #include "record/names.hpp"
 #include "record/record.hpp"
 
@@ -70,12 +71,6 @@ std::string brief_time(std::uint64_t nanoseconds)
 	if (s < 86'400)
 		return fmt::format("{}h{:02}m", s / 3600, s % 3600 / 60);
 	return fmt::format("{}d{:02}h", s / 86'400, s % 86'400 / 3600);
-}
-
-std::string printable(std::string text)
-{
-	std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
-	return text;
 }
 
 Columns::Columns(std::vector<Column> columns) : columns_(std::move(columns))

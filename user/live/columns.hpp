@@ -17,8 +17,6 @@ namespace tcpwin {
 std::string brief_count(std::uint64_t count);
 // "35ms", "1.2s", "12m05s", "3h12m", "5d03h"; "-" for none.
 std::string brief_time(std::uint64_t nanoseconds);
-// Replaces bytes that are not printable ASCII with '?'.
-std::string printable(std::string text);
 
 enum class Numbers { exact, brief };
 

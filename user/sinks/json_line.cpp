@@ -59,7 +59,7 @@ char *json::put(char *at, std::string_view text)
 {
 	if (is_plain(text))
 		return put(at, Plain{text});
-	const std::string escaped = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+	const std::string escaped = nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 	return std::copy(escaped.begin(), escaped.end(), at);
 }
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "record/analysis.hpp"
+#include "base/printable.hpp"
 #include "live/columns.hpp"
 #include "live/flow.hpp"
 #include "live/selection.hpp"

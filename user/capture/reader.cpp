@@ -53,6 +53,18 @@ std::uint64_t nanoseconds(const timeval &time)
 	return static_cast<std::uint64_t>(seconds * 1'000'000'000 + fraction);
 }
 
+// libpcap reads pcapng only if all interfaces have the link type and the snapshot length of the first one.
+std::string advice_about(const std::string &problem, const char *otherwise)
+{
+	if (problem.find("different from the snapshot length") != std::string::npos)
+		return "'editcap -F pcap FILE NEW.pcap' writes it as a file that can be read";
+	if (problem.find("different from the type") != std::string::npos)
+		return "read one interface after the other: 'tshark -r FILE -Y frame.interface_id==0 -w 0.pcapng' and "
+		       "'editcap -F pcap -T ether 0.pcapng 0.pcap' write the first one as a file that can be read "
+		       "(instead of ether: rawip, linux-sll or other, as 'capinfos -I FILE' shows)";
+	return otherwise;
+}
+
 } // namespace
 
 struct CaptureReader::State {
@@ -113,8 +125,9 @@ Result<CaptureReader> CaptureReader::open(const std::string &path, const std::st
 	state->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, error);
 	if (!state->pcap) {
 		fclose(stream);
-		return fail("cannot read " + state->name, state->problem.empty() ? error : state->problem,
-			    "supported formats are pcap and pcapng, optionally compressed");
+		const std::string problem = state->problem.empty() ? error : state->problem;
+		return fail("cannot read " + state->name, problem,
+			    advice_about(problem, "supported formats are pcap and pcapng, optionally compressed"));
 	}
 	const int dlt = pcap_datalink(state->pcap);
 	const auto link = link_type(dlt);
@@ -142,10 +155,12 @@ Result<std::optional<Frame>> CaptureReader::next()
 		const int got = pcap_next_ex(state_->pcap, &header, &data);
 		if (got == PCAP_ERROR_BREAK)
 			return std::nullopt;
-		if (got != 1)
+		if (got != 1) {
+			const std::string problem =
+				state_->problem.empty() ? pcap_geterr(state_->pcap) : state_->problem;
 			return fail(fmt::format("cannot read {} beyond frame {}", state_->name, state_->number),
-				    state_->problem.empty() ? pcap_geterr(state_->pcap) : state_->problem,
-				    "the records cover all earlier frames");
+				    problem, advice_about(problem, "the records cover all earlier frames"));
+		}
 		state_->number++;
 		if (!state_->filtered || pcap_offline_filter(&state_->filter, header, data))
 			break;

@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import re
+import resource
+import struct
 import subprocess
 import threading
 
@@ -11,6 +13,7 @@ import pytest
 
 from agent import BINARY, run_agent
 from captures import DIRECTORY
+from frames import from_client, from_server
 
 START = 1_600_000_000_000_000_000  # 2020-09-13T12:26:40Z
 DEAD = DIRECTORY / "zerowindow_dead.pcapng"
@@ -69,6 +72,12 @@ def test_a_stall_is_described_completely(explain):
     (stall(1, 0.31), "stopped reading from 10.0.0.1:40000 once, for 310 ms."),
     (stall(2, 125), "stopped reading from 10.0.0.1:40000 twice, for 2 min 5 s in all (the longest 2 min 5 s)."),
     (stall(1, 0.000003), "once, for 3 us."),
+    (stall(1, 0.0000003), "once, for less than 1 us."),
+    (stall(1, 0), "once, for less than 1 us."),
+    (stall(1, 0.9999), "once, for 1.0 s."),
+    (stall(1, 120), "once, for 2 min."),
+    (stall(1, 3725), "once, for 1 h 2 min."),
+    (stall(1, 86400 * 40), "once, for 40 d."),
     (stall(1) | {"last_began_ns": START + 10**9}, "once, for 4.2 s, from 2020-09-13T12:26:41.000Z."),
     (stall(2) | {"last_began_ns": START}, "(the longest 4.2 s), the last time from 2020-09-13T12:26:40.000Z."),
     (stall(open=True), "The window was not opened again."),
@@ -76,6 +85,7 @@ def test_a_stall_is_described_completely(explain):
     (stall(last_ended="fin"), "It ended with a FIN."),
     (stall(last_ended="reset"), "It ended with a reset (RST)."),
     (stall(2, last_ended="reset"), "The last stall ended with a reset (RST)."),
+    (stall(last_ended="new_connection"), "It ended because a new connection began on the same ports."),
     (stall(probes=0), "10.0.0.1:40000 sent no probe."),
     (stall(probes=1, probe_answers=0), "10.0.0.1:40000 probed once and received no answer."),
     (stall(probes=2, probe_answers=None), "10.0.0.1:40000 probed twice."),
@@ -95,6 +105,87 @@ def test_a_stall(explain, what, sentence):
 ])
 def test_the_end_of_a_connection(explain, reason, flags, sentence):
     assert sentence in summary(explain([flow(end_reason=reason, a=side("10.0.0.1", 40000, tcp_flags=flags))]))
+
+
+def test_segments_that_the_peer_ignored(explain):
+    """A RST among them did not reset the connection."""
+    def text(last_ended, **more):
+        return summary(explain([flow(a=side("10.0.0.1", 40000, tcp_flags=["RST", "ACK"], tcp=more),
+                                     b=side("10.0.0.2", 80, stall=stall(last_ended=last_ended)))]))
+    ignored = text("resumed", ignored_segments=2, duplicates=0)
+    assert "was reset" not in ignored
+    assert "2 segments of 10.0.0.1:40000 were outside the window of its peer, which ignored them." in ignored
+    both = text("reset", ignored_segments=1, duplicates=3)
+    assert "The connection was reset by 10.0.0.1:40000." in both
+    assert "1 segment of 10.0.0.1:40000 was outside the window of its peer, which ignored it." in both
+    assert "The capture has 3 packets twice (a mirror port?)." in both
+    older = text("resumed")
+    assert "The connection was reset by 10.0.0.1:40000." in older and "ignored" not in older
+
+
+def test_a_connection_that_is_seen_at_several_places_is_one(explain):
+    flows = [flow(n, (n / 1000, 9), vlan=vlan, in_iface=None) for n, vlan in enumerate((10, 20, None))]
+    text = summary(explain(flows))
+    assert "1 endpoint closed its window, in 3 flows." in text
+    assert "VLAN 10 (flow 0). It was also seen on VLAN 20 and no VLAN." in text and "2. " not in text.split("Seen")[1]
+
+
+def test_records_without_times(explain):
+    text = summary(explain([flow(1, (0, 0), b=side("10.0.0.2", 80, stall=stall(2, 0)))]))
+    assert "stopped reading from 10.0.0.1:40000 twice, for an unknown time." in text
+    assert "Seen at an unknown time on eth0 (flow 1)." in text
+    assert "The records have no times: durations are not known." in text
+
+
+def test_records_of_a_clock_that_was_set_back(explain):
+    back = flow(b=side("10.0.0.2", 80, stall=stall(1, 0) | {"last_began_ns": START + 3600 * 10**9}))
+    text = summary(explain([back]))
+    assert "once, for an unknown time" in text and "The clock went back during 1 flow: some durations are not known." in text
+
+
+# ---- hostile records ----
+
+ESCAPE = "\x1b]0;title\x07\x1b[31m\x9b2J\x7f\n"
+
+
+def test_no_control_character_of_a_record_is_printed(explain):
+    outcome = explain([flow(in_iface=ESCAPE, end_reason=ESCAPE, a=side(ESCAPE, 1, stall=stall(last_ended=ESCAPE)))])
+    assert outcome.exit_code == 0 and "2 endpoints closed" in outcome.stdout
+    assert [c for c in outcome.stdout if c != "\n" and not " " <= c <= "~"] == []
+
+
+def test_no_control_character_of_a_file_name_is_printed(tmp_path):
+    sentence, = run_agent("explain", tmp_path / ESCAPE).errors
+    assert "No such file" in sentence and "\\x1b]0;title" in sentence
+    assert [c for c in sentence if not " " <= c <= "~"] == []
+
+
+def test_both_sides_are_the_same(explain):
+    same = side("10.0.0.1", 80, stall=stall())
+    assert "10.0.0.1:80 stopped reading from 10.0.0.1:80 once" in summary(explain([flow(a=same, b=same)]))
+
+
+def test_sums_that_do_not_fit(explain):
+    last = {"end_ns": 2**63 - 1}
+    text = summary(explain([flow(n, continues=n - 1 or None, b=side("10.0.0.2", 80, stall=stall(1, 9e9, open=True))) | last
+                            for n in range(1, 30)]))
+    assert "once, for 106751 d 23 h." in text
+
+
+@pytest.mark.parametrize("change", ["nothing", "peer", "number"])
+def test_the_time_is_linear_in_the_flows(explain, change):
+    def flows(count):
+        for n in range(1, count + 1):
+            yield flow(n * 62233 * 541 if change == "number" else n, (n, n + 0.5), continues=n - 1 or None,
+                       a=side("10.0.0.1", n if change == "peer" else 1),
+                       b=side("10.0.0.2", 80, stall=stall(1, 0.5, open=True)))
+    def cpu_time(count):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert f"in {count} flows" in summary(explain(flows(count)))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    # Quadratic time would be 16 times as long.
+    assert cpu_time(20_000) < 10 * cpu_time(5_000) + 0.5
 
 
 def test_ipv6_and_a_peer_that_was_not_seen(explain):
@@ -262,6 +353,93 @@ def test_no_analysis(tmp_path):
     text = summary(run_agent("explain", records))
     assert "It is not known for how long: the record has no stall analysis." in text
     assert "Without stall analysis: 4 of 4 flows." in text
+
+
+def pcap(frames, vlan=None):
+    """frames: (seconds since START, bytes)"""
+    def record(seconds, frame):
+        tagged = frame if vlan is None else frame[:12] + struct.pack("!HH", 0x8100, vlan) + frame[12:]
+        time = START + round(seconds * 10**9)
+        return struct.pack("<IIII", time // 10**9, time % 10**9, len(tagged), len(tagged)) + tagged
+    return struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1) + b"".join(record(*one) for one in frames)
+
+
+STALL = [(0, from_client()), (0.1, from_server()), (1, from_server(window=0)), (1.2, from_client()), (5, from_server())]
+
+
+def shifted(frames, first, seconds):
+    return [(time + (seconds if place >= first else 0), frame) for place, (time, frame) in enumerate(frames)]
+
+
+@pytest.mark.parametrize("frames, duration, sentence", [
+    (STALL, "for 4.0 s", None),
+    (shifted(STALL, 3, -3600), "for 3.8 s",
+     "The clock of the capture was set back once, by about 1 h, at 2020-09-13T12:26:41.000Z (frame 4): time that passed meanwhile is not counted."),
+    (STALL[:3] + [(86400 * 9000, from_client())] + STALL[4:], "for 4.0 s",
+     "1 frame of the capture had a wild time, and counted at the time of the frame before."),
+    ([(0, frame) for _, frame in STALL], "for an unknown time", "The capture has no times: durations are not known."),
+], ids=["good", "set back", "wild", "no times"])
+def test_the_clock_of_a_capture(tmp_path, frames, duration, sentence):
+    (tmp_path / "capture").write_bytes(pcap(frames))
+    text = summary(run_agent("explain", tmp_path / "capture"))
+    assert f"10.1.0.2:80 stopped reading from 10.1.0.1:40000 once, {duration}" in text
+    assert text.count("clock of the capture") + text.count("wild time") + text.count("no times") == (sentence is not None)
+    assert sentence is None or sentence in text
+
+
+def test_a_mirror_of_two_vlans(tmp_path):
+    both = sorted([(time, 10, frame) for time, frame in STALL] + [(time + 0.00002, 20, frame) for time, frame in STALL])
+    header = len(pcap([]))
+    (tmp_path / "capture").write_bytes(pcap([]) + b"".join(pcap([(time, frame)], vlan)[header:] for time, vlan, frame in both))
+    text = summary(run_agent("explain", tmp_path / "capture"))
+    assert "1 endpoint closed its window, in 2 flows." in text
+    assert "VLAN 10 (flow 1). It was also seen on VLAN 20." in text
+    assert run_agent("explain", "--vlan-tracking", "maybe", tmp_path / "capture").exit_code == 2
+    assert "1 endpoint closed its window" in summary(run_agent("explain", "--vlan-tracking", "no", tmp_path / "capture"))
+
+
+def pcapng(*interfaces):
+    """interfaces: (link type, snapshot length, frames)"""
+    def block(kind, body):
+        body += bytes(-len(body) % 4)
+        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+    def packet(number, frame):
+        return block(6, struct.pack("<IIIII", number, 0x5AF0, 0, len(frame), len(frame)) + frame)
+    return (block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+            + b"".join(block(1, struct.pack("<HHI", link, 0, length)) for link, length, _ in interfaces)
+            + b"".join(packet(n, frame) for n, (_, _, frames) in enumerate(interfaces) for frame in frames))
+
+
+def follow_advice(outcome, directory, **words):
+    """Runs the commands that the message has in quotes, with these words instead of others."""
+    sentence, = outcome.errors
+    commands = [one for one in re.findall(r"'([^']+)'", sentence) if one.startswith(("tshark", "editcap"))]
+    assert commands, sentence
+    for command in commands:
+        for word, other in words.items():
+            command = command.replace(word, str(other))
+        subprocess.run(command.split(), cwd=directory, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.needs("editcap")
+def test_interfaces_with_several_snapshot_lengths(tmp_path):
+    frames = [frame for _, frame in STALL]
+    (tmp_path / "in").write_bytes(pcapng((1, 262144, frames), (1, 65535, frames)))
+    outcome = run_agent("explain", tmp_path / "in")
+    assert outcome.exit_code == 1 and "snapshot length" in outcome.errors[0]
+    follow_advice(outcome, tmp_path, FILE="in")
+    assert "1 endpoint closed its window" in summary(run_agent("explain", tmp_path / "NEW.pcap"))
+
+
+@pytest.mark.needs("editcap", "tshark")
+@pytest.mark.parametrize("number, kind", [(0, "ether"), (1, "rawip")])
+def test_interfaces_with_several_link_types(tmp_path, number, kind):
+    frames = [frame for _, frame in STALL]
+    (tmp_path / "in").write_bytes(pcapng((1, 262144, frames), (101, 262144, [frame[14:] for frame in frames])))
+    outcome = run_agent("explain", tmp_path / "in")
+    assert outcome.exit_code == 1 and "different from the type" in outcome.errors[0]
+    follow_advice(outcome, tmp_path, FILE="in", ether=kind, **{"==0": f"=={number}"})
+    assert "1 endpoint closed its window" in summary(run_agent("explain", tmp_path / "0.pcap"))
 
 
 def test_a_capture_without_stalls():

@@ -7,7 +7,6 @@
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
 #include "explain/sentences.hpp"
-#include "explain/source.hpp"
 
 namespace tcpwin {
 namespace {
@@ -38,7 +37,7 @@ Result<void> read(const ExplainOptions &options, const Input &input, InputKind k
 	case InputKind::json:
 		return read_records(input, connections);
 	case InputKind::capture:
-		return read_capture(options.file, connections);
+		return read_capture(options.file, options.capture, connections);
 	case InputKind::t2:
 		return fail("cannot explain " + input.name(),
 			    "it holds Tranalyzer2's columns, which do not say when and how long a window was closed",
@@ -56,6 +55,8 @@ void define_explain(OptionList &list, ExplainOptions &options)
 {
 	list.argument("FILE", options.file, "Flow records (JSON lines) or a capture; - for standard input",
 		      OptionList::Needed::required);
+	list.choice<bool>("--vlan-tracking", "yes|no", options.capture.vlan_tracking, {{"yes", true}, {"no", false}},
+			  "Captures: whether packets with different VLAN IDs are different connections");
 	list.number("--top", options.top, 1, UINT32_MAX, "Show the N worst stalls");
 	list.footer(examples);
 }

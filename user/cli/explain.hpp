@@ -6,12 +6,14 @@
 #include <string>
 
 #include "cli/parser.hpp"
+#include "explain/source.hpp"
 
 namespace tcpwin {
 
 struct ExplainOptions {
 	std::string file; // - for standard input
 	std::size_t top = 10;
+	CaptureOptions capture;
 };
 
 void define_explain(OptionList &list, ExplainOptions &options);

@@ -4,9 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <unordered_map>
+#include <map>
 #include <vector>
 
+#include "capture/frame_clock.hpp"
 #include "explain/parsed.hpp"
 
 namespace tcpwin {
@@ -19,6 +20,8 @@ struct SideStory {
 	std::uint64_t zero_windows = 0;
 	bool fin = false;
 	bool rst = false;
+	std::uint64_t ignored = 0;
+	std::uint64_t duplicates = 0;
 	std::chrono::nanoseconds timeout{0};
 	bool analyzed = true; // in every record
 	// Total, longest and open include the time between two records.
@@ -36,17 +39,31 @@ struct Connection {
 	std::uint64_t records = 0;
 	std::vector<SideStory> sides; // one or two
 
+	bool clock_went_back = false;
+
 	const SideStory *peer_of(const SideStory &side) const;
+	// Whether the endpoint reset the connection: its peer may have ignored its RST.
+	bool was_reset_by(const SideStory &side) const;
 };
 
 // An endpoint that stalled.
 struct Entry {
 	const Connection *connection;
 	const SideStory *side;
+	std::vector<const Connection *> copies = {}; // the same connection, seen on other interfaces or VLANs
 };
 
 class Connections {
 public:
+	// What was found when a capture was read.
+	void set_clock(const ClockFindings &clock) { clock_ = clock; }
+	const ClockFindings &clock() const { return clock_; }
+	// All packets have the same time, so durations are not known.
+	bool has_no_times() const { return clock_.no_times || (packets_ > 1 && earliest_ == latest_); }
+	// Flows during which the clock went back.
+	std::uint64_t went_back() const { return went_back_; }
+	std::uint64_t duplicates() const { return duplicates_; }
+
 	// In the order of the file: a flow comes before the flow that continues it.
 	void add(ParsedFlow flow);
 
@@ -54,7 +71,8 @@ public:
 	std::uint64_t without_analysis() const { return without_analysis_; }
 	// Windows below the threshold that are not stalls: of SYN, RST and the like.
 	std::uint64_t harmless() const { return harmless_; }
-	// Sorted by the time stalled, then by the number of zero windows, descending.
+	// Sorted by the time stalled, then by the number of zero windows, descending. One per connection and side, also
+	// if it was seen at several places at the same time.
 	std::vector<Entry> stalled() const;
 
 private:
@@ -62,10 +80,16 @@ private:
 	void count(const ParsedFlow &flow);
 
 	std::vector<Connection> connections_;
-	std::unordered_map<std::uint64_t, std::size_t> by_id_;
+	std::map<std::uint64_t, std::size_t> by_id_; // not hashed: the file chooses the numbers
 	std::uint64_t flows_ = 0;
 	std::uint64_t without_analysis_ = 0;
 	std::uint64_t harmless_ = 0;
+	std::uint64_t packets_ = 0;
+	std::uint64_t duplicates_ = 0;
+	std::uint64_t went_back_ = 0;
+	WallTime earliest_ = WallTime::max();
+	WallTime latest_ = WallTime::min();
+	ClockFindings clock_;
 };
 
 } // namespace tcpwin

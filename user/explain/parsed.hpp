@@ -17,7 +17,7 @@ struct ParsedStall {
 	std::chrono::nanoseconds total{0}; // an open episode counts up to the flow's last packet
 	std::chrono::nanoseconds longest{0};
 	bool open = false;
-	std::string last_ended;               // resumed, fin, reset, or empty
+	std::string last_ended;               // resumed, fin, reset, new_connection, timeout, or empty
 	std::optional<std::uint64_t> probes;  // of the peer
 	std::optional<std::uint64_t> answers; // to these, with the window still closed
 	std::optional<WallTime> last_began;
@@ -30,6 +30,8 @@ struct ParsedSide {
 	std::uint64_t zero_windows = 0; // packets below the threshold, SYN and RST included
 	bool fin = false;
 	bool rst = false;
+	std::uint64_t ignored = 0;    // segments that the peer ignored
+	std::uint64_t duplicates = 0; // packets that were captured twice
 	std::chrono::nanoseconds timeout{0};
 	std::optional<ParsedStall> stall; // absent: the record has no stall analysis
 

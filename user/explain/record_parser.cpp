@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "base/printable.hpp"
+
 namespace tcpwin {
 namespace {
 
@@ -14,6 +16,8 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::object;
 using std::chrono::nanoseconds;
+
+constexpr double longest_seconds = 9.2e9; // of 64 bits of nanoseconds
 
 // The members of an object. A member that is missing or of another type is read as T{}; the first one is reported.
 class Members {
@@ -42,11 +46,17 @@ public:
 			return std::nullopt;
 		return Members(*found, problem_);
 	}
-	std::string text(const char *name) const { return std::string(get<std::string_view>(name)); }
+	// Without control characters.
+	std::string text(const char *name) const { return printable(std::string(get<std::string_view>(name))); }
+	std::string find_text(const char *name) const
+	{
+		return printable(std::string(find<std::string_view>(name).value_or("")));
+	}
+	std::uint64_t find_count(const char *name) const { return find<std::uint64_t>(name).value_or(0); }
 	nanoseconds seconds(const char *name) const
 	{
 		const double value = get<double>(name);
-		const bool fits = value >= 0 && value < 1e9; // so that sums fit as well
+		const bool fits = value >= 0 && value < longest_seconds;
 		if (!fits && problem_.empty())
 			problem_ = fmt::format("field {} is wrong", name);
 		return fits ? nanoseconds(std::llround(value * 1e9)) : nanoseconds(0);
@@ -57,6 +67,13 @@ public:
 		if (value < 0 && problem_.empty())
 			problem_ = fmt::format("field {} is wrong", name);
 		return WallTime(nanoseconds(std::max<std::int64_t>(value, 0)));
+	}
+	std::uint16_t port(const char *name) const
+	{
+		const auto value = get<std::uint64_t>(name);
+		if (value > UINT16_MAX && problem_.empty())
+			problem_ = fmt::format("field {} is wrong", name);
+		return static_cast<std::uint16_t>(value);
 	}
 	std::optional<WallTime> find_time(const char *name) const
 	{
@@ -74,7 +91,7 @@ ParsedStall read_stall(const Members &stall)
 		.total = stall.seconds(StallNames::total),
 		.longest = stall.seconds(StallNames::longest),
 		.open = stall.get<bool>(StallNames::open),
-		.last_ended = std::string(stall.find<std::string_view>(StallNames::last_ended).value_or("")),
+		.last_ended = stall.find_text(StallNames::last_ended),
 		.probes = stall.find<std::uint64_t>(StallNames::probes),
 		.answers = stall.find<std::uint64_t>(StallNames::probe_answers),
 		.last_began = stall.find_time(StallNames::last_began_ns)};
@@ -95,7 +112,7 @@ ParsedSide read_side(const Members &members)
 {
 	ParsedSide side;
 	side.ip = members.text("ip");
-	side.port = static_cast<std::uint16_t>(members.get<std::uint64_t>("port"));
+	side.port = members.port("port");
 	side.packets = members.get<std::uint64_t>("packets");
 	side.zero_windows = members.get<std::uint64_t>("zero_window_count");
 	side.timeout = members.seconds("timeout");
@@ -103,6 +120,11 @@ ParsedSide read_side(const Members &members)
 		read_flags(*flags, side);
 	if (const auto stall = members.find_object("stall"))
 		side.stall = read_stall(*stall);
+	// Records of earlier versions lack these two.
+	if (const auto tcp = members.find_object("tcp")) {
+		side.ignored = tcp->find_count("ignored_segments");
+		side.duplicates = tcp->find_count("duplicates");
+	}
 	return side;
 }
 
@@ -111,7 +133,7 @@ ParsedFlow read_flow(const Members &members, std::string &problem)
 	ParsedFlow flow;
 	flow.id = members.get<std::uint64_t>("flow_id");
 	flow.continues = members.find<std::uint64_t>("continues").value_or(0);
-	flow.interface = members.find<std::string_view>("in_iface").value_or("");
+	flow.interface = members.find_text("in_iface");
 	flow.vlan = members.find<std::uint64_t>("vlan").value_or(0);
 	flow.end_reason = members.text("end_reason");
 	flow.interim = members.find<bool>("interim").value_or(false);

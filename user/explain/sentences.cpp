@@ -2,6 +2,7 @@
 #include "explain/sentences.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -17,16 +18,27 @@ std::string endpoint(const SideStory &side)
 							fmt::format("[{}]:{}", side.ip, side.port);
 }
 
+std::string two_units(std::int64_t large, const char *unit, std::int64_t small, const char *small_unit)
+{
+	return small ? fmt::format("{} {} {} {}", large, unit, small, small_unit) : fmt::format("{} {}", large, unit);
+}
+
 std::string span(nanoseconds time)
 {
 	const double seconds = static_cast<double>(time.count()) / 1e9;
+	if (time >= 24h)
+		return two_units(time / 24h, "d", time % 24h / 1h, "h");
+	if (time >= 1h)
+		return two_units(time / 1h, "h", time % 1h / 1min, "min");
 	if (time >= 60s)
-		return fmt::format("{} min {} s", time / 60s, time % 60s / 1s);
-	if (time >= 1s)
+		return two_units(time / 60s, "min", time % 60s / 1s, "s");
+	if (time >= 999'500us)
 		return fmt::format("{:.1f} s", seconds);
-	if (time >= 1ms)
+	if (time >= 999'500ns)
 		return fmt::format("{:.0f} ms", seconds * 1e3);
-	return fmt::format("{:.0f} us", seconds * 1e6);
+	if (time >= 1us)
+		return fmt::format("{:.0f} us", seconds * 1e6);
+	return "less than 1 us";
 }
 
 // Milliseconds are enough for readers.
@@ -64,17 +76,20 @@ std::string what_was_counted(const Entry &entry)
 			   entry.connection->records > 1 ? "some of its records have" : "the record has");
 }
 
-std::string what_happened(const Entry &entry)
+// The moment of a stall is unknown without times; its length also if the clock went back.
+std::string what_happened(const Entry &entry, bool has_times)
 {
 	const SideStory &side = *entry.side;
 	const ParsedStall &stall = side.stall;
 	const bool several = stall.episodes > 1;
-	std::string text = fmt::format("{} stopped reading {}{}, for {}", endpoint(side), and_peer("from", entry),
-				       times(stall.episodes), span(stall.total));
-	if (several)
+	const bool is_known = has_times && (stall.total > 0ns || !entry.connection->clock_went_back);
+	std::string text =
+		fmt::format("{} stopped reading {}{}, for {}", endpoint(side), and_peer("from", entry),
+			    times(stall.episodes), is_known ? span(stall.total) : std::string("an unknown time"));
+	if (several && is_known)
 		text += fmt::format(" in all (the longest {}{})", side.longest_is_least ? "at least " : "",
 				    span(stall.longest));
-	if (stall.last_began)
+	if (stall.last_began && has_times)
 		text += fmt::format(", {}from {}", several ? "the last time " : "", moment(*stall.last_began));
 	return text + ".";
 }
@@ -110,13 +125,35 @@ std::string how_it_ended(const ParsedStall &stall)
 		return several ? "The last stall ended with a FIN." : "It ended with a FIN.";
 	if (stall.last_ended == "reset")
 		return several ? "The last stall ended with a reset (RST)." : "It ended with a reset (RST).";
+	if (stall.last_ended == "new_connection")
+		return several ? "The last stall ended because a new connection began on the same ports." :
+				 "It ended because a new connection began on the same ports.";
 	return "How it ended was not seen.";
 }
 
-std::string where(const Connection &connection)
+// "eth0, VLAN 20", or empty.
+std::string place(const Connection &connection)
+{
+	const ParsedFlow &flow = connection.record;
+	if (!flow.vlan)
+		return flow.interface;
+	return fmt::format("{}{}VLAN {}", flow.interface, flow.interface.empty() ? "" : ", ", flow.vlan);
+}
+
+// " It was also seen on VLAN 20 and VLAN 30.", or empty.
+std::string other_places(const Entry &entry)
+{
+	std::set<std::string> places;
+	for (const Connection *copy : entry.copies)
+		places.insert(place(*copy).empty() ? "no VLAN" : place(*copy));
+	return places.empty() ? "" : fmt::format(" It was also seen on {}.", fmt::join(places, " and "));
+}
+
+std::string where(const Connection &connection, bool has_times)
 {
 	const ParsedFlow &last = connection.record;
-	std::string text = fmt::format("Seen from {} to {}", moment(connection.first), moment(last.last));
+	std::string text = has_times ? fmt::format("Seen from {} to {}", moment(connection.first), moment(last.last)) :
+				       "Seen at an unknown time";
 	if (!last.interface.empty())
 		text += " on " + last.interface;
 	if (last.vlan)
@@ -127,20 +164,20 @@ std::string where(const Connection &connection)
 				  connection.first_id, last.id);
 }
 
-// The sender of the flag: one endpoint, "both sides", or empty.
-std::string who_sent(const Connection &connection, bool SideStory::*flag)
+// The sides that did it: one endpoint, "both sides", or empty.
+template <typename Did> std::string who(const Connection &connection, Did did)
 {
 	const auto &sides = connection.sides;
-	const auto count = std::ranges::count_if(sides, [&](const SideStory &side) { return side.*flag; });
-	if (count == 2)
+	if (std::ranges::count_if(sides, did) == 2)
 		return "both sides";
-	const auto one = std::ranges::find_if(sides, [&](const SideStory &side) { return side.*flag; });
+	const auto one = std::ranges::find_if(sides, did);
 	return one == sides.end() ? "" : endpoint(*one);
 }
 
 std::string how_the_connection_ended(const Connection &connection)
 {
-	const std::string reset = who_sent(connection, &SideStory::rst), closed = who_sent(connection, &SideStory::fin);
+	const std::string reset = who(connection, [&](const SideStory &side) { return connection.was_reset_by(side); });
+	const std::string closed = who(connection, [](const SideStory &side) { return side.fin; });
 	const std::string &reason = connection.record.end_reason;
 	nanoseconds timeout{0};
 	for (const SideStory &side : connection.sides)
@@ -164,14 +201,27 @@ std::string how_the_connection_ended(const Connection &connection)
 	return fmt::format("Then no packet was seen for {}, the timeout.", span(timeout));
 }
 
-std::string paragraph(std::size_t number, const Entry &entry)
+// " 2 segments of 10.0.0.1:40000 were outside the window of its peer, which ignored them.", for each side.
+std::string what_was_ignored(const Connection &connection)
+{
+	std::string text;
+	for (const SideStory &side : connection.sides)
+		if (side.ignored)
+			text += fmt::format(" {} of {} {} outside the window of its peer, which ignored {}.",
+					    plural(side.ignored, "segment", "segments"), endpoint(side),
+					    side.ignored == 1 ? "was" : "were", side.ignored == 1 ? "it" : "them");
+	return text;
+}
+
+std::string paragraph(std::size_t number, const Entry &entry, bool has_times)
 {
 	const bool analyzed = entry.side->stall.episodes != 0;
-	const std::string what = analyzed ? what_happened(entry) : what_was_counted(entry);
+	const std::string what = analyzed ? what_happened(entry, has_times) : what_was_counted(entry);
 	const std::string meanwhile =
 		analyzed ? fmt::format("   {} {}\n", what_the_peer_did(entry), how_it_ended(entry.side->stall)) : "";
-	return fmt::format("\n{}. {}\n{}   {} {}\n", number, what, meanwhile, where(*entry.connection),
-			   how_the_connection_ended(*entry.connection));
+	const Connection &connection = *entry.connection;
+	return fmt::format("\n{}. {}\n{}   {}{} {}{}\n", number, what, meanwhile, where(connection, has_times),
+			   other_places(entry), how_the_connection_ended(connection), what_was_ignored(connection));
 }
 
 std::string no_stalls(const Connections &connections)
@@ -196,9 +246,38 @@ bool is_cut(const Entry &entry)
 	return entry.connection->records > 1 || timed_out;
 }
 
+std::string about_the_clock(const Connections &connections)
+{
+	const ClockFindings &clock = connections.clock();
+	if (clock.no_times)
+		return "\nThe capture has no times: durations are not known.\n";
+	if (connections.has_no_times())
+		return "\nThe records have no times: durations are not known.\n";
+	std::string text;
+	if (clock.steps_back) {
+		const WallTime first(nanoseconds(static_cast<std::int64_t>(clock.first_step_ns)));
+		text += fmt::format(
+			"\nThe clock of the capture was set back {}, by about {}{}, {}at {} (frame {}): time "
+			"that passed meanwhile is not counted.\n",
+			times(clock.steps_back), span(clock.about_back()), clock.steps_back == 1 ? "" : " in all",
+			clock.steps_back == 1 ? "" : "first ", moment(first), clock.first_step_frame);
+	}
+	if (clock.wild_frames)
+		text += fmt::format(
+			"\n{} of the capture had a wild time, and counted at the time of the frame before.\n",
+			plural(clock.wild_frames, "frame", "frames"));
+	if (connections.went_back())
+		text += fmt::format("\nThe clock went back during {}: some durations are not known.\n",
+				    plural(connections.went_back(), "flow", "flows"));
+	return text;
+}
+
 std::string remarks(const Connections &connections, const std::vector<Entry> &entries)
 {
-	std::string text;
+	std::string text = about_the_clock(connections);
+	if (connections.duplicates())
+		text += fmt::format("\nThe capture has {} twice (a mirror port?).\n",
+				    plural(connections.duplicates(), "packet", "packets"));
 	if (connections.without_analysis())
 		text += fmt::format(
 			"\nWithout stall analysis: {} of {}. Only counts are known for these: windows below the "
@@ -223,7 +302,7 @@ std::string format_summary(const Connections &connections, std::size_t top)
 		plural(connections.flows(), "flow", "flows"),
 		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
 	for (std::size_t i = 0; i < shown; i++)
-		text += paragraph(i + 1, entries[i]);
+		text += paragraph(i + 1, entries[i], !connections.has_no_times());
 	return text + remarks(connections, entries);
 }
 

@@ -2,8 +2,11 @@
 #include "explain/source.hpp"
 
 #include <map>
+#include <span>
+
 #include <fmt/format.h>
 
+#include "capture/frame_clock.hpp"
 #include "capture/reader.hpp"
 #include "engine/portable.hpp"
 #include "explain/record_parser.hpp"
@@ -13,9 +16,13 @@ namespace tcpwin {
 namespace {
 
 // A blocked sender probes at intervals of up to two minutes, so these timeouts cut no stall.
-tcpwin_config long_timeouts()
+tcpwin_config config_of(const CaptureOptions &options)
 {
 	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	const tcpwin_config monitor = TCPWIN_MONITOR_CONFIG;
+	config.max_clock_jump_ns = monitor.max_clock_jump_ns;
+	if (!options.vlan_tracking)
+		config.rules |= TCPWIN_RULE_IGNORE_VLAN;
 	for (__u64 &timeout : config.timeout_ns)
 		timeout = 600'000'000'000;
 	config.abort_count = UINT32_MAX;
@@ -48,6 +55,23 @@ private:
 	fmt::memory_buffer line_;
 	RecordParser parser_;
 };
+
+Result<void> track(std::span<const Frame> frames, Engine &engine)
+{
+	for (const Frame &frame : frames)
+		TRY(engine.packet(frame));
+	return {};
+}
+
+Result<void> track_all(CaptureReader &reader, FrameClock &clock, Engine &engine)
+{
+	while (true) {
+		const auto frame = TRY(reader.next());
+		if (!frame)
+			return {};
+		TRY(track(clock.add(*frame), engine));
+	}
+}
 
 tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, const std::string &why)
 {
@@ -92,24 +116,18 @@ Result<void> read_records(const Input &input, Connections &connections)
 	return {};
 }
 
-Result<void> read_capture(const std::string &path, Connections &connections)
+Result<void> read_capture(const std::string &path, const CaptureOptions &options, Connections &connections)
 {
 	auto reader = TRY(CaptureReader::open(path, {}));
-	const tcpwin_config config = long_timeouts();
+	const tcpwin_config config = config_of(options);
 	Listener listener(config, connections);
 	auto engine = make_portable_engine({.config = config}, listener);
-	Result<void> result;
-	while (result) {
-		auto frame = reader.next();
-		if (!frame)
-			result = tl::unexpected(frame.error());
-		else if (*frame)
-			result = engine->packet(**frame);
-		else
-			break;
-	}
+	FrameClock clock(config.max_clock_jump_ns);
+	Result<void> result = track_all(reader, clock, *engine);
+	auto rest = track(clock.end_file(), *engine);
 	auto finished = engine->finish();
-	return result ? finished : result;
+	connections.set_clock(clock.findings());
+	return !result ? result : rest ? finished : rest;
 }
 
 } // namespace tcpwin

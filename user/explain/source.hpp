@@ -7,8 +7,12 @@
 
 namespace tcpwin {
 
+struct CaptureOptions {
+	bool vlan_tracking = true; // no: packets of one connection belong together whatever their VLANs are
+};
+
 // Both add all that can be read, even if an error follows.
 Result<void> read_records(const Input &input, Connections &connections);
-Result<void> read_capture(const std::string &path, Connections &connections);
+Result<void> read_capture(const std::string &path, const CaptureOptions &options, Connections &connections);
 
 } // namespace tcpwin

@@ -28,6 +28,8 @@ ParsedSide side(const char *ip, std::optional<ParsedStall> stall = ParsedStall{}
 		.zero_windows = 0,
 		.fin = false,
 		.rst = false,
+		.ignored = 0,
+		.duplicates = 0,
 		.timeout = 1s,
 		.stall = std::move(stall)};
 }
@@ -189,6 +191,118 @@ TEST(Explain, ZeroWindowsThatBlockNobodyAreNotAStall)
 	EXPECT_EQ(connections.harmless(), 3U);
 }
 
+TEST(Explain, BothSidesMayHaveTheSameEndpoint)
+{
+	Connections connections;
+	for (std::uint64_t id : {1, 2}) {
+		ParsedFlow self = flow(id, id - 1, 0s, 9s, stall(1, 1s, 1s, false));
+		self.b = self.a;
+		connections.add(self);
+	}
+	const auto entries = connections.stalled();
+	ASSERT_THAT(entries, SizeIs(2));
+	EXPECT_EQ(entries[0].side->packets, 20U);
+	EXPECT_EQ(entries[1].side->packets, 20U);
+}
+
+TEST(Explain, AConnectionHasNoThirdEndpoint)
+{
+	Connections connections;
+	for (std::uint64_t id = 1; id <= 5; id++) {
+		ParsedFlow next = flow(id, id - 1, 0s, 9s, stall(1, 1s, 1s, false));
+		next.b->port = static_cast<std::uint16_t>(id);
+		connections.add(next);
+	}
+	EXPECT_THAT(connections.stalled(), SizeIs(5));
+}
+
+TEST(Explain, SumsSaturate)
+{
+	Connections connections;
+	constexpr auto long_time = 9'100'000'000s;
+	for (std::uint64_t id = 1; id <= 20; id++) {
+		ParsedFlow next = flow(id, id - 1, 0s, 0s, stall(UINT64_MAX, long_time, long_time, true));
+		next.first = WallTime(0s);
+		next.last = WallTime::max();
+		next.a.packets = UINT64_MAX;
+		next.a.stall->probes = UINT64_MAX;
+		next.a.stall->last_began = WallTime(0s);
+		connections.add(next);
+	}
+	const SideStory story = only_story(connections);
+	EXPECT_EQ(story.stall.total, std::chrono::nanoseconds::max());
+	EXPECT_EQ(story.stall.longest, std::chrono::nanoseconds::max());
+	EXPECT_EQ(story.stall.episodes, UINT64_MAX);
+	EXPECT_EQ(story.stall.probes, UINT64_MAX);
+	EXPECT_EQ(story.packets, UINT64_MAX);
+}
+
+TEST(Explain, AConnectionThatIsSeenAtSeveralPlacesIsOne)
+{
+	Connections connections;
+	for (std::uint64_t vlan : {10, 20, 30}) {
+		ParsedFlow seen = flow(vlan, 0, vlan * 1ms, 9s, stall(1, 7s, 7s, false));
+		seen.vlan = vlan;
+		connections.add(seen);
+	}
+	const auto entries = connections.stalled();
+	ASSERT_THAT(entries, SizeIs(1));
+	EXPECT_EQ(entries[0].connection->record.vlan, 10U);
+	ASSERT_THAT(entries[0].copies, SizeIs(2));
+	EXPECT_EQ(entries[0].copies[1]->record.vlan, 30U);
+}
+
+TEST(Explain, OtherConnectionsOfTheSameAddressesAreNoCopies)
+{
+	Connections connections;
+	const auto add = [&](std::uint64_t id, std::uint64_t vlan, std::chrono::nanoseconds first,
+			     std::uint64_t episodes) {
+		ParsedFlow seen = flow(id, 0, first, first + 9s, stall(episodes, 7s, 7s, false));
+		seen.vlan = vlan;
+		connections.add(seen);
+	};
+	add(1, 10, 0s, 1);
+	add(2, 10, 0s, 1); // the same place
+	add(3, 20, 5s, 1); // later
+	add(4, 30, 0s, 2); // other stalls
+	EXPECT_THAT(connections.stalled(), SizeIs(4));
+}
+
+TEST(Explain, ARstThatThePeerIgnoredIsNoReset)
+{
+	Connections connections;
+	ParsedFlow ignored = flow(1, 0, 0s, 9s, stall(1, 7s, 7s, false));
+	ignored.b->rst = true;
+	ignored.b->ignored = 1;
+	connections.add(ignored);
+	const auto is_reset = [&] {
+		const Entry entry = connections.stalled().back();
+		return entry.connection->was_reset_by(*entry.connection->peer_of(*entry.side));
+	};
+	EXPECT_FALSE(is_reset());
+	ignored.a.stall->last_ended = "reset"; // another one was accepted
+	connections.add(ignored);
+	EXPECT_TRUE(is_reset());
+	ignored.b->ignored = 0;
+	ignored.a.stall->last_ended = "resumed";
+	connections.add(ignored);
+	EXPECT_TRUE(is_reset());
+}
+
+TEST(Explain, RecordsMayHaveNoTimes)
+{
+	Connections none, one, some;
+	none.add(flow(1, 0, 0s, 0s, stall(1, 0s, 0s, false)));
+	EXPECT_TRUE(none.has_no_times());
+	ParsedFlow single = flow(1, 0, 0s, 0s);
+	single.a.packets = 1;
+	single.b.reset();
+	one.add(single);
+	EXPECT_FALSE(one.has_no_times()) << "a single packet has no duration";
+	some.add(flow(1, 0, 0s, 1us));
+	EXPECT_FALSE(some.has_no_times());
+}
+
 TEST(Explain, TheContentDeterminesTheKindOfFile)
 {
 	EXPECT_EQ(kind_of(""), InputKind::empty);
@@ -243,6 +357,32 @@ TEST(ExplainParser, ReadsAStall)
 	EXPECT_FALSE(stall.answers);
 }
 
+TEST(ExplainParser, EarlierVersionsHaveNoIgnoredSegments)
+{
+	RecordParser parser;
+	const auto before = parser.parse(with(R"(,"tcp":{"payload_bytes":1})"));
+	ASSERT_TRUE(before && *before) << before.error();
+	EXPECT_EQ((*before)->a.ignored + (*before)->a.duplicates, 0U);
+	const auto now = parser.parse(with(R"(,"tcp":{"ignored_segments":2,"duplicates":3})"));
+	ASSERT_TRUE(now && *now) << now.error();
+	EXPECT_EQ((*now)->a.ignored, 2U);
+	EXPECT_EQ((*now)->a.duplicates, 3U);
+	const auto unanalyzed = parser.parse(with(R"(,"tcp":null)"));
+	EXPECT_TRUE(unanalyzed && *unanalyzed);
+}
+
+TEST(ExplainParser, TextHasNoControlCharacters)
+{
+	RecordParser parser;
+	std::string line = with("");
+	line.replace(line.find("10.0.0.1"), 8, R"(\u001b]0;x\u0007\u009b)");
+	line.replace(line.find("\"in_iface\":null"), 15, R"("in_iface":"\n\u007f")");
+	const auto flow = parser.parse(line);
+	ASSERT_TRUE(flow && *flow) << flow.error();
+	EXPECT_EQ((*flow)->a.ip, "?]0;x???");
+	EXPECT_EQ((*flow)->interface, "??");
+}
+
 TEST(ExplainParser, OtherEventsAreIgnored)
 {
 	RecordParser parser;
@@ -266,6 +406,8 @@ TEST(ExplainParser, ErrorsDescribeTheMistakeInALine)
 		{with(R"(,"stall":{"episodes":1,"total":-1,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":{"episodes":1,"total":1e300,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":[])"), "stall"},
+		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":1,"end_ns":1,"a":{"ip":"","port":65536}})",
+		 "port"},
 		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":-1,"end_ns":1})", "start_ns"},
 	};
 	for (const auto &[line, words] : lines) {

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from agent import BINARY, run_agent, sides
-from frames import from_client, from_server, send
+from frames import from_client, from_server, send, send_from
 from leftovers import LONG
 from lines import parse_lines
 from network import run, wait_until
@@ -475,3 +475,32 @@ def test_no_terminal(watched, open_top):
         assert top.wait_end() == 1
         assert f"the terminal type '{kind}' (TERM) is not known or cannot" in top.output.decode()
         assert "'tcpwin-agent flows' lists the same as text" in top.output.decode()
+
+
+# ---- hostile names ----
+
+# Would colour the text and clear the screen: an escape sequence, its 8-bit form, DEL.
+NAME = "s\x1b[31m\x7f\udc9b2J"
+
+
+def is_safe(output):
+    return all(" " <= c <= "~" or c == "\n" for c in output)
+
+
+def test_no_control_character_of_an_interface_name_reaches_a_terminal(topology, start_agent, open_top):
+    topology.pair(offload=False)
+    topology.server.ip("link", "set", "s0", "down")
+    topology.server.ip("link", "set", "s0", "name", NAME)
+    topology.server.ip("link", "set", NAME, "up")
+    agent = start_agent(topology.server, NAME, *LONG)
+    assert wait_until(lambda: r"attached to s\x1b[31m\x7f\x9b2J in" in agent.stderr()), agent.stderr()
+    send_from(topology.client, "c0", from_client(), from_client())
+    assert wait_until(lambda: flows(topology.server))
+
+    for command in (["flows"], ["flows", "--json"], ["status"], ["status", "--json"], ["set"], ["set", "abort-count=7"],
+                    ["check", NAME], ["flows", "x" + NAME]):
+        outcome = run_agent(*command, prefix=topology.server.inside())
+        assert is_safe(outcome.stdout) and is_safe(outcome.stderr), (command, outcome)
+    assert "s?[31m??2J" in run_agent("flows", prefix=topology.server.inside()).stdout
+    open_top(topology.server).wait_for_text(re.escape("s?[31m??2J"))
+    assert is_safe(agent.stop().stderr)

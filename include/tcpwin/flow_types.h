@@ -148,9 +148,9 @@ struct tcpwin_direction {
 /*
  * One connection. direction[i], progress[i] and analysis[i] belong to the key's
  * endpoint i. With the key and 48 bytes of the kernel, a table entry is
- * seven whole cache lines: a sweep touches the first two of a live flow, the
+ * eight whole cache lines: a sweep touches the first two of a live flow, the
  * plain counting of a packet the next two as well, the analysis of nearly all
- * packets the fifth.
+ * packets the fifth and sixth.
  */
 struct tcpwin_flow {
 	__u64 seq;            /* sequence word, see flow_lock.h */

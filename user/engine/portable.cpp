@@ -45,6 +45,8 @@ public:
 		end_due_flows();
 		tcpwin_packet packet;
 		const tcpwin_reject reject = parse_frame(frame, packet);
+		if (config_.rules & TCPWIN_RULE_IGNORE_VLAN)
+			packet.vlan = 0;
 		if (reject == TCPWIN_REJECT_LATER_FRAGMENT)
 			track_fragment(packet, frame);
 		else if (reject != TCPWIN_ACCEPTED)

@@ -31,20 +31,24 @@ public:
 			problem_ = fmt::format("field {} is missing or wrong", name);
 		return value;
 	}
-	// Nothing if the member is missing or null.
+	// Nothing if the member is missing or null, or of another type, which is reported. (An object or array of simdjson
+	// that was not read must not be used.)
 	template <typename T> std::optional<T> find(const char *name) const
 	{
-		element value;
-		if (members_[name].get(value) != simdjson::SUCCESS || value.is_null())
+		element member;
+		T value;
+		if (members_[name].get(member) != simdjson::SUCCESS || member.is_null())
 			return std::nullopt;
-		return get<T>(name);
+		if (member.get(value) == simdjson::SUCCESS)
+			return value;
+		if (problem_.empty())
+			problem_ = fmt::format("field {} is missing or wrong", name);
+		return std::nullopt;
 	}
 	std::optional<Members> find_object(const char *name) const
 	{
 		const auto found = find<object>(name);
-		if (!found || !problem_.empty())
-			return std::nullopt;
-		return Members(*found, problem_);
+		return found ? std::optional(Members(*found, problem_)) : std::nullopt;
 	}
 	// Without control characters.
 	std::string text(const char *name) const { return printable(std::string(get<std::string_view>(name))); }

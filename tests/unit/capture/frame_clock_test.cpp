@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What FrameClock makes of the times of a capture. Times are in seconds; the limit is an hour.
+#include <random>
+
 #include <gmock/gmock.h>
 
 #include "capture/frame_clock.hpp"
@@ -213,6 +215,22 @@ TEST(FrameClock, FilesOfOneFrameAndOfNone)
 	Read read;
 	read.file({}).file({start}).file({}).file({start + 1}).file({start + 2 * year});
 	EXPECT_THAT(read.times, ElementsAre(start, start + 1, start + 2 * year));
+}
+
+TEST(FrameClock, EachFrameIsPassedOnOnceAndInOrderWhateverTheTimes)
+{
+	std::mt19937 random(1);
+	const double times[] = {0, 0.5, 1, 5, 10, hour, 2 * hour, 31 * day, year, 80 * year};
+	for (int round = 0; round < 3000; round++) {
+		Read read(random() % 8 ? as_ns(hour) : 0);
+		for (auto files = random() % 3 + 1; files; files--) {
+			std::vector<double> file(random() % 12);
+			for (double &time : file)
+				time = start + (random() % 2 ? 1 : -1) * times[random() % std::size(times)] / 2;
+			read.file(file);
+		}
+		ASSERT_EQ(read.times.size(), read.number);
+	}
 }
 
 TEST(FrameClock, SumsDoNotOverflow)

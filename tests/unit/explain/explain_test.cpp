@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records that continue each other are joined. Sentences and files: tests/net/test_explain.py.
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
@@ -383,6 +384,24 @@ TEST(ExplainParser, TextHasNoControlCharacters)
 	EXPECT_EQ((*flow)->interface, "??");
 }
 
+TEST(ExplainParser, AnyMemberMayHaveAnyType)
+{
+	RecordParser parser;
+	const nlohmann::json good = nlohmann::json::parse(
+		with(R"(,"stall":{"episodes":1,"total":1.5,"longest":1,"open":true,"last_ended":null,"probes":1,
+			"probe_answers":1,"last_began_ns":1},"tcp":{"ignored_segments":1,"duplicates":1})"));
+	const nlohmann::json wrong[] = {nullptr, true, -1, UINT64_MAX, 1e308, "", {"x"}, {{"x", 1}}};
+	const nlohmann::json flat = good.flatten();
+	for (const auto &[pointer, value] : flat.items())
+		for (auto at = nlohmann::json::json_pointer(pointer); !at.empty(); at = at.parent_pointer())
+			for (const nlohmann::json &other : wrong) {
+				nlohmann::json bad = good;
+				bad[at] = other;
+				const auto flow = parser.parse(bad.dump());
+				EXPECT_TRUE(flow || !flow.error().empty()) << bad.dump();
+			}
+}
+
 TEST(ExplainParser, OtherEventsAreIgnored)
 {
 	RecordParser parser;
@@ -406,6 +425,7 @@ TEST(ExplainParser, ErrorsDescribeTheMistakeInALine)
 		{with(R"(,"stall":{"episodes":1,"total":-1,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":{"episodes":1,"total":1e300,"longest":1,"open":true})"), "total"},
 		{with(R"(,"stall":[])"), "stall"},
+		{with(R"(,"tcp":7)"), "tcp"},
 		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":1,"end_ns":1,"a":{"ip":"","port":65536}})",
 		 "port"},
 		{R"({"schema":1,"event":"flow","flow_id":1,"end_reason":"","start_ns":-1,"end_ns":1})", "start_ns"},

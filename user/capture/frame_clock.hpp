@@ -40,7 +40,7 @@ public:
 	explicit FrameClock(std::uint64_t max_jump_ns) : max_jump_ns_(max_jump_ns) {}
 
 	// The frames that can be processed now, in their order, with corrected times; mostly the given one. They are
-	// valid until the next call, as the data of the given frame must be.
+	// valid until the next call, as the given frame and its data must be.
 	std::span<const Frame> add(const Frame &frame)
 	{
 		frames_++;
@@ -48,8 +48,7 @@ public:
 		all_equal_ = all_equal_ && frame.time_ns == first_time_ns_;
 		if (in_file_ && held_.empty() && !shift_ns_ && is_near(last_ns_, frame.time_ns)) [[likely]] {
 			last_ns_ = frame.time_ns;
-			one_ = frame;
-			return {&one_, 1};
+			return {&frame, 1};
 		}
 		return add_slowly(frame);
 	}
@@ -90,9 +89,8 @@ private:
 	bool in_file_ = false;       // last_ns_ is of this file
 	std::uint64_t last_ns_ = 0;  // of the frame before, uncorrected
 	std::uint64_t shift_ns_ = 0; // added to times
-	Frame one_{};
-	std::vector<Held> held_;    // until the next frame is read; two if the first frame of the file is among them
-	std::vector<Held> settled_; // has the data of ready_
+	std::vector<Held> held_;     // until the next frame is read; two if the first frame of the file is among them
+	std::vector<Held> settled_;  // has the data of ready_
 	std::vector<Frame> ready_;
 	ClockFindings found_;
 	std::uint64_t frames_ = 0;

@@ -60,6 +60,8 @@ std::string brief_time(std::uint64_t nanoseconds)
 	const std::uint64_t ms = nanoseconds / 1'000'000, s = ms / 1000;
 	if (!nanoseconds)
 		return "-";
+	if (nanoseconds < 1000)
+		return "<1us";
 	if (!ms)
 		return fmt::format("{}us", nanoseconds / 1000);
 	if (!s)

@@ -15,7 +15,7 @@ namespace tcpwin {
 
 // "999", "12.3k", "4.5M": at most five characters below 10^18.
 std::string brief_count(std::uint64_t count);
-// "35ms", "1.2s", "12m05s", "3h12m", "5d03h"; "-" for none.
+// "<1us", "35ms", "1.2s", "12m05s", "3h12m", "5d03h"; "-" for none.
 std::string brief_time(std::uint64_t nanoseconds);
 
 enum class Numbers { exact, brief };

@@ -304,7 +304,7 @@ TEST(Columns, BriefCounts)
 TEST(Columns, BriefTimes)
 {
 	EXPECT_EQ(brief_time(0), "-");
-	EXPECT_EQ(brief_time(999), "0us");
+	EXPECT_EQ(brief_time(999), "<1us");
 	EXPECT_EQ(brief_time(999'999), "999us");
 	EXPECT_EQ(brief_time(35'000'000), "35ms");
 	EXPECT_EQ(brief_time(1'250'000'000), "1.2s");

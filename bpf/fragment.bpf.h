@@ -22,8 +22,8 @@ static __attribute__((noinline)) int remember_fragment(const struct arrival *arr
 /* Counts only in the flow of the first fragment, while it is live, not in a later flow of the same key. */
 static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, struct arrival *arrival)
 {
-	struct tcpwin_packet_event *event = scratch_event();
-	enum lock_result lock = lock_flow(flow, arrival->key_hash);
+	struct tcpwin_packet_event *event = NULL;
+	int lock = lock_flow(flow, arrival->key_hash);
 
 	if (lock == LOCK_CONTENDED)
 		return UNTRACKED_CONTENDED;
@@ -33,9 +33,9 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 	bool known =
 		lock == LOCKED_LIVE && flow->id == arrival->flow_id && !tcpwin_is_expired(flow, &config, arrival->now);
 	if (known) {
-		__u64 previous = flow->direction[arrival->from & 1].last_ns;
+		note_previous(arrival, flow);
 		tcpwin_refresh_flow(flow, &arrival->packet, arrival->from, arrival->now);
-		fill_event(event, arrival, flow, previous, 1);
+		event = fill_event(arrival, flow, 1);
 	}
 	if (lock == LOCKED_ENDED)
 		unlock_ended(flow);

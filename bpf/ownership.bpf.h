@@ -104,9 +104,14 @@ static long try_again(__u32 index, struct attempt *attempt)
 	return attempt->result != LOCK_CONTENDED;
 }
 
-/* One CAS without contention; otherwise up to MAX_TRIES more, a few hundred microseconds at worst. */
-static __always_inline enum lock_result lock_flow(struct tcpwin_flow *flow, __u32 key_hash)
+/*
+ * Returns enum lock_result. One CAS without contention; otherwise up to MAX_TRIES more, a few hundred microseconds at
+ * worst. Out of line because of its stack.
+ */
+__attribute__((noinline)) int lock_flow(struct tcpwin_flow *flow, __u32 key_hash)
 {
+	if (!flow)
+		return LOCK_GONE;
 	struct attempt attempt = {flow, key_hash, try_lock_flow(flow, key_hash)};
 
 	if (attempt.result == LOCK_CONTENDED)

@@ -18,13 +18,24 @@ static __always_inline struct tcpwin_packet_event *scratch_event(void)
 	return report_packets ? bpf_map_lookup_elem(&scratch, &only) : NULL;
 }
 
-/* previous: last_ns of the packet's direction before it. */
-static __always_inline void fill_event(struct tcpwin_packet_event *event, const struct arrival *arrival,
-				       const struct tcpwin_flow *flow, __u64 previous, int later_fragment)
+/* Called before the packet is counted, for fill_event. */
+static __always_inline void note_previous(const struct arrival *arrival, const struct tcpwin_flow *flow)
 {
+	struct tcpwin_packet_event *event = scratch_event();
+
+	if (event)
+		event->previous_ns = flow->direction[arrival->from & 1].last_ns;
+}
+
+static __always_inline struct tcpwin_packet_event *fill_event(const struct arrival *arrival,
+							      const struct tcpwin_flow *flow, int later_fragment)
+{
+	struct tcpwin_packet_event *event = scratch_event();
+
 	if (event)
 		tcpwin_fill_packet_event(event, &arrival->key, flow, &arrival->packet, arrival->from, arrival->now,
-					 previous, later_fragment);
+					 event->previous_ns, later_fragment);
+	return event;
 }
 
 /* Called after the flow was unlocked. Never waits: packets that the ring buffer cannot hold are counted. */

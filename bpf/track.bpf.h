@@ -20,10 +20,23 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
 }
 
-static __always_inline void count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
+/* Returns what tcpwin_count_packet_slow returns. */
+static __always_inline __u32 count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	arrival->stalled = flow->stalled;
-	tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
+	return tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
+}
+
+static __always_inline void count_judgement(__u32 judgement)
+{
+	struct tcpwin_counters *mine = judgement ? this_cpu_counters() : NULL;
+	__u32 kind = TCPWIN_JUDGEMENT(judgement);
+
+	if (!mine)
+		return;
+	if (kind && kind <= TCPWIN_SEGMENT_IGNORED_ACK)
+		mine->value[TCPWIN_COUNTER_OF_JUDGEMENT(kind)]++;
+	mine->value[TCPWIN_COUNTER_IGNORED_CORRECTED] += TCPWIN_TAKEN_BACK(judgement);
 }
 
 /* Called before the flow is unlocked: a sweep that ends it immediately must find it counted. */
@@ -59,9 +72,12 @@ static __always_inline void note_due(const struct tcpwin_flow *flow)
  * is in place, so a full table or a lost creation race uses up no number. A BUSY
  * entry is never deleted, so the second lookup finds it.
  */
-static __always_inline enum verdict create(struct arrival *arrival)
+__attribute__((noinline)) int create(struct arrival *arrival)
 {
 	__u32 only = 0;
+
+	if (!arrival)
+		return UNTRACKED_CONTENDED;
 	struct tcpwin_flow *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
 
 	if (!fresh)
@@ -78,12 +94,11 @@ static __always_inline enum verdict create(struct arrival *arrival)
 		note_untracked_flow(arrival->key_hash);
 		return UNTRACKED_FULL;
 	}
-	struct tcpwin_packet_event *event = scratch_event();
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	if (!flow)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
-	fill_event(event, arrival, flow, 0, 0);
+	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_any_alarms(arrival, flow);
 	__u64 live = add_live_flow();
 	note_due(flow);
@@ -105,27 +120,28 @@ static __always_inline enum verdict create(struct arrival *arrival)
  * continues as if it had not expired: it becomes longer than it should be, but no
  * packet is lost.
  */
-static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arrival *arrival)
+__attribute__((noinline)) int update(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	struct tcpwin_record *record = NULL;
-	bool cut = false, deferred = false;
-	__u64 live = 0; /* not 0: an ended entry was reused */
+	enum { PROLONGED, BEGUN, CUT, DEFERRED } outcome = PROLONGED;
+
+	if (!flow || !arrival)
+		return UNTRACKED_CONTENDED;
 	bool looks_expired = is_free(read_seq(flow)) && tcpwin_is_expired(flow, &config, arrival->now);
 
 	if (looks_expired)
 		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	struct tcpwin_packet_event *event = scratch_event();
-
-	enum lock_result lock = lock_flow(flow, arrival->key_hash);
+	int lock = lock_flow(flow, arrival->key_hash);
 	if (lock == LOCK_GONE || lock == LOCK_CONTENDED) {
 		if (record)
 			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return lock == LOCK_GONE ? LOOK_UP_AGAIN : UNTRACKED_CONTENDED;
 	}
 
-	if (lock == LOCKED_ENDED) {
+	if (lock == LOCKED_ENDED) { /* the entry is used again */
 		begin(flow, arrival);
-		live = add_live_flow();
+		note_peak(add_live_flow());
+		outcome = BEGUN;
 	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
 		if (record) {
 			tcpwin_fill_record(record, &arrival->key, flow, arrival->now,
@@ -133,29 +149,27 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 			if (flow->stalled)
 				forget_stalled(&arrival->key, flow->stalled);
 			begin(flow, arrival);
-			cut = true;
+			outcome = CUT;
 		} else if (!looks_expired) {
 			unlock_flow(flow);
 			return LOOK_UP_AGAIN;
 		} else {
-			deferred = true;
+			outcome = DEFERRED;
 		}
 	}
-	__u64 previous = flow->direction[arrival->from & 1].last_ns;
-	count_packet(flow, arrival);
+	note_previous(arrival, flow);
+	count_judgement(count_packet(flow, arrival));
 	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
-	fill_event(event, arrival, flow, previous, 0);
+	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_due(flow);
 	unlock_flow(flow);
 
-	if (live || cut)
+	if (outcome == BEGUN || outcome == CUT)
 		count(TCPWIN_COUNTER_FLOWS_CREATED);
-	if (live)
-		note_peak(live);
-	if (deferred)
+	if (outcome == DEFERRED)
 		count(TCPWIN_COUNTER_DEFERRED_CUTS);
-	if (cut) {
+	if (outcome == CUT) {
 		bpf_ringbuf_submit(record, 0);
 		count(TCPWIN_COUNTER_FLOWS_CUT);
 	} else if (record) {
@@ -164,14 +178,6 @@ static __always_inline enum verdict update(struct tcpwin_flow *flow, struct arri
 	report_alarm(arrival);
 	report_packet(event);
 	return TRACKED;
-}
-
-/* Out of line: called from two places. */
-static __attribute__((noinline)) enum verdict look_up_and_count(struct arrival *arrival)
-{
-	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
-
-	return flow ? update(flow, arrival) : create(arrival);
 }
 
 /*
@@ -189,7 +195,7 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 
 	if (report_packets || tcpwin_hash_of(seq) != arrival->key_hash || !is_free(seq) ||
 	    arrival->now >= tcpwin_expires_after(flow, &config) ||
-	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from))
+	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from, analyze_stalls))
 		return false;
 	if (!swap_seq(flow, seq, seq | TCPWIN_MARK_BUSY))
 		return false;
@@ -202,25 +208,16 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 	return true;
 }
 
-struct retry {
-	struct arrival *arrival;
-	enum verdict verdict;
-};
-
-static long look_up_again(__u32 index, struct retry *retry)
-{
-	retry->verdict = look_up_and_count(retry->arrival);
-	return retry->verdict != LOOK_UP_AGAIN;
-}
-
 /* Retries while an entry is being deleted or another CPU creates it, which takes that CPU longer than one lookup. */
 static __always_inline enum verdict count_slow(struct arrival *arrival)
 {
-	struct retry retry = {arrival, look_up_and_count(arrival)};
-
-	if (retry.verdict == LOOK_UP_AGAIN)
-		bpf_loop(MAX_LOOKUPS, look_up_again, &retry, 0);
-	return retry.verdict == LOOK_UP_AGAIN ? UNTRACKED_CONTENDED : retry.verdict;
+	for (int i = 0; i < MAX_LOOKUPS; i++) {
+		struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+		int verdict = flow ? update(flow, arrival) : create(arrival);
+		if (verdict != LOOK_UP_AGAIN)
+			return (enum verdict)verdict;
+	}
+	return UNTRACKED_CONTENDED;
 }
 
 static __always_inline enum verdict track(struct arrival *arrival)

@@ -64,14 +64,16 @@ TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tc
 }
 
 /*
- * Whether a packet certainly raises no alarm and neither opens nor ends a stall, as nearly all packets. Call this
- * before the packet is counted.
+ * Whether a packet certainly raises no alarm and neither opens nor ends a stall, and is the next one of its connection,
+ * as nearly all packets. Call this before the packet is counted. analyze: as in tcpwin_count_packet.
  */
 TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				  const struct tcpwin_packet *packet, __u32 from)
+				  const struct tcpwin_packet *packet, __u32 from, int analyze)
 {
 	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
+	if (analyze && !tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet))
+		return 0;
 	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
 	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));
 }
@@ -100,9 +102,9 @@ TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tc
 	tcpwin_note_recent(flow, direction);
 }
 
-/* Counts a packet of the flow at time now. from: what tcpwin_make_key returned, 0 or 1. */
+/* Counts a packet of the flow at time now. from: what tcpwin_make_key returned, 0 or 1. closing: see tcpwin_step. */
 TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				      const struct tcpwin_packet *packet, __u32 from, __u64 now)
+				      const struct tcpwin_packet *packet, __u32 from, __u64 now, __u8 closing)
 {
 	struct tcpwin_direction *direction = &flow->direction[from & 1];
 	struct tcpwin_direction *reverse = &flow->direction[~from & 1];
@@ -121,33 +123,42 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	direction->window_last = packet->window;
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		direction->window_scale = packet->window_scale;
-	tcpwin_step(direction, reverse, packet, config);
+	tcpwin_step(direction, reverse, packet, config, closing);
 	tcpwin_note_recent(flow, direction);
 }
 
-/* tcpwin_update_flow and, if analyze is set, the stall analysis, for any packet. */
-TCPWIN_INLINE void tcpwin_count_packet_slow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
-					    const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
+/*
+ * tcpwin_update_flow and, if analyze is set, the stall analysis, for any packet. Returns what tcpwin_judge returned; 0
+ * without analysis.
+ */
+TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+					     const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
+	__u32 judgement = 0;
+
 	if (flow->stalled)
 		tcpwin_note_long_stalls(flow, config, now);
-	tcpwin_update_flow(flow, config, packet, from, now);
 	if (analyze)
-		tcpwin_analyze_slow(flow, packet, from, now);
+		judgement = tcpwin_judge(flow, packet, from, now);
 	else
 		flow->analyzed = 0;
+	int accepted = TCPWIN_JUDGEMENT(judgement) == TCPWIN_SEGMENT_ACCEPTED;
+	tcpwin_update_flow(flow, config, packet, from, now, accepted ? packet->tcp_flags : 0);
+	if (analyze && accepted)
+		tcpwin_analyze_slow(flow, packet, from, now);
+	return judgement;
 }
 
 /* The same for a packet for which tcpwin_is_quiet is true: fewer steps for most packets, and more code. */
 TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				       const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
-	tcpwin_update_flow(flow, config, packet, from, now);
-	TCPWIN_NEXT_STEP(from);
 	if (analyze)
-		tcpwin_analyze(flow, packet, from, now);
+		tcpwin_analyze_fast(flow, packet, from, now);
 	else
 		flow->analyzed = 0;
+	TCPWIN_NEXT_STEP(from);
+	tcpwin_update_flow(flow, config, packet, from, now, packet->tcp_flags);
 }
 
 TCPWIN_INLINE void tcpwin_fill_record(struct tcpwin_record *record, const struct tcpwin_key *key,

@@ -67,7 +67,7 @@ TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, 
 {
 	key->source = packet->source;
 	key->destination = packet->destination;
-	key->id = packet->fragment_id;
+	key->id = packet->id;
 	key->vlan = packet->vlan;
 	key->scope = packet->scope;
 }

@@ -76,7 +76,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_plain(struct tcpwin_cursor *cursor
 /*
  * tcpwin_find_tcp, then tcpwin_parse_tcp. Fills the whole packet, or returns the
  * reason to reject it; packet is then undefined, except that for a later fragment
- * addresses, vlan, bytes, segments and fragment_id are valid.
+ * addresses, vlan, bytes, segments and id are valid.
  */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ethertype(struct tcpwin_cursor *cursor, __u16 ethertype, __u16 vlan,
 							struct tcpwin_packet *packet)

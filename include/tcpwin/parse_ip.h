@@ -52,7 +52,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv4(struct tcpwin_cursor *cursor,
 	tcpwin_map_ipv4(&packet->destination, TCPWIN_FIELD(ip, iphdr, daddr));
 
 	__u16 fragment = tcpwin_be16(TCPWIN_FIELD(ip, iphdr, frag_off));
-	packet->fragment_id = tcpwin_be16(TCPWIN_FIELD(ip, iphdr, id));
+	packet->id = tcpwin_be16(TCPWIN_FIELD(ip, iphdr, id));
 	if (fragment & TCPWIN_IPV4_OFFSET)
 		return TCPWIN_REJECT_LATER_FRAGMENT;
 	packet->first_fragment = (fragment & TCPWIN_IPV4_MORE) != 0;
@@ -115,7 +115,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_curso
 		*protocol = extension[0];
 		if (kind == IPPROTO_FRAGMENT) {
 			__u16 fragment = tcpwin_be16(extension + TCPWIN_FRAGMENT_OFFSET);
-			packet->fragment_id = (__u32)tcpwin_be16(extension + TCPWIN_FRAGMENT_ID) << 16 |
+			packet->id = (__u32)tcpwin_be16(extension + TCPWIN_FRAGMENT_ID) << 16 |
 					      tcpwin_be16(extension + TCPWIN_FRAGMENT_ID + 2);
 			if (fragment & TCPWIN_IPV6_OFFSET)
 				return *protocol == IPPROTO_TCP || tcpwin_is_ipv6_extension(*protocol) ?
@@ -152,6 +152,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_ipv6_header(struct tcpwin_cursor *
 	__builtin_memcpy(&packet->source, TCPWIN_FIELD(ip, ipv6hdr, saddr), 16);
 	__builtin_memcpy(&packet->destination, TCPWIN_FIELD(ip, ipv6hdr, daddr), 16);
 
+	packet->id = tcpwin_be32(ip) & TCPWIN_IPV6_FLOW_LABEL;
 	packet->header_bytes = sizeof(struct ipv6hdr);
 	tcpwin_advance(cursor, sizeof(struct ipv6hdr));
 	return TCPWIN_ACCEPTED;

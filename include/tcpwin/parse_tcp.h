@@ -101,6 +101,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_parse_tcp(const struct tcpwin_cursor *cu
 	packet->destination_port = tcpwin_be16(TCPWIN_FIELD(tcp, tcphdr, dest));
 	packet->tcp_flags = TCPWIN_TCP_FLAGS(tcp);
 	packet->window = tcpwin_be16(TCPWIN_FIELD(tcp, tcphdr, window));
+	packet->checksum = tcpwin_be16(TCPWIN_FIELD(tcp, tcphdr, check));
 	packet->sequence = tcpwin_be32(TCPWIN_FIELD(tcp, tcphdr, seq));
 	packet->ack = tcpwin_be32(TCPWIN_FIELD(tcp, tcphdr, ack_seq));
 	packet->payload = packet->bytes > packet->header_bytes ? packet->bytes - packet->header_bytes : 0;

@@ -64,4 +64,11 @@ TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow
 	return segment;
 }
 
+/* A receiver drops a segment that ends before its last acknowledgement, with its window (Linux's tcp_sequence). */
+TCPWIN_INLINE int tcpwin_is_old(const struct tcpwin_segment *segment)
+{
+	return (segment->own->flags & TCPWIN_KNOWN_SEQUENCE) && (segment->peer->flags & TCPWIN_KNOWN_ACK) &&
+	       tcpwin_is_before(segment->end, segment->peer->ack);
+}
+
 #endif

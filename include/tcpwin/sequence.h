@@ -6,7 +6,7 @@
 #ifndef TCPWIN_SEQUENCE_H
 #define TCPWIN_SEQUENCE_H
 
-#include "segment.h"
+#include "window.h"
 
 /* Limit for out of order rather than retransmitted if the round-trip time is unknown: Wireshark's 3 ms. */
 #define TCPWIN_REORDERING_NS 3000000ULL
@@ -105,6 +105,20 @@ TCPWIN_INLINE void tcpwin_take_round_trip(const struct tcpwin_segment *segment)
 		return;
 	segment->own_stats->handshake_rtt_ns = (__u32)taken;
 	segment->own_stats->flags |= TCPWIN_ANALYSIS_RTT;
+}
+
+/*
+ * A SYN whose window is 0 (netfilter's SYNPROXY sends such SYN-ACKs) makes its receiver wait from the end of the
+ * handshake on.
+ */
+TCPWIN_INLINE void tcpwin_note_closed_syn_window(const struct tcpwin_segment *segment)
+{
+	struct tcpwin_progress *peer = segment->peer;
+
+	if ((peer->flags & (TCPWIN_SYN_WINDOW | TCPWIN_STALLED)) != TCPWIN_SYN_WINDOW || peer->window ||
+	    tcpwin_is_before(segment->packet->ack, peer->next))
+		return;
+	tcpwin_open_stall(peer, segment->peer_stats, segment->now);
 }
 
 /* The first segment after the peer's SYN-ACK ends the handshake. */

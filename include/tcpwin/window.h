@@ -32,6 +32,14 @@ TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_a
 	stats->ended = how;
 }
 
+TCPWIN_INLINE void tcpwin_open_stall(struct tcpwin_progress *own, struct tcpwin_analysis *stats, __u64 now)
+{
+	own->flags |= TCPWIN_STALLED;
+	stats->stalled_since_ns = now;
+	stats->episodes++;
+	stats->flags &= ~TCPWIN_ANALYSIS_ALARM;
+}
+
 /* The open episode counts up to last_ns, the flow's last packet. */
 TCPWIN_INLINE __u64 tcpwin_open_stall_ns(const struct tcpwin_flow *flow, __u32 endpoint, __u64 last_ns)
 {
@@ -76,10 +84,7 @@ TCPWIN_INLINE void tcpwin_note_stall(const struct tcpwin_segment *segment)
 	} else if (packet->window) {
 		tcpwin_end_stall(segment->own, segment->own_stats, TCPWIN_STALL_END_RESUMED, segment->now);
 	} else if (!(segment->own->flags & TCPWIN_STALLED)) {
-		segment->own->flags |= TCPWIN_STALLED;
-		segment->own_stats->stalled_since_ns = segment->now;
-		segment->own_stats->episodes++;
-		segment->own_stats->flags &= ~TCPWIN_ANALYSIS_ALARM;
+		tcpwin_open_stall(segment->own, segment->own_stats, segment->now);
 	}
 }
 
@@ -112,7 +117,7 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int 
 	__u32 duplicates = 0;
 
 	if ((own->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_far(packet->ack, own->ack)) {
-		if (tcpwin_is_before(packet->ack, own->ack))
+		if (tcpwin_is_before(packet->ack, own->ack) || tcpwin_is_old(segment))
 			return; /* stale */
 		if (own->flags & TCPWIN_SYN_WINDOW)
 			segment->own_stats->window_updates += tcpwin_is_first_update(own, packet, pure);

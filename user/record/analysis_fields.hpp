@@ -26,7 +26,7 @@
 	  "When the last episode began, in nanoseconds since 1970. Null: there was none.")                            \
 	X(std::optional<StallEnd>, last_ended, side.last_ended(),                                                     \
 	  "How the last episode ended. resumed: with another window; fin: this endpoint sent a FIN or acknowledged "  \
-	  "the peer's; reset: with a RST of either endpoint, or a SYN of another connection; timeout: it was open "   \
+	  "the peer's; reset: with a RST of either endpoint; new_connection: with a SYN of another connection; timeout: it was open "   \
 	  "when the flow timed out. Null: there was none, or it was open when the agent or the capture ended, or it " \
 	  "is still open.")                                                                                           \
 	X(std::optional<std::uint32_t>, probes, known(side.peer_seen, side.stats.probes),                             \
@@ -70,6 +70,13 @@
 	  "within one round trip (of the handshake; 3 ms where that is not known) after the segment that they should "  \
 	  "have preceded, do not end where it ends, and were not requested by two duplicate acknowledgements: "         \
 	  "Wireshark's rule.")                                                                                          \
+	X(std::uint32_t, ignored_segments, side.ignored_segments(),                                                     \
+	  "Segments of this endpoint that its peer ignores: outside the window, a RST that is not at the next number, " \
+	  "a SYN that is not answered, an acknowledgement of what was never sent. They are counted in no other field "  \
+	  "of the analysis and change no timeout of profile monitor.")                                                  \
+	X(std::uint32_t, duplicates, side.stats.duplicates,                                                             \
+	  "Segments that were captured again within 2 ms, as mirror ports deliver them: the same IP id (in IPv6, flow " \
+	  "label), numbers, flags, window, length and checksum. They are counted in no other field of the analysis.")   \
 	X(std::uint32_t, keep_alives, side.stats.keep_alives,                                                           \
 	  "Keep-alives: shaped like a probe at the number before the next, sent while the peer's window is open.")      \
 	X(std::optional<std::uint32_t>, bytes_in_flight_max,                                                            \

@@ -268,9 +268,9 @@ TEST(Side, LaterPacketsDoNotChangeIt)
 
 	tcpwin_flow flow = {};
 	tcpwin_begin_flow(&flow, 1, 1, &syn, 0, 0);
-	tcpwin_update_flow(&flow, &config, &syn, 0, 1);
-	tcpwin_update_flow(&flow, &config, &syn_ack, 0, 2);
-	tcpwin_update_flow(&flow, &config, &syn, 1, 3);
+	tcpwin_update_flow(&flow, &config, &syn, 0, 1, syn.tcp_flags);
+	tcpwin_update_flow(&flow, &config, &syn_ack, 0, 2, syn_ack.tcp_flags);
+	tcpwin_update_flow(&flow, &config, &syn, 1, 3, syn.tcp_flags);
 	EXPECT_EQ(flow.a_side, 0);
 }
 
@@ -302,7 +302,7 @@ struct Flow {
 
 	tcpwin_direction &update(__u32 sender, nanoseconds at)
 	{
-		tcpwin_update_flow(&flow, &config, &packet, sender, ns(at));
+		tcpwin_update_flow(&flow, &config, &packet, sender, ns(at), packet.tcp_flags);
 		return flow.direction[sender];
 	}
 

@@ -87,7 +87,7 @@ TEST(Segments, AllCountAsPacketsAndAsWindows)
 	packet.tcp_flags = TCPWIN_FLAG_ACK;
 	tcpwin_count_segments(&packet, 3, 1000);
 	tcpwin_flow flow = {};
-	tcpwin_update_flow(&flow, &config, &packet, 0, 1);
+	tcpwin_update_flow(&flow, &config, &packet, 0, 1, packet.tcp_flags);
 	EXPECT_EQ(flow.direction[0].packets, 3u);
 	EXPECT_EQ(flow.direction[0].bytes, 3 * 1040u);
 	EXPECT_EQ(flow.direction[0].zero_window_count, 3u);
@@ -100,9 +100,9 @@ TEST(Hooks, AFlowShowsAllThatSawIt)
 	tcpwin_packet packet = with_payload(0);
 	tcpwin_flow flow = {};
 	packet.hook = TCPWIN_HOOK_XDP;
-	tcpwin_update_flow(&flow, &config, &packet, 0, 1);
+	tcpwin_update_flow(&flow, &config, &packet, 0, 1, packet.tcp_flags);
 	packet.hook = TCPWIN_HOOK_TC_EGRESS;
-	tcpwin_update_flow(&flow, &config, &packet, 1, 2);
+	tcpwin_update_flow(&flow, &config, &packet, 1, 2, packet.tcp_flags);
 	EXPECT_EQ(flow.hooks, TCPWIN_HOOK_XDP | TCPWIN_HOOK_TC_EGRESS);
 }
 

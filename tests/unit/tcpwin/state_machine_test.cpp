@@ -192,7 +192,7 @@ testing::AssertionResult follows_the_rule(const Situation &s, const Rule &rule)
 	packet.tcp_flags = s.flags;
 	packet.window = s.window;
 	packet.segments = 1;
-	tcpwin_step(&sender, &reverse, &packet, &config);
+	tcpwin_step(&sender, &reverse, &packet, &config, packet.tcp_flags);
 
 	if (!same(sender, expected_sender(s, rule)))
 		return testing::AssertionFailure() << rule.name << ": sender wrong at " << describe(s);
@@ -307,7 +307,7 @@ struct Connection {
 		auto now = static_cast<__u64>(at.count());
 		if (!flows || tcpwin_is_expired(&flow, &config, now))
 			tcpwin_begin_flow(&flow, static_cast<__u64>(++flows), 1, &packet, sender, 0);
-		tcpwin_update_flow(&flow, &config, &packet, sender, now);
+		tcpwin_update_flow(&flow, &config, &packet, sender, now, packet.tcp_flags);
 		return flow.direction[sender];
 	}
 

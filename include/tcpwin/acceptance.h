@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Stall analysis: segments that their receiver ignores (RFC 9293, 3.10.7.4; RFC
+ * 5961). They change nothing, so they must not end a stall or reset what is known.
+ * Pure functions, as in flow.h.
+ *
+ * Judged are segments of a connection whose two positions are known. The sequence
+ * number must be neither before what the receiver has acknowledged nor beyond its
+ * window, and the acknowledgement number not beyond what the receiver can have sent.
+ * A RST must be at RCV.NXT, which is between what the receiver has acknowledged and
+ * what the sender has sent: Linux, FreeBSD and Windows answer any other one in the
+ * window with a challenge ACK (RFC 5961, 3.2). A SYN begins a connection when it is
+ * answered, not before.
+ *
+ * Where packets are missing in the capture, a good segment can look the same. So
+ * the segment is doubted at first, and what the receiver acknowledges next decides:
+ * the old numbers, and the segment was ignored; the new ones, and it was good.
+ */
+#ifndef TCPWIN_ACCEPTANCE_H
+#define TCPWIN_ACCEPTANCE_H
+
+#include "duplicate.h"
+#include "window.h"
+
+/* After so many doubted segments in sequence without an answer, the capture has one direction only. */
+#define TCPWIN_ONE_SIDED 64
+#define TCPWIN_ONE_SIDED_BYTES (1U << 20) /* how far apart they may be */
+
+/*
+ * What tcpwin_judge returns: a judgement, and in the upper bits how many segments that were counted as ignored turn out
+ * to be good.
+ */
+enum tcpwin_judgement {
+	TCPWIN_SEGMENT_ACCEPTED,
+	TCPWIN_SEGMENT_DUPLICATE,
+	TCPWIN_SEGMENT_IGNORED_SYN,
+	TCPWIN_SEGMENT_IGNORED_RST,
+	TCPWIN_SEGMENT_IGNORED_FIN,
+	TCPWIN_SEGMENT_IGNORED_ACK,
+};
+#define TCPWIN_JUDGEMENT(judgement) ((__u32)(judgement) & 0xff)
+#define TCPWIN_TAKEN_BACK(judgement) ((__u32)(judgement) >> 8)
+
+/* As tcpwin_analysis.scale. */
+TCPWIN_INLINE __u8 tcpwin_offered_scale(const struct tcpwin_packet *packet)
+{
+	if (packet->window_scale == TCPWIN_UNKNOWN_WINDOW_SCALE)
+		return 0;
+	return packet->window_scale == TCPWIN_NO_WINDOW_SCALE ? TCPWIN_SCALE_NONE : packet->window_scale + 1;
+}
+
+/* Windows are scaled if both SYNs had the option (RFC 7323, 2.2). */
+TCPWIN_INLINE int tcpwin_is_scaled(const struct tcpwin_flow *flow)
+{
+	__u8 one = flow->analysis[0].scale, other = flow->analysis[1].scale;
+
+	return one && other && one != TCPWIN_SCALE_NONE && other != TCPWIN_SCALE_NONE;
+}
+
+/* Whether the connection was reset, or closed by both endpoints. */
+TCPWIN_INLINE int tcpwin_has_ended(const struct tcpwin_segment *segment)
+{
+	__u8 own = segment->own_stats->flags, peer = segment->peer_stats->flags;
+
+	return ((own | peer) & TCPWIN_ANALYSIS_RST) || (own & peer & TCPWIN_ANALYSIS_FIN);
+}
+
+/* Whether the window of one endpoint, whose peer is other, may be scaled by an unknown shift. */
+TCPWIN_INLINE int tcpwin_is_scale_unknown(const struct tcpwin_analysis *one, const struct tcpwin_analysis *other)
+{
+	return one->scale != TCPWIN_SCALE_NONE && other->scale != TCPWIN_SCALE_NONE && (!one->scale || !other->scale);
+}
+
+/* Sequence number after the last that the peer may send. */
+TCPWIN_INLINE __u32 tcpwin_right_edge(const struct tcpwin_progress *progress, int scale_unknown)
+{
+	__u32 shift = scale_unknown ? 14 : progress->shift & 0xf;
+
+	return progress->ack + ((__u32)progress->window << (progress->flags & TCPWIN_SYN_WINDOW ? 0 : shift));
+}
+
+TCPWIN_INLINE __u32 tcpwin_later(__u32 left, __u32 right)
+{
+	return tcpwin_is_before(left, right) ? right : left;
+}
+
+TCPWIN_INLINE int tcpwin_has_good_sequence(const struct tcpwin_segment *segment, int scale_unknown)
+{
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+	__u32 sequence = segment->packet->sequence;
+
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || !(peer->flags & TCPWIN_KNOWN_ACK))
+		return 1;
+	if (tcpwin_is_before(segment->end, peer->ack))
+		return peer->ack - segment->end <= TCPWIN_LARGEST_WINDOW;
+	return !tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)), sequence);
+}
+
+/* The byte of a probe may be acknowledged although the window was closed. */
+TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment, int scale_unknown)
+{
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+	__u32 ack = segment->packet->ack;
+
+	if (!(segment->packet->tcp_flags & TCPWIN_FLAG_ACK) || !(own->flags & TCPWIN_KNOWN_ACK) ||
+	    !(peer->flags & TCPWIN_KNOWN_SEQUENCE))
+		return 1;
+	if (tcpwin_is_before(ack, own->ack))
+		return own->ack - ack <= TCPWIN_LARGEST_WINDOW;
+	__u32 sent = peer->next + !!(own->flags & TCPWIN_STALLED);
+	return !tcpwin_is_before(tcpwin_later(sent, tcpwin_right_edge(own, scale_unknown)), ack);
+}
+
+/* What a doubted segment is. */
+enum tcpwin_doubt {
+	TCPWIN_DOUBT_NONE,
+	TCPWIN_DOUBT_OUTSIDE = TCPWIN_DOUBTED,
+	TCPWIN_DOUBT_SYN = TCPWIN_DOUBTED | TCPWIN_DOUBTED_SYN,
+	TCPWIN_DOUBT_RST = TCPWIN_DOUBTED | TCPWIN_DOUBTED_RST, /* in the window: good if packets before it are missing */
+	TCPWIN_DOUBT_KINDS = TCPWIN_DOUBTED | TCPWIN_DOUBTED_SYN | TCPWIN_DOUBTED_RST,
+};
+
+TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_rst(const struct tcpwin_segment *segment, int scale_unknown)
+{
+	const struct tcpwin_packet *packet = segment->packet;
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+
+	if (peer->flags & TCPWIN_DOUBTED_SYN && packet->tcp_flags & TCPWIN_FLAG_ACK &&
+	    packet->ack == segment->peer_stats->doubt)
+		return TCPWIN_DOUBT_NONE;
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) && (peer->flags & TCPWIN_SYN_WINDOW) &&
+	    !(peer->flags & TCPWIN_KNOWN_ACK))
+		return packet->tcp_flags & TCPWIN_FLAG_ACK && packet->ack == peer->next ? TCPWIN_DOUBT_NONE :
+											  TCPWIN_DOUBT_OUTSIDE;
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || !(peer->flags & TCPWIN_KNOWN_ACK))
+		return TCPWIN_DOUBT_NONE;
+	if (tcpwin_is_before(packet->sequence, peer->ack))
+		return TCPWIN_DOUBT_OUTSIDE;
+	if (!tcpwin_is_before(own->next + !!(peer->flags & TCPWIN_STALLED), packet->sequence))
+		return TCPWIN_DOUBT_NONE;
+	return tcpwin_has_good_sequence(segment, scale_unknown) ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
+}
+
+/* Whether this SYN belongs to the connection, and was captured after segments that followed it. */
+TCPWIN_INLINE int tcpwin_is_late_syn(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_progress *own = segment->own;
+
+	if (segment->own_stats->scale || !(segment->peer->flags & TCPWIN_KNOWN_ACK))
+		return 0;
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE))
+		return segment->peer->ack == segment->end;
+	return own->next - (__u32)own->payload_bytes == segment->end;
+}
+
+TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_syn(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_packet *packet = segment->packet;
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || own->next == segment->end)
+		return TCPWIN_DOUBT_NONE;
+	if (packet->tcp_flags & TCPWIN_FLAG_ACK)
+		return TCPWIN_DOUBT_SYN;
+	return !(peer->flags & TCPWIN_KNOWN_ACK) || tcpwin_is_late_syn(segment) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_SYN;
+}
+
+/* Kind of doubt about a segment of a connection that has not ended. */
+TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_segment(const struct tcpwin_segment *segment)
+{
+	int scale_unknown = tcpwin_is_scale_unknown(segment->own_stats, segment->peer_stats);
+
+	if (segment->packet->tcp_flags & TCPWIN_FLAG_RST)
+		return tcpwin_doubt_rst(segment, scale_unknown);
+	if (segment->packet->tcp_flags & TCPWIN_FLAG_SYN)
+		return tcpwin_doubt_syn(segment);
+	return tcpwin_has_good_sequence(segment, scale_unknown) && tcpwin_has_good_ack(segment, scale_unknown) ?
+		       TCPWIN_DOUBT_NONE :
+		       TCPWIN_DOUBT_OUTSIDE;
+}
+
+TCPWIN_INLINE void tcpwin_ignore_doubted(struct tcpwin_progress *progress, struct tcpwin_analysis *stats)
+{
+	stats->ignored += progress->doubted;
+	progress->doubted = 0;
+	progress->flags &= ~TCPWIN_DOUBT_KINDS;
+}
+
+/* Returns the number of segments that were doubted. */
+TCPWIN_INLINE __u32 tcpwin_take_back(struct tcpwin_progress *progress)
+{
+	__u32 doubted = progress->doubted;
+
+	progress->doubted = 0;
+	progress->flags &= ~TCPWIN_DOUBT_KINDS;
+	return doubted;
+}
+
+/* Whether the segment acknowledges what the peer sent in doubted segments. */
+TCPWIN_INLINE int tcpwin_confirms(const struct tcpwin_segment *segment)
+{
+	__u32 ack = segment->packet->ack, next = segment->peer->next;
+
+	return (tcpwin_is_before(next, ack) || tcpwin_is_far(ack, next)) &&
+	       segment->peer_stats->doubt - ack <= TCPWIN_LARGEST_WINDOW;
+}
+
+/* Whether it answers a SYN or SYN-ACK that was doubted. */
+TCPWIN_INLINE int tcpwin_confirms_syn(const struct tcpwin_segment *segment)
+{
+	return (segment->peer->flags & TCPWIN_DOUBTED_SYN) && segment->packet->ack == segment->peer_stats->doubt;
+}
+
+TCPWIN_INLINE void tcpwin_doubt(const struct tcpwin_segment *segment, enum tcpwin_doubt kind)
+{
+	struct tcpwin_progress *own = segment->own;
+
+	if ((own->flags & TCPWIN_DOUBT_KINDS) != kind || own->doubted == 0xff)
+		tcpwin_ignore_doubted(own, segment->own_stats);
+	own->flags |= kind;
+	own->doubted++;
+	segment->own_stats->doubt = segment->end;
+	segment->own_stats->doubt_scale = tcpwin_offered_scale(segment->packet);
+}
+
+TCPWIN_INLINE int tcpwin_is_one_sided(const struct tcpwin_segment *segment)
+{
+	return segment->own->doubted >= TCPWIN_ONE_SIDED &&
+	       segment->own_stats->doubt - segment->packet->sequence + TCPWIN_ONE_SIDED_BYTES <=
+		       2 * TCPWIN_ONE_SIDED_BYTES;
+}
+
+/* Another connection of the same endpoints: nothing known is valid. */
+TCPWIN_INLINE void tcpwin_forget(struct tcpwin_progress *progress, struct tcpwin_analysis *stats, __u64 now)
+{
+	tcpwin_end_stall(progress, stats, TCPWIN_STALL_END_NEW_CONNECTION, now);
+	tcpwin_ignore_doubted(progress, stats);
+	progress->flags = 0;
+	progress->duplicate_acks = 0;
+	stats->scale = 0;
+	stats->flags &= ~(TCPWIN_ANALYSIS_FIN | TCPWIN_ANALYSIS_RST);
+}
+
+/* The endpoint's last SYN, which was doubted, begins a connection: it was answered. */
+TCPWIN_INLINE __u32 tcpwin_begin_with_doubted(struct tcpwin_progress *progress, struct tcpwin_analysis *stats,
+					      __u64 now)
+{
+	progress->doubted--;
+	tcpwin_forget(progress, stats, now);
+	progress->next = stats->doubt;
+	progress->next_ns = now;
+	progress->flags = TCPWIN_KNOWN_SEQUENCE;
+	stats->scale = stats->doubt_scale;
+	return 1;
+}
+
+/*
+ * What the peer acknowledges decides on segments of it that were doubted. Returns the number of those that were good;
+ * settled is set if this segment is good too, whatever its own numbers are.
+ */
+TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment, int *settled)
+{
+	const struct tcpwin_packet *packet = segment->packet;
+	struct tcpwin_progress *peer = segment->peer;
+
+	if (!(peer->flags & TCPWIN_DOUBTED) || !(packet->tcp_flags & TCPWIN_FLAG_ACK) ||
+	    (packet->tcp_flags & TCPWIN_FLAG_RST))
+		return 0;
+	if (tcpwin_confirms_syn(segment)) {
+		*settled = 1;
+		tcpwin_forget(segment->own, segment->own_stats, segment->now);
+		return tcpwin_begin_with_doubted(peer, segment->peer_stats, segment->now);
+	}
+	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
+		return 0;
+	if (tcpwin_confirms(segment)) {
+		*settled = 1;
+		peer->next = segment->peer_stats->doubt;
+		peer->next_ns = segment->now;
+		return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
+	}
+	if (!tcpwin_doubt_segment(segment) && !tcpwin_is_before(peer->next, packet->ack))
+		tcpwin_ignore_doubted(peer, segment->peer_stats);
+	return 0;
+}
+
+/* Without answers the numbers of the peer are old: they no longer judge. */
+TCPWIN_INLINE __u32 tcpwin_go_on_one_sided(const struct tcpwin_segment *segment)
+{
+	segment->own->next = segment->end;
+	segment->own->next_ns = segment->now;
+	segment->peer->flags &= ~TCPWIN_KNOWN_ACK;
+	return tcpwin_take_back(segment->own);
+}
+
+TCPWIN_INLINE enum tcpwin_judgement tcpwin_ignored_kind(__u8 tcp_flags)
+{
+	if (tcp_flags & TCPWIN_FLAG_RST)
+		return TCPWIN_SEGMENT_IGNORED_RST;
+	if (tcp_flags & TCPWIN_FLAG_SYN)
+		return TCPWIN_SEGMENT_IGNORED_SYN;
+	return tcp_flags & TCPWIN_FLAG_FIN ? TCPWIN_SEGMENT_IGNORED_FIN : TCPWIN_SEGMENT_IGNORED_ACK;
+}
+
+/*
+ * Returns enum tcpwin_judgement, see there. Called before the packet is counted in its direction, because it needs the
+ * time of the packet before.
+ */
+TCPWIN_OUT_OF_LINE __u32 tcpwin_judge(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
+				      __u64 now)
+{
+	__u32 taken_back;
+	int settled = 0;
+
+	if (!flow || !packet)
+		return TCPWIN_SEGMENT_ACCEPTED;
+	if (tcpwin_take_duplicate(flow, packet, from, now))
+		return TCPWIN_SEGMENT_DUPLICATE;
+	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
+	if (tcpwin_has_ended(&segment))
+		return TCPWIN_SEGMENT_ACCEPTED;
+	taken_back = tcpwin_settle(&segment, &settled);
+	if (settled)
+		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
+	segment = tcpwin_make_segment(flow, packet, from, now);
+	enum tcpwin_doubt kind = tcpwin_doubt_segment(&segment);
+	if (!kind)
+		return TCPWIN_SEGMENT_ACCEPTED;
+	segment = tcpwin_make_segment(flow, packet, from, now);
+	if (tcpwin_is_one_sided(&segment))
+		return TCPWIN_SEGMENT_ACCEPTED | tcpwin_go_on_one_sided(&segment) << 8;
+	tcpwin_doubt(&segment, kind);
+	return tcpwin_ignored_kind(packet->tcp_flags);
+}
+
+#endif

@@ -30,13 +30,9 @@ static __always_inline __u32 count_packet(struct tcpwin_flow *flow, struct arriv
 static __always_inline void count_judgement(__u32 judgement)
 {
 	struct tcpwin_counters *mine = judgement ? this_cpu_counters() : NULL;
-	__u32 kind = TCPWIN_JUDGEMENT(judgement);
 
-	if (!mine)
-		return;
-	if (kind && kind <= TCPWIN_SEGMENT_IGNORED_ACK)
-		mine->value[TCPWIN_COUNTER_OF_JUDGEMENT(kind)]++;
-	mine->value[TCPWIN_COUNTER_IGNORED_CORRECTED] += TCPWIN_TAKEN_BACK(judgement);
+	if (mine)
+		tcpwin_count_judgement(mine, judgement);
 }
 
 /* Called before the flow is unlocked: a sweep that ends it immediately must find it counted. */

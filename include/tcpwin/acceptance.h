@@ -179,21 +179,20 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_segment(const struct tcpwin_segment
 		       TCPWIN_DOUBT_OUTSIDE;
 }
 
-TCPWIN_INLINE void tcpwin_ignore_doubted(struct tcpwin_progress *progress, struct tcpwin_analysis *stats)
-{
-	stats->ignored += progress->doubted;
-	progress->doubted = 0;
-	progress->flags &= ~TCPWIN_DOUBT_KINDS;
-}
-
-/* Returns the number of segments that were doubted. */
+/* Returns the number of segments that were doubted. What is repeated now is judged again: it is no duplicate. */
 TCPWIN_INLINE __u32 tcpwin_take_back(struct tcpwin_progress *progress)
 {
 	__u32 doubted = progress->doubted;
 
+	__builtin_memset(progress->recent, 0, sizeof(progress->recent));
 	progress->doubted = 0;
 	progress->flags &= ~TCPWIN_DOUBT_KINDS;
 	return doubted;
+}
+
+TCPWIN_INLINE void tcpwin_ignore_doubted(struct tcpwin_progress *progress, struct tcpwin_analysis *stats)
+{
+	stats->ignored += tcpwin_take_back(progress);
 }
 
 /* Whether the segment acknowledges what the peer sent in doubted segments. */
@@ -215,7 +214,7 @@ TCPWIN_INLINE void tcpwin_doubt(const struct tcpwin_segment *segment, enum tcpwi
 {
 	struct tcpwin_progress *own = segment->own;
 
-	if ((own->flags & TCPWIN_DOUBT_KINDS) != kind || own->doubted == 0xff)
+	if ((own->flags & TCPWIN_DOUBTED) && ((own->flags & TCPWIN_DOUBT_KINDS) != kind || own->doubted == 0xff))
 		tcpwin_ignore_doubted(own, segment->own_stats);
 	own->flags |= kind;
 	own->doubted++;

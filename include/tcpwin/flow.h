@@ -8,6 +8,7 @@
 #ifndef TCPWIN_FLOW_H
 #define TCPWIN_FLOW_H
 
+#include "counters.h"
 #include "expiry.h"
 #include "key.h"
 #include "messages.h"
@@ -149,7 +150,17 @@ TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const str
 	return judgement;
 }
 
-/* The same for a packet for which tcpwin_is_quiet is true: fewer steps for most packets, and more code. */
+/* judgement: what tcpwin_count_packet_slow returned. */
+TCPWIN_INLINE void tcpwin_count_judgement(struct tcpwin_counters *counters, __u32 judgement)
+{
+	__u32 kind = TCPWIN_JUDGEMENT(judgement);
+
+	if (kind && kind <= TCPWIN_SEGMENT_IGNORED_ACK)
+		counters->value[TCPWIN_COUNTER_OF_JUDGEMENT(kind)]++;
+	counters->value[TCPWIN_COUNTER_IGNORED_CORRECTED] += TCPWIN_TAKEN_BACK(judgement);
+}
+
+/* tcpwin_count_packet_slow for a packet for which tcpwin_is_quiet is true: fewer steps for most packets, and more code. */
 TCPWIN_INLINE void tcpwin_count_packet(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 				       const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {

@@ -198,7 +198,8 @@ TCPWIN_INLINE void tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tc
 
 /*
  * Whether tcpwin_analyze_fast does all that tcpwin_judge and tcpwin_analyze_slow would. A segment with payload at the
- * next number, or one that acknowledges something new, is no duplicate.
+ * next number, or one that acknowledges something new, is no duplicate; but a probe, of one byte, does not move the
+ * number.
  */
 TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct tcpwin_progress *peer,
 				 const struct tcpwin_packet *packet)
@@ -207,7 +208,7 @@ TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct
 
 	if ((packet->tcp_flags & flags) != TCPWIN_FLAG_ACK || !packet->window || packet->sequence != own->next)
 		return 0;
-	if (own->flags != TCPWIN_KNOWN_ALL || packet->ack - own->ack > TCPWIN_LARGEST_WINDOW ||
+	if (own->flags != TCPWIN_KNOWN_ALL || packet->ack - own->ack > TCPWIN_LARGEST_WINDOW || packet->payload == 1 ||
 	    (!packet->payload && packet->ack == own->ack))
 		return 0;
 	if (!peer->flags)

@@ -3,6 +3,7 @@
 // Comparing flows and records, and describing those that differ.
 #pragma once
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -79,8 +80,12 @@ inline const char *name_of(int counter)
 
 inline bool is_event(int counter)
 {
-	return counter == TCPWIN_COUNTER_FLOWS_CREATED || counter == TCPWIN_COUNTER_FLOWS_CUT ||
-	       counter == TCPWIN_COUNTER_UNTRACKED_FLOWS || counter == TCPWIN_COUNTER_DEFERRED_CUTS;
+	static const int events[] = {
+#define X(name, ...) TCPWIN_COUNTER_##name,
+		TCPWIN_EVENTS(X)
+#undef X
+	};
+	return std::ranges::find(events, counter) != std::end(events);
 }
 
 // A frame seen from user space.

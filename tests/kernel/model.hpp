@@ -51,7 +51,8 @@ public:
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		Entry &entry = open_entry(parsed, now);
 		const unsigned stalled = entry.flow.stalled;
-		tcpwin_count_packet_slow(&entry.flow, &config_, &parsed.packet, parsed.from, now, 1);
+		tcpwin_count_judgement(&counters_, tcpwin_count_packet_slow(&entry.flow, &config_, &parsed.packet,
+									    parsed.from, now, 1));
 		note_alarms(parsed.key, entry.flow, stalled, now);
 		if (parsed.packet.first_fragment)
 			fragments_[fragment_key(parsed.packet)] = {parsed.key, entry.flow.id, parsed.from, 0};

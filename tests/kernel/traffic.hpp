@@ -63,6 +63,14 @@ public:
 
 	Bytes frame(const tcpwin_config &config)
 	{
+		if (random_.chance(97) || last_.empty()) // else again, as a mirror port delivers it
+			last_ = fresh_frame(config);
+		return last_;
+	}
+
+private:
+	Bytes fresh_frame(const tcpwin_config &config)
+	{
 		Frame frame;
 		const Conversation &conversation = random_.one_of(conversations);
 		size_t from = random_.below(2);
@@ -77,7 +85,6 @@ public:
 		return damaged(frame.bytes());
 	}
 
-private:
 	void add_ethernet(Frame &frame, uint16_t vlan)
 	{
 		static const std::vector<uint16_t> tpids = {0x8100, 0x88a8, 0x9100, 0x9200};
@@ -212,6 +219,7 @@ private:
 	}
 
 	Random &random_;
+	Bytes last_;
 };
 
 } // namespace tcpwin::test

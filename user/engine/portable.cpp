@@ -203,8 +203,8 @@ private:
 			tcpwin_count_packet(&slot.flow, &config_, &packet, from, now_, analyze_);
 		} else {
 			const unsigned stalled = slot.flow.stalled;
-			count_judgement(
-				tcpwin_count_packet_slow(&slot.flow, &config_, &packet, from, now_, analyze_));
+			tcpwin_count_judgement(&counters_, tcpwin_count_packet_slow(&slot.flow, &config_, &packet, from,
+										    now_, analyze_));
 			note_alarms(slot, stalled);
 		}
 		if (const std::uint64_t next = tcpwin_due_at(&slot.flow, &config_); next < slot.due_ns)
@@ -215,14 +215,6 @@ private:
 		report(slot, packet, from, previous, frame, false);
 		if (tcpwin_is_terminated(&slot.flow))
 			end_due_flows(); // now, because the time of the next frame may be earlier
-	}
-
-	// judgement: what tcpwin_count_packet_slow returned.
-	void count_judgement(std::uint32_t judgement)
-	{
-		if (const std::uint32_t kind = TCPWIN_JUDGEMENT(judgement))
-			counters_.value[TCPWIN_COUNTER_OF_JUDGEMENT(kind)]++;
-		counters_.value[TCPWIN_COUNTER_IGNORED_CORRECTED] += TCPWIN_TAKEN_BACK(judgement);
 	}
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)

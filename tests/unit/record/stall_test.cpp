@@ -649,7 +649,7 @@ TEST(Tcp, AnotherConnectionInTheSameFlowStartsAgain)
 {
 	Connection c = scaled_connection();
 	c.at(1s).ack(reader, 1, 1, 0).at(3s).syn(reader, 9'000'000).syn_ack(writer, 7, 9'000'001);
-	EXPECT_THAT(c.of(reader).stall.last_ended, Optional(Eq("reset")));
+	EXPECT_THAT(c.of(reader).stall.last_ended, Optional(Eq("new_connection")));
 	EXPECT_EQ(c.of(reader).stall.total, 2s);
 	EXPECT_TRUE(c.of(reader).window.scale.is_known);
 	EXPECT_EQ(c.of(reader).window.scale.shift, none);

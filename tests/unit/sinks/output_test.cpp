@@ -150,7 +150,7 @@ TEST(Json, HasTheAnalysisOfEachSide)
 	EXPECT_EQ(flow["a"]["window"], nlohmann::json::parse(R"({"scale": 7, "min": 0, "max": 64000, "last": 640,
 		"shrinks": 17, "updates": 16, "full": 18})"));
 	EXPECT_EQ(flow["a"]["tcp"], nlohmann::json::parse(R"({"payload_bytes": 5000000000, "retransmitted_segments": 20,
-		"out_of_order_segments": 21, "keep_alives": 19, "bytes_in_flight_max": 11, "handshake_rtt": 0.000001})"));
+		"out_of_order_segments": 21, "ignored_segments": 22, "duplicates": 23, "keep_alives": 19, "bytes_in_flight_max": 11, "handshake_rtt": 0.000001})"));
 	EXPECT_EQ(flow["b"]["stall"]["last_ended"], nullptr);
 	EXPECT_EQ(flow["b"]["stall"]["last_began_ns"], nullptr);
 	EXPECT_EQ(flow["b"]["window"], nlohmann::json::parse(R"({"scale": 0, "min": null, "max": null, "last": null,

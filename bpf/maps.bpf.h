@@ -78,12 +78,18 @@ struct {
 	__type(value, __u64);
 } untracked SEC(".maps");
 
+/* A flow that create() inserts. The key is here because Linux 6.1 takes none from the memory that a global function is given. */
+struct fresh {
+	struct tcpwin_key key;
+	struct tcpwin_flow flow;
+};
+
 /* A new flow on its way into the table, one per CPU, too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct tcpwin_flow);
+	__type(value, struct fresh);
 } fresh_flow SEC(".maps");
 
 /* By interface index. Written by the agent before it attaches. */

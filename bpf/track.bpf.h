@@ -74,15 +74,16 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 
 	if (!arrival)
 		return UNTRACKED_CONTENDED;
-	struct tcpwin_flow *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
+	struct fresh *fresh = bpf_map_lookup_elem(&fresh_flow, &only);
 
 	if (!fresh)
 		return UNTRACKED_CONTENDED;
-	fresh->seq = tcpwin_busy_seq(arrival->key_hash);
-	tcpwin_begin_flow(fresh, 0, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
-	count_packet(fresh, arrival);
+	fresh->key = arrival->key;
+	fresh->flow.seq = tcpwin_busy_seq(arrival->key_hash);
+	tcpwin_begin_flow(&fresh->flow, 0, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
+	count_packet(&fresh->flow, arrival);
 
-	long error = bpf_map_update_elem(&flows, &arrival->key, fresh, BPF_NOEXIST);
+	long error = bpf_map_update_elem(&flows, &fresh->key, &fresh->flow, BPF_NOEXIST);
 	if (error == -EEXIST || error == -EBUSY)
 		return LOOK_UP_AGAIN;
 	if (error) {
@@ -90,7 +91,7 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 		note_untracked_flow(arrival->key_hash);
 		return UNTRACKED_FULL;
 	}
-	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &fresh->key);
 	if (!flow)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;

@@ -50,18 +50,18 @@ enum tcpwin_reject {
 	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "")   \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full",   \
 	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                            \
-	X(DUPLICATES, "duplicates", "segments that were captured again",                                        \
-	  "Duplicates (segments that were captured again)")                                                     \
-	X(IGNORED_SYN, "ignored_syn", "SYN segments that their receiver ignores",                               \
-	  "SYN segments that their receiver ignores")                                                           \
-	X(IGNORED_RST, "ignored_rst", "RST segments that their receiver ignores",                               \
-	  "RST segments that their receiver ignores")                                                           \
-	X(IGNORED_FIN, "ignored_fin", "FIN segments that their receiver ignores",                               \
-	  "FIN segments that their receiver ignores")                                                           \
-	X(IGNORED_ACK, "ignored_ack", "other segments that their receiver ignores",                             \
-	  "Other segments that their receiver ignores")                                                         \
-	X(IGNORED_CORRECTED, "ignored_corrected",                                                               \
-	  "of the ignored segments: those that their receiver accepted after all", "")                          \
+	X(DUPLICATES, "duplicates", "segments that were captured again",                                \
+	  "Duplicates (segments that were captured again)")                                             \
+	X(IGNORED_SYN, "ignored_syn", "SYN segments that their receiver ignores",                       \
+	  "SYN segments that their receiver ignores")                                                   \
+	X(IGNORED_RST, "ignored_rst", "RST segments that their receiver ignores",                       \
+	  "RST segments that their receiver ignores")                                                   \
+	X(IGNORED_FIN, "ignored_fin", "FIN segments that their receiver ignores",                       \
+	  "FIN segments that their receiver ignores")                                                   \
+	X(IGNORED_ACK, "ignored_ack", "other segments that their receiver ignores",                     \
+	  "Other segments that their receiver ignores")                                                 \
+	X(IGNORED_CORRECTED, "ignored_corrected",                                                       \
+	  "of the ignored segments: those that their receiver accepted after all", "")                  \
 	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                  \
 	  "Forwarded frames, counted where they came in")                                               \
 	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",            \

@@ -27,8 +27,7 @@
 TCPWIN_INLINE __u32 tcpwin_recent_entry(const struct tcpwin_packet *packet, __u64 now)
 {
 	const __u64 odd = 0x9e3779b97f4a7c15ULL; /* 2^64 / golden ratio */
-	__u64 header = (__u64)(packet->id << 16 ^ packet->id >> 16 ^ packet->checksum) << 32 |
-		       packet->sequence;
+	__u64 header = (__u64)(packet->id << 16 ^ packet->id >> 16 ^ packet->checksum) << 32 | packet->sequence;
 	__u64 rest = (__u64)packet->ack << 32 | (__u32)packet->window << 16 | packet->tcp_flags;
 
 	header = (header ^ (rest + packet->payload) * odd) * odd;

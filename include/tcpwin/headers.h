@@ -33,7 +33,7 @@ enum {
 	TCPWIN_IPV6_OFFSET = 0xfff8, /* the same of a fragment header (RFC 8200, 4.5) */
 	TCPWIN_IPV6_MORE = 0x0001,
 	TCPWIN_IPV6_FLOW_LABEL = 0x000fffff, /* of the first 32 bits (RFC 8200, 3) */
-	TCPWIN_FRAGMENT_OFFSET = 2, /* bytes from the beginning of a fragment header */
+	TCPWIN_FRAGMENT_OFFSET = 2,          /* bytes from the beginning of a fragment header */
 	TCPWIN_FRAGMENT_ID = 4,
 	TCPWIN_OPTION_END = 0,
 	TCPWIN_OPTION_NOP = 1,

@@ -116,7 +116,7 @@ TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_curso
 		if (kind == IPPROTO_FRAGMENT) {
 			__u16 fragment = tcpwin_be16(extension + TCPWIN_FRAGMENT_OFFSET);
 			packet->id = (__u32)tcpwin_be16(extension + TCPWIN_FRAGMENT_ID) << 16 |
-					      tcpwin_be16(extension + TCPWIN_FRAGMENT_ID + 2);
+				     tcpwin_be16(extension + TCPWIN_FRAGMENT_ID + 2);
 			if (fragment & TCPWIN_IPV6_OFFSET)
 				return *protocol == IPPROTO_TCP || tcpwin_is_ipv6_extension(*protocol) ?
 					       TCPWIN_REJECT_LATER_FRAGMENT :

@@ -29,11 +29,10 @@ constexpr uint32_t small_ring = 4096;
 constexpr size_t small_ring_records = small_ring / (sizeof(tcpwin_record) + 8); // each has a header of the kernel
 
 // Frames from client number n to the server, and back.
-Bytes from_client(uint16_t n, uint8_t flags = ack, uint16_t window = 64240, size_t payload = 0)
+Bytes from_client(uint16_t n, uint8_t flags = ack, uint16_t window = 64240, uint32_t seq = 1, size_t payload = 0)
 {
 	auto port = static_cast<uint16_t>(40000 + n);
 	Frame frame = Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2");
-	const uint32_t seq = flags & syn ? 0 : 1;
 	return frame.tcp(port, 80, flags, {.window = window, .seq = seq}).payload(payload).bytes();
 }
 
@@ -186,11 +185,11 @@ TEST_F(SweepTest, PacketsNoteWhatIsDueEarlierThanTheSweepSaw)
 	EXPECT_EQ(kernel.due_ns(), start + bgn);
 
 	kernel.sweep(sweep_at(start));
-	kernel.run_at(from_client(1), start + 1); // is established
+	kernel.run_at(from_client(1, ack, 64240, 2, 100), start + 1); // is established
 	EXPECT_EQ(kernel.due_ns(), start + 1 + est);
 
 	kernel.sweep(sweep_at(start + 1));
-	kernel.run_at(from_client(1, ack, 64240, 100), start + 2); // only continues
+	kernel.run_at(from_client(1, ack, 64240, 102, 100), start + 2); // only continues
 	EXPECT_EQ(kernel.due_ns(), never);
 	kernel.run_at(from_client(1, ack, 0), start + 3);
 	kernel.run_at(from_client(1, ack, 0), start + 4); // is aborted

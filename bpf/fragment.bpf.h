@@ -15,7 +15,7 @@ static __attribute__((noinline)) int remember_fragment(const struct arrival *arr
 	struct tcpwin_fragment fragment = {arrival->key, arrival->flow_id, arrival->from, 0};
 	struct tcpwin_fragment_key key;
 
-	tcpwin_make_fragment_key(&arrival->packet, &key);
+	tcpwin_make_fragment_key(&arrival->packet, &config, &key);
 	return bpf_map_update_elem(&fragments, &key, &fragment, BPF_ANY);
 }
 
@@ -34,7 +34,7 @@ static __always_inline enum verdict count_fragment(struct tcpwin_flow *flow, str
 		lock == LOCKED_LIVE && flow->id == arrival->flow_id && !tcpwin_is_expired(flow, &config, arrival->now);
 	if (known) {
 		note_previous(arrival, flow);
-		tcpwin_refresh_flow(flow, &arrival->packet, arrival->from, arrival->now);
+		tcpwin_refresh_flow(flow, &config, &arrival->packet, arrival->from, arrival->now);
 		event = fill_event(arrival, flow, 1);
 	}
 	if (lock == LOCKED_ENDED)
@@ -51,7 +51,7 @@ static __attribute__((noinline)) enum verdict track_fragment(struct arrival *arr
 {
 	struct tcpwin_fragment_key key;
 
-	tcpwin_make_fragment_key(&arrival->packet, &key);
+	tcpwin_make_fragment_key(&arrival->packet, &config, &key);
 	struct tcpwin_fragment *first = bpf_map_lookup_elem(&fragments, &key);
 	if (!first)
 		return HEADLESS_FRAGMENT;

@@ -219,7 +219,7 @@ static __always_inline enum verdict count_slow(struct arrival *arrival)
 
 static __always_inline enum verdict track(struct arrival *arrival)
 {
-	arrival->from = tcpwin_make_key(&arrival->packet, &arrival->key);
+	arrival->from = tcpwin_make_key(&arrival->packet, &config, &arrival->key);
 	arrival->key_hash = tcpwin_hash_key(&arrival->key);
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 

@@ -90,7 +90,7 @@ struct tcpwin_analysis {
 	__u32 ignored;       /* segments that the peer ignored */
 	__u32 duplicates;    /* segments that were captured again */
 	__u32 doubt;         /* sequence number after the last doubted segment */
-	__u16 vlans[2];      /* ids of its packets, if the key has none; 0: none */
+	__u16 vlans[2];      /* ids of its packets, see vlan.h; 0: none. Noted without stall analysis, too */
 	__u8 scale;          /* see TCPWIN_SCALE_NONE */
 	__u8 doubt_scale;    /* of a doubted SYN */
 	__u8 ended;          /* enum tcpwin_stall_end, of the last episode that ended */

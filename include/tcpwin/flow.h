@@ -94,13 +94,14 @@ TCPWIN_INLINE void tcpwin_add_packet(struct tcpwin_flow *flow, struct tcpwin_dir
  * Counts a later fragment of a packet of this flow: it only refreshes last_ns and
  * adds to packets and bytes.
  */
-TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
-				       __u64 now)
+TCPWIN_INLINE void tcpwin_refresh_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
+				       const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
 	struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	tcpwin_add_packet(flow, direction, packet, now);
 	tcpwin_note_recent(flow, direction);
+	tcpwin_note_vlan(flow, config, packet, from);
 }
 
 /* Counts a packet of the flow at time now. from: what tcpwin_make_key returned, 0 or 1. closing: see tcpwin_step. */
@@ -110,6 +111,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	struct tcpwin_direction *direction = &flow->direction[from & 1];
 	struct tcpwin_direction *reverse = &flow->direction[~from & 1];
 
+	tcpwin_note_vlan(flow, config, packet, from);
 	if (!direction->packets) {
 		direction->first_ns = now;
 		direction->window_min = packet->window;
@@ -192,6 +194,7 @@ TCPWIN_INLINE void tcpwin_fill_packet_event(struct tcpwin_packet_event *event, c
 	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	event->key = *key;
+	event->key.vlan = packet->vlan;
 	event->flow_id = flow->id;
 	event->now_ns = now;
 	event->first_ns = direction->first_ns;

@@ -117,8 +117,8 @@ struct tcpwin_address {
 /*
  * A connection, the same for both directions: the lower endpoint (by address,
  * then by port) comes first. Ports are in host order. vlan is the id of the
- * innermost tag, 0 if there is none. scope separates the flows of different
- * interfaces, 0 if interfaces share them.
+ * innermost tag, 0 if there is none or if VLANs are ignored (vlan.h). scope
+ * separates the flows of different interfaces, 0 if interfaces share them.
  */
 struct tcpwin_key {
 	struct tcpwin_address address[2];

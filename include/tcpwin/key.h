@@ -5,7 +5,7 @@
 #ifndef TCPWIN_KEY_H
 #define TCPWIN_KEY_H
 
-#include "packet.h"
+#include "vlan.h"
 
 TCPWIN_INLINE __u64 tcpwin_be64(const __u8 *at)
 {
@@ -33,7 +33,8 @@ TCPWIN_INLINE int tcpwin_compare_address(const struct tcpwin_address *left, cons
  * Fills key, padding included, and returns which of its endpoints sent the
  * packet. Equal endpoints (land attack) are one direction, 0.
  */
-TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, struct tcpwin_key *key)
+TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, const struct tcpwin_config *config,
+				    struct tcpwin_key *key)
 {
 	int order = tcpwin_compare_address(&packet->source, &packet->destination);
 	__u32 from = order > 0 || (order == 0 && packet->source_port > packet->destination_port);
@@ -42,7 +43,7 @@ TCPWIN_INLINE __u32 tcpwin_make_key(const struct tcpwin_packet *packet, struct t
 	key->address[1] = from ? packet->source : packet->destination;
 	key->port[0] = from ? packet->destination_port : packet->source_port;
 	key->port[1] = from ? packet->source_port : packet->destination_port;
-	key->vlan = packet->vlan;
+	key->vlan = tcpwin_key_vlan(packet, config);
 	key->scope = packet->scope;
 	return from;
 }
@@ -63,12 +64,13 @@ TCPWIN_INLINE __u32 tcpwin_hash_key(const struct tcpwin_key *key)
 	return (__u32)hash;
 }
 
-TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, struct tcpwin_fragment_key *key)
+TCPWIN_INLINE void tcpwin_make_fragment_key(const struct tcpwin_packet *packet, const struct tcpwin_config *config,
+					    struct tcpwin_fragment_key *key)
 {
 	key->source = packet->source;
 	key->destination = packet->destination;
 	key->id = packet->id;
-	key->vlan = packet->vlan;
+	key->vlan = tcpwin_key_vlan(packet, config);
 	key->scope = packet->scope;
 }
 

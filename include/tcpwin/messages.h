@@ -59,7 +59,7 @@ struct tcpwin_table_full {
 
 /* A packet of a flow and its direction after it (packet mode). */
 struct tcpwin_packet_event {
-	struct tcpwin_key key;
+	struct tcpwin_key key; /* of the flow, but with the VLAN of the packet */
 	__u64 flow_id;
 	__u64 now_ns;
 	__u64 first_ns;    /* of the direction */

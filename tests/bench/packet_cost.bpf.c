@@ -43,7 +43,7 @@ int cost_floor(struct xdp_md *ctx)
 	if (parse_xdp(ctx, length_of_frame(ctx), &packet))
 		return XDP_DROP;
 	packet.scope = 0;
-	tcpwin_make_key(&packet, &key);
+	tcpwin_make_key(&packet, &config, &key);
 	if (!bpf_ktime_get_boot_ns())
 		return XDP_DROP;
 	return bpf_map_lookup_elem(&flows, &key) ? XDP_PASS : XDP_DROP;

@@ -96,13 +96,13 @@ struct Parsed {
 	uint32_t from;
 };
 
-inline Parsed parse(const Bytes &frame)
+inline Parsed parse(const Bytes &frame, const tcpwin_config &config = TCPWIN_DEFAULT_CONFIG)
 {
 	Parsed parsed = {};
 	parsed.reject = tcpwin_parse_ethernet(frame.data(), frame.data() + frame.size(),
 					      static_cast<uint32_t>(frame.size()), 0, &parsed.packet);
 	if (parsed.reject == TCPWIN_ACCEPTED)
-		parsed.from = tcpwin_make_key(&parsed.packet, &parsed.key);
+		parsed.from = tcpwin_make_key(&parsed.packet, &config, &parsed.key);
 	return parsed;
 }
 

@@ -41,7 +41,7 @@ public:
 
 	void packet(const Bytes &frame, uint64_t now)
 	{
-		Parsed parsed = parse(frame);
+		Parsed parsed = parse(frame, config_);
 		if (parsed.reject == TCPWIN_REJECT_LATER_FRAGMENT && later_fragment(parsed.packet, now))
 			return;
 		if (parsed.reject != TCPWIN_ACCEPTED) {
@@ -117,10 +117,10 @@ private:
 		return now_ns < after ? after : tcpwin_expires_at(&flow, &config_);
 	}
 
-	static std::string fragment_key(const tcpwin_packet &packet)
+	std::string fragment_key(const tcpwin_packet &packet) const
 	{
 		tcpwin_fragment_key key = {};
-		tcpwin_make_fragment_key(&packet, &key);
+		tcpwin_make_fragment_key(&packet, &config_, &key);
 		return {reinterpret_cast<const char *>(&key), sizeof(key)};
 	}
 
@@ -134,7 +134,7 @@ private:
 		if (at == entries_.end() || at->second.ended || at->second.flow.id != first->second.flow_id ||
 		    tcpwin_is_expired(&at->second.flow, &config_, now))
 			return false;
-		tcpwin_refresh_flow(&at->second.flow, &packet, first->second.from, now);
+		tcpwin_refresh_flow(&at->second.flow, &config_, &packet, first->second.from, now);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		return true;
 	}

@@ -54,11 +54,11 @@ def test_a_json_record_has_every_field(wire, watch):
     both, alone = sorted(outcome.records, key=lambda record: record["flow_id"])
 
     assert list(both) == ["schema", "event", "flow_id", "continues", "community_id", "in_iface", "hooks", "vlan",
-                          "ip_version", "start", "end", "start_ns", "end_ns", "duration", "end_reason", "interim", "a",
+                          "vlans", "ip_version", "start", "end", "start_ns", "end_ns", "duration", "end_reason", "interim", "a",
                           "b"]
     assert (both["schema"], both["event"], both["flow_id"], both["in_iface"]) == (1, "flow", 1, wire.RIGHT)
     assert both["hooks"] == ["xdp"]
-    assert (both["vlan"], both["ip_version"], both["end_reason"]) == (None, 4, "shutdown")
+    assert (both["vlan"], both["vlans"], both["ip_version"], both["end_reason"]) == (None, [], 4, "shutdown")
     assert counted(both["a"]) == {
         "ip": CLIENT.ip, "port": CLIENT.port, "packets": 2, "bytes": 80, "tcp_flags": ["SYN", "ACK"], "stat": "0x92",
         "state": "BGN", "state_code": 1, "zero_window_count": 1, "window_min": 0, "window_max": 500, "window_last": 0,

@@ -369,6 +369,24 @@ TEST_F(Engines, AgreeWithTheRulesOfTheMonitorProfile)
 	EXPECT_GT(pair->interim, 100U);
 }
 
+TEST_F(Engines, AgreeWhenVlansAreIgnored)
+{
+	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;
+	config.rules = TCPWIN_RULE_IGNORE_VLAN;
+	ASSERT_NO_FATAL_FAILURE(open(config));
+	if (IsSkipped())
+		return;
+	const std::uint64_t seed = seed_of_run();
+	for (std::uint64_t i = 0; i < 1'000; i++) {
+		Frames frames = Generator(seed + i, config).capture();
+		for (std::size_t n = 0; n < frames.size(); n++)
+			if (Bytes &frame = frames[n].bytes; frame.size() > 16 && frame[12] == 0x81)
+				frame[15] =
+					static_cast<std::uint8_t>(n % 4); // the directions of a flow have several IDs
+		ASSERT_EQ(pair->compare(frames), "") << "capture " << i << " of TCPWIN_SEED=" << seed;
+	}
+}
+
 TEST_F(Engines, AgreeWhenFlowsAreTerminated)
 {
 	tcpwin_config config = TCPWIN_TUTORIAL_CONFIG;

@@ -45,7 +45,8 @@ inline Stream live_stream_of(uint32_t flow, bool from_server, bool stalls)
 	packet.source_port = from_server ? LIVE_SERVER_PORT : live_client_port(flow);
 	packet.destination_port = from_server ? live_client_port(flow) : LIVE_SERVER_PORT;
 	Stream stream;
-	stream.from = tcpwin_make_key(&packet, &stream.key);
+	const tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	stream.from = tcpwin_make_key(&packet, &config, &stream.key);
 	stream.bytes = live_total_length(flow, from_server);
 	stream.window = live_window(flow, from_server, stalls);
 	return stream;

@@ -17,14 +17,18 @@ void add_setting(OptionList &list, SettingValues &values, const std::string &key
 		   });
 }
 
+void add_setting(OptionList &list, SettingValues &values, const Setting &setting, const tcpwin_config &config)
+{
+	add_setting(list, values, std::string(setting.key), setting.type(), setting.get(config), setting.text);
+}
+
 void add_settings(OptionList &list, SettingSources &sources, tcpwin_config &config)
 {
 	add_setting(list, sources.command_line, std::string(profile_key), profile_type, "tutorial",
 		    fmt::format("{}; the defaults shown are the tutorial's", profile_text));
 	add_config_file(list, sources.file);
 	for (const Setting &setting : all_settings())
-		add_setting(list, sources.command_line, std::string(setting.key), setting.type(), setting.get(config),
-			    setting.text);
+		add_setting(list, sources.command_line, setting, config);
 	list.after_parsing([&]() -> Result<void> {
 		config = apply_settings(TRY(read_settings(sources)));
 		return {};
@@ -32,6 +36,12 @@ void add_settings(OptionList &list, SettingSources &sources, tcpwin_config &conf
 }
 
 } // namespace
+
+void add_setting(OptionList &list, SettingValues &values, std::string_view key)
+{
+	if (const Setting *setting = find_setting(key))
+		add_setting(list, values, *setting, TCPWIN_DEFAULT_CONFIG);
+}
 
 void add_bpffs(OptionList &list, std::string &bpffs)
 {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/log.hpp"
 #include "cli/parser.hpp"
@@ -22,6 +23,8 @@ struct LiveSelection {
 	std::string filter; // part of an endpoint, or empty
 };
 
+// One setting, as an option of a command that has no others.
+void add_setting(OptionList &list, SettingValues &values, std::string_view key);
 void add_bpffs(OptionList &list, std::string &bpffs);
 void add_verbosity(OptionList &list, Verbosity &verbosity, const std::string &more = "More messages on stderr");
 void add_community_id(OptionList &list, std::optional<std::uint16_t> &seed);

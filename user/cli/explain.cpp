@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "cli/common_options.hpp"
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
 #include "explain/sentences.hpp"
@@ -14,7 +15,8 @@ namespace {
 constexpr auto examples =
 	R"(FILE is either flow records, the JSON lines that attach and replay write, or a capture, compressed or not; the type is
 detected from the content. A capture is read with timeouts of ten minutes and without aborts, so that a stall stays in
-one flow. Recorded flows were cut by the timeouts in force when they were recorded.
+one flow. Recorded flows stay as they are: they were cut by the timeouts in force when they were recorded, and
+--vlan-tracking does not join them.
 
 Examples:
   # Which endpoints of a capture stopped reading, for how long, and how it ended
@@ -55,8 +57,7 @@ void define_explain(OptionList &list, ExplainOptions &options)
 {
 	list.argument("FILE", options.file, "Flow records (JSON lines) or a capture; - for standard input",
 		      OptionList::Needed::required);
-	list.choice<bool>("--vlan-tracking", "yes|no", options.capture.vlan_tracking, {{"yes", true}, {"no", false}},
-			  "Captures: whether packets with different VLAN IDs are different connections");
+	add_setting(list, options.capture.settings, "vlan-tracking");
 	list.number("--top", options.top, 1, UINT32_MAX, "Show the N worst stalls");
 	list.footer(examples);
 }

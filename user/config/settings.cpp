@@ -56,6 +56,8 @@ constexpr Setting table[] = {
 	 "A flow that began with a SYN is established with its next packet"},
 	{"count-syn-rst", yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>, "no",
 	 "Also count windows of segments with SYN or RST"},
+	{"vlan-tracking", yes_or_no<TCPWIN_RULE_IGNORE_VLAN, false>, "yes",
+	 "Packets with different VLAN IDs belong to different flows; no: VLAN IDs do not matter, a record lists them"},
 	{"stall-alarm", duration_or_none<&Config::stall_alarm_ns>, "5s",
 	 "Raise an alarm when a window has been closed for this long"},
 	{"source-alarm", number_or_none<&Config::source_alarm>, "20",

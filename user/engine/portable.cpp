@@ -45,8 +45,6 @@ public:
 		end_due_flows();
 		tcpwin_packet packet;
 		const tcpwin_reject reject = parse_frame(frame, packet);
-		if (config_.rules & TCPWIN_RULE_IGNORE_VLAN)
-			packet.vlan = 0;
 		if (reject == TCPWIN_REJECT_LATER_FRAGMENT)
 			track_fragment(packet, frame);
 		else if (reject != TCPWIN_ACCEPTED)
@@ -191,7 +189,7 @@ private:
 	void track(const tcpwin_packet &packet, const Frame &frame)
 	{
 		tcpwin_key key;
-		const std::uint32_t from = tcpwin_make_key(&packet, &key);
+		const std::uint32_t from = tcpwin_make_key(&packet, &config_, &key);
 		const std::uint32_t key_hash = tcpwin_hash_key(&key);
 		std::uint32_t number = table_.find(key, key_hash);
 		if (number == FlowTable::none || table_.slot(number).ended)
@@ -211,7 +209,7 @@ private:
 			schedule(number, next);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		if (packet.first_fragment)
-			fragments_.remember(packet, {key, slot.flow.id, from, 0});
+			fragments_.remember(packet, config_, {key, slot.flow.id, from, 0});
 		report(slot, packet, from, previous, frame, false);
 		if (tcpwin_is_terminated(&slot.flow))
 			end_due_flows(); // now, because the time of the next frame may be earlier
@@ -219,7 +217,7 @@ private:
 
 	void track_fragment(const tcpwin_packet &packet, const Frame &frame)
 	{
-		const tcpwin_fragment *first = fragments_.find(packet);
+		const tcpwin_fragment *first = fragments_.find(packet, config_);
 		const std::uint32_t number =
 			first ? table_.find(first->key, tcpwin_hash_key(&first->key)) : FlowTable::none;
 		if (number == FlowTable::none || table_.slot(number).ended ||
@@ -229,7 +227,7 @@ private:
 		}
 		Slot &slot = table_.slot(number);
 		const std::uint64_t previous = slot.flow.direction[first->from & 1].last_ns;
-		tcpwin_refresh_flow(&slot.flow, &packet, first->from, now_);
+		tcpwin_refresh_flow(&slot.flow, &config_, &packet, first->from, now_);
 		counters_.value[TCPWIN_COUNTER_TRACKED]++;
 		report(slot, packet, first->from, previous, frame, true);
 	}

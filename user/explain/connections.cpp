@@ -129,7 +129,9 @@ void extend(Connection &connection, const ParsedFlow &flow)
 	for (std::size_t i = 0; i < known; i++)
 		if (!seen[i] && connection.sides[i].stall.open)
 			stay_closed(connection.sides[i], std::max(flow.last - connection.record.last, nanoseconds(0)));
+	std::set<std::uint64_t> vlans = std::move(connection.record.vlans);
 	connection.record = flow;
+	connection.record.vlans.merge(vlans);
 	connection.records++;
 	connection.clock_went_back = connection.clock_went_back || has_clock_gone_back(flow);
 }

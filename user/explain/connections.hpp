@@ -33,7 +33,7 @@ struct SideStory {
 };
 
 struct Connection {
-	ParsedFlow record; // the last one, without its sides
+	ParsedFlow record; // the last one, without its sides, with the VLANs of all
 	std::uint64_t first_id = 0;
 	WallTime first;
 	std::uint64_t records = 0;

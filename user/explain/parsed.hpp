@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "record/record.hpp"
@@ -40,9 +41,10 @@ struct ParsedSide {
 
 struct ParsedFlow {
 	std::uint64_t id = 0;
-	std::uint64_t continues = 0; // the flow of the same connection that ended shortly before, or 0
-	std::string interface;       // empty: from a capture
-	std::uint64_t vlan = 0;      // 0: none
+	std::uint64_t continues = 0;   // the flow of the same connection that ended shortly before, or 0
+	std::string interface;         // empty: from a capture
+	std::uint64_t vlan = 0;        // that tells the flow apart from others; 0: none
+	std::set<std::uint64_t> vlans; // of its packets
 	std::string end_reason;
 	bool interim = false; // a later record of the same ID includes this one
 	WallTime first;

@@ -112,6 +112,13 @@ void read_flags(const array &flags, ParsedSide &side)
 	}
 }
 
+void read_vlans(const array &vlans, ParsedFlow &flow)
+{
+	for (const element vlan : vlans)
+		if (std::uint64_t id; vlan.get(id) == simdjson::SUCCESS)
+			flow.vlans.insert(id);
+}
+
 ParsedSide read_side(const Members &members)
 {
 	ParsedSide side;
@@ -139,6 +146,11 @@ ParsedFlow read_flow(const Members &members, std::string &problem)
 	flow.continues = members.find<std::uint64_t>("continues").value_or(0);
 	flow.interface = members.find_text("in_iface");
 	flow.vlan = members.find<std::uint64_t>("vlan").value_or(0);
+	if (flow.vlan)
+		flow.vlans.insert(flow.vlan);
+	// Records of earlier versions lack this.
+	if (const auto vlans = members.find<array>("vlans"))
+		read_vlans(*vlans, flow);
 	flow.end_reason = members.text("end_reason");
 	flow.interim = members.find<bool>("interim").value_or(false);
 	flow.first = members.time("start_ns");

@@ -131,13 +131,20 @@ std::string how_it_ended(const ParsedStall &stall)
 	return "How it ended was not seen.";
 }
 
+// "VLAN 20", "VLANs 10 and 20", or empty.
+std::string vlans(const ParsedFlow &flow)
+{
+	if (flow.vlans.empty())
+		return "";
+	return fmt::format("VLAN{} {}", flow.vlans.size() > 1 ? "s" : "", fmt::join(flow.vlans, " and "));
+}
+
 // "eth0, VLAN 20", or empty.
 std::string place(const Connection &connection)
 {
 	const ParsedFlow &flow = connection.record;
-	if (!flow.vlan)
-		return flow.interface;
-	return fmt::format("{}{}VLAN {}", flow.interface, flow.interface.empty() ? "" : ", ", flow.vlan);
+	const bool both = !flow.interface.empty() && !flow.vlans.empty();
+	return flow.interface + (both ? ", " : "") + vlans(flow);
 }
 
 // " It was also seen on VLAN 20 and VLAN 30.", or empty.
@@ -156,8 +163,8 @@ std::string where(const Connection &connection, bool has_times)
 				       "Seen at an unknown time";
 	if (!last.interface.empty())
 		text += " on " + last.interface;
-	if (last.vlan)
-		text += fmt::format(", VLAN {}", last.vlan);
+	if (!last.vlans.empty())
+		text += ", " + vlans(last);
 	if (connection.records == 1)
 		return text + fmt::format(" (flow {}).", last.id);
 	return text + fmt::format(" ({} flows that continue each other, {} to {}).", connection.records,

@@ -18,11 +18,9 @@ namespace {
 // A blocked sender probes at intervals of up to two minutes, so these timeouts cut no stall.
 tcpwin_config config_of(const CaptureOptions &options)
 {
-	tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	tcpwin_config config = apply_settings(options.settings);
 	const tcpwin_config monitor = TCPWIN_MONITOR_CONFIG;
 	config.max_clock_jump_ns = monitor.max_clock_jump_ns;
-	if (!options.vlan_tracking)
-		config.rules |= TCPWIN_RULE_IGNORE_VLAN;
 	for (__u64 &timeout : config.timeout_ns)
 		timeout = 600'000'000'000;
 	config.abort_count = UINT32_MAX;

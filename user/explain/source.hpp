@@ -2,13 +2,14 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "config/settings.hpp"
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
 
 namespace tcpwin {
 
 struct CaptureOptions {
-	bool vlan_tracking = true; // no: packets of one connection belong together whatever their VLANs are
+	SettingValues settings; // those that are not fixed: vlan-tracking
 };
 
 // Both add all that can be read, even if an error follows.

@@ -95,6 +95,18 @@ std::string format_address(const tcpwin_address &address)
 	return text.data();
 }
 
+VlanIds::VlanIds(const tcpwin_key &key, const tcpwin_flow &flow)
+{
+	const auto &[one, other] = flow.analysis;
+	std::array<std::uint16_t, most> noted{one.vlans[0], one.vlans[1], other.vlans[0], other.vlans[1]};
+	if (key.vlan)
+		noted = {key.vlan};
+	std::ranges::sort(noted);
+	for (const std::uint16_t id : noted)
+		if (id && (!count_ || id != ids_[count_ - 1]))
+			ids_[count_++] = id;
+}
+
 unsigned endpoint_a(const tcpwin_flow &flow)
 {
 	const unsigned a = flow.a_side & 1;
@@ -112,6 +124,7 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 		.interface = interface,
 		.hooks = record.flow.hooks,
 		.vlan = record.key.vlan,
+		.vlans = VlanIds(record.key, record.flow),
 		.ip_version = is_mapped_ipv4(record.key.address[0]) ? 4 : 6,
 		.reason = static_cast<tcpwin_end_reason>(record.reason),
 		.first = {},

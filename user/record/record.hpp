@@ -32,13 +32,30 @@ struct Side {
 	bool seen() const { return direction.packets != 0; }
 };
 
+// VLAN IDs of the packets of a flow, ascending, each once.
+class VlanIds {
+public:
+	static constexpr std::size_t most = 4; // two per direction
+
+	VlanIds() = default;
+	VlanIds(const tcpwin_key &key, const tcpwin_flow &flow);
+
+	const std::uint16_t *begin() const { return ids_.data(); }
+	const std::uint16_t *end() const { return ids_.data() + count_; }
+
+private:
+	std::array<std::uint16_t, most> ids_{};
+	std::size_t count_ = 0;
+};
+
 struct FlowRecord {
 	std::uint64_t id;
 	std::uint64_t continues; // ID of the flow of the same connection that ended shortly before, or 0
 	tcpwin_key key;
 	std::string_view interface; // that saw the first packet; empty: from a capture. Valid as long as the source
 	std::uint8_t hooks;         // enum tcpwin_hook, all that saw a packet; 0: from a capture
-	std::uint16_t vlan;         // 0: none
+	std::uint16_t vlan;         // of the key; 0: none
+	VlanIds vlans;              // of the packets
 	int ip_version;
 	tcpwin_end_reason reason;
 	WallTime first;

@@ -71,6 +71,7 @@ void put_flow(JsonLine &line, const FlowRecord &r, Seed community_id_seed)
 	put_interface(line, r.interface);
 	line.member<"hooks">(BitNames{r.hooks, hook_names});
 	put_vlan(line, r.vlan);
+	line.member<"vlans">(r.vlans);
 	line.member<"ip_version">(r.ip_version);
 	line.member<"start">(Rfc3339{r.first});
 	line.member<"end">(Rfc3339{r.last});

@@ -152,6 +152,22 @@ template <std::size_t n> constexpr std::size_t size_bound(BitNames<n>)
 	return 2 + n * (longest_bit_name + 3);
 }
 
+inline char *put(char *at, const VlanIds &ids)
+{
+	*at++ = '[';
+	for (const std::uint16_t id : ids) {
+		at = put(at, id);
+		*at++ = ',';
+	}
+	at -= at[-1] == ',';
+	*at++ = ']';
+	return at;
+}
+constexpr std::size_t size_bound(const VlanIds &)
+{
+	return 2 + VlanIds::most * 6; // 65535 and a comma
+}
+
 inline char *put(char *at, StallEnd end)
 {
 	return put(at, Plain{end});

@@ -94,6 +94,7 @@ TEST(Settings, EachChangesItsField)
 						     {"active-timeout", "1min7s"},
 						     {"promote-established", "yes"},
 						     {"count-syn-rst", "no"},
+						     {"vlan-tracking", "no"},
 						     {"stall-alarm", "8ms"},
 						     {"source-alarm", "9"},
 						     {"max-clock-jump", "2h"}});
@@ -108,12 +109,14 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.source_alarm, 9U);
 	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
-					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM);
+					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM |
+					TCPWIN_RULE_IGNORE_VLAN);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},
 						  {"promote-established", "no"},
 						  {"count-syn-rst", "yes"},
+						  {"vlan-tracking", "yes"},
 						  {"stall-alarm", "none"},
 						  {"source-alarm", "none"},
 						  {"max-clock-jump", "none"},

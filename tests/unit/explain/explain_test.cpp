@@ -253,6 +253,18 @@ TEST(Explain, AConnectionThatIsSeenAtSeveralPlacesIsOne)
 	EXPECT_EQ(entries[0].copies[1]->record.vlan, 30U);
 }
 
+TEST(Explain, AConnectionHasTheVlansOfAllItsRecords)
+{
+	Connections connections;
+	ParsedFlow first = flow(1, 0, 0s, 1s, stall(1, 1s, 1s, true)),
+		   second = flow(2, 1, 2s, 3s, stall(0, 0s, 0s, false));
+	first.vlans = {10, 20};
+	second.vlans = {20, 30};
+	connections.add(first);
+	connections.add(second);
+	EXPECT_THAT(connections.stalled().at(0).connection->record.vlans, ElementsAre(10, 20, 30));
+}
+
 TEST(Explain, OtherConnectionsOfTheSameAddressesAreNoCopies)
 {
 	Connections connections;
@@ -370,6 +382,23 @@ TEST(ExplainParser, EarlierVersionsHaveNoIgnoredSegments)
 	EXPECT_EQ((*now)->a.duplicates, 3U);
 	const auto unanalyzed = parser.parse(with(R"(,"tcp":null)"));
 	EXPECT_TRUE(unanalyzed && *unanalyzed);
+}
+
+TEST(ExplainParser, EarlierVersionsHaveOneVlan)
+{
+	RecordParser parser;
+	const auto vlans = [&](const std::string &members) {
+		std::string line = with("");
+		line.replace(line.find("\"vlan\":null"), 11, members);
+		const auto flow = parser.parse(line);
+		EXPECT_TRUE(flow && *flow) << flow.error();
+		return (*flow)->vlans;
+	};
+	EXPECT_THAT(vlans(R"("vlan":null)"), ElementsAre());
+	EXPECT_THAT(vlans(R"("vlan":10)"), ElementsAre(10));
+	EXPECT_THAT(vlans(R"("vlan":10,"vlans":[10])"), ElementsAre(10));
+	EXPECT_THAT(vlans(R"("vlan":null,"vlans":[10,20])"), ElementsAre(10, 20));
+	EXPECT_THAT(vlans(R"("vlan":null,"vlans":["x",20])"), ElementsAre(20));
 }
 
 TEST(ExplainParser, TextHasNoControlCharacters)

@@ -36,7 +36,8 @@ tcpwin_key key_of(Endpoint from, Endpoint to)
 	packet.source_port = from.port;
 	packet.destination_port = to.port;
 	tcpwin_key key{};
-	tcpwin_make_key(&packet, &key);
+	const tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	tcpwin_make_key(&packet, &config, &key);
 	return key;
 }
 

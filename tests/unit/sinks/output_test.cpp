@@ -12,6 +12,7 @@
 #include "support/emitted.hpp"
 
 using namespace tcpwin;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -85,7 +86,7 @@ TEST(Json, HasEveryField)
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), aborted()));
 	EXPECT_EQ(flow, nlohmann::json::parse(R"({
 		"schema": 1, "event": "flow", "flow_id": 7, "continues": null, "community_id": "1:w9iuTaiuttyYUFKthLzeDYFDHRk=", "in_iface": "eth0",
-		"hooks": ["xdp", "tc_egress"], "vlan": null, "ip_version": 4,
+		"hooks": ["xdp", "tc_egress"], "vlan": null, "vlans": [], "ip_version": 4,
 		"start": "2001-09-09T01:46:45.000000001Z", "end": "2001-09-09T01:46:47.000000000Z",
 		"start_ns": 1000000005000000001, "end_ns": 1000000007000000000, "duration": 1.999999999,
 		"end_reason": "abort_timeout", "interim": false,
@@ -204,7 +205,25 @@ TEST(Json, Ipv6AndVlan)
 	const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
 	EXPECT_EQ(flow["ip_version"], 6);
 	EXPECT_EQ(flow["vlan"], 42);
+	EXPECT_EQ(flow["vlans"], nlohmann::json({42}));
 	EXPECT_EQ(flow["a"]["ip"], "2001:db8::2");
+}
+
+TEST(Json, VlansAreThoseOfBothDirectionsAscendingAndEachOnce)
+{
+	const auto vlans = [](std::array<__u16, 2> one, std::array<__u16, 2> other) {
+		tcpwin_record record = aborted(); // without stall analysis
+		std::ranges::copy(one, record.flow.analysis[0].vlans);
+		std::ranges::copy(other, record.flow.analysis[1].vlans);
+		const auto flow = nlohmann::json::parse(write(*make_flow_format(Format::json), record));
+		EXPECT_EQ(flow["vlan"], nullptr);
+		return flow["vlans"].get<std::vector<unsigned>>();
+	};
+	EXPECT_THAT(vlans({}, {}), ElementsAre());
+	EXPECT_THAT(vlans({20}, {10}), ElementsAre(10, 20));
+	EXPECT_THAT(vlans({}, {10}), ElementsAre(10));
+	EXPECT_THAT(vlans({20, 10}, {10, 20}), ElementsAre(10, 20));
+	EXPECT_THAT(vlans({4095, 2}, {3, 1}), ElementsAre(1, 2, 3, 4095));
 }
 
 TEST(Json, AnyInterfaceNameIsQuoted)

@@ -27,6 +27,8 @@ __u64 ns(nanoseconds time)
 	return static_cast<__u64>(time.count());
 }
 
+constexpr tcpwin_config tutorial = TCPWIN_TUTORIAL_CONFIG;
+
 tcpwin_address address(const std::string &text)
 {
 	bool ipv4 = text.find(':') == std::string::npos;
@@ -64,14 +66,14 @@ tcpwin_key key_of(const tcpwin_packet &packet, __u8 rubbish = 0xa5)
 {
 	tcpwin_key key;
 	std::memset(&key, rubbish, sizeof(key));
-	tcpwin_make_key(&packet, &key);
+	tcpwin_make_key(&packet, &tutorial, &key);
 	return key;
 }
 
 __u32 sender_of(const tcpwin_packet &packet)
 {
 	tcpwin_key key;
-	return tcpwin_make_key(&packet, &key);
+	return tcpwin_make_key(&packet, &tutorial, &key);
 }
 
 __u32 hash_of(const tcpwin_packet &packet)
@@ -158,6 +160,28 @@ TEST(Key, HoldsTheVlan)
 	EXPECT_EQ(key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 4095)).vlan, 4095);
 	EXPECT_FALSE(same_bytes(key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 0)),
 				key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 1))));
+}
+
+TEST(Key, HasNoVlanIfTheRuleSaysSo)
+{
+	tcpwin_config config = tutorial;
+	config.rules |= TCPWIN_RULE_IGNORE_VLAN;
+	tcpwin_packet packet = between("10.0.0.1", 1, "10.0.0.2", 2, 10);
+	tcpwin_key key;
+	tcpwin_make_key(&packet, &config, &key);
+	EXPECT_TRUE(same_bytes(key, key_of(between("10.0.0.1", 1, "10.0.0.2", 2, 0))));
+
+	tcpwin_stalled_host host;
+	tcpwin_make_host(&key, 0, &host);
+	EXPECT_EQ(host.vlan, 0);
+
+	tcpwin_fragment_key fragment, other;
+	tcpwin_make_fragment_key(&packet, &config, &fragment);
+	packet.vlan = 20;
+	tcpwin_make_fragment_key(&packet, &config, &other);
+	EXPECT_TRUE(same_bytes(fragment, other));
+	tcpwin_make_fragment_key(&packet, &tutorial, &other);
+	EXPECT_EQ(other.vlan, 20);
 }
 
 TEST(Key, PaddingIsZero)
@@ -289,6 +313,86 @@ TEST(Flow, KeepsNothingOfItsPredecessor)
 
 	tcpwin_begin_flow(&flow, 17, 3, &packet, 1, 0);
 	EXPECT_TRUE(same_bytes(flow, expected));
+}
+
+// ------------------------------------------------------------------ VLANs
+
+namespace {
+
+// A flow that notes the VLANs of its packets.
+struct Vlans {
+	tcpwin_config config = tutorial;
+	tcpwin_packet packet = between("10.0.0.1", 40000, "10.0.0.2", 80);
+	tcpwin_flow flow = {};
+
+	Vlans()
+	{
+		config.rules |= TCPWIN_RULE_IGNORE_VLAN;
+		tcpwin_begin_flow(&flow, 1, 1, &packet, 0, 0);
+	}
+
+	void send(__u32 from, __u16 vlan)
+	{
+		packet.vlan = vlan;
+		tcpwin_count_packet_slow(&flow, &config, &packet, from, 1, 0);
+	}
+
+	std::vector<__u16> of(int i) const { return {flow.analysis[i].vlans, flow.analysis[i].vlans + 2}; }
+};
+
+using Ids = std::vector<__u16>;
+
+} // namespace
+
+TEST(Vlans, TheFirstTwoOfEachDirectionAreNotedEvenWithoutAnalysis)
+{
+	Vlans flow;
+	for (const __u16 vlan : {0, 10, 10, 0, 20, 10, 30})
+		flow.send(1, vlan);
+	flow.send(0, 40);
+	EXPECT_EQ(flow.of(1), (Ids{10, 20}));
+	EXPECT_EQ(flow.of(0), (Ids{40, 0}));
+	EXPECT_FALSE(flow.flow.analyzed);
+}
+
+TEST(Vlans, ThoseOfLaterFragmentsAreNoted)
+{
+	Vlans flow;
+	flow.send(0, 10);
+	flow.packet.vlan = 20;
+	tcpwin_refresh_flow(&flow.flow, &flow.config, &flow.packet, 0, 1);
+	EXPECT_EQ(flow.of(0), (Ids{10, 20}));
+}
+
+TEST(Vlans, AreInTheKeyOrNoted)
+{
+	Vlans flow;
+	flow.config = tutorial;
+	flow.send(0, 10);
+	EXPECT_EQ(flow.of(0), (Ids{0, 0}));
+}
+
+TEST(Vlans, AFlowThatContinuesAnotherNotesItsOwn)
+{
+	Vlans flow;
+	flow.send(0, 10);
+	tcpwin_succeed_flow(&flow.flow, &flow.config, 2, 1, &flow.packet, 0, 2);
+	ASSERT_EQ(flow.flow.continues_back, 1U);
+	EXPECT_EQ(flow.of(0), (Ids{0, 0}));
+	flow.send(0, 20);
+	EXPECT_EQ(flow.of(0), (Ids{20, 0}));
+}
+
+TEST(Vlans, APacketRecordHasThatOfThePacket)
+{
+	Vlans flow;
+	flow.send(0, 10);
+	tcpwin_key key;
+	tcpwin_make_key(&flow.packet, &flow.config, &key);
+	tcpwin_packet_event event;
+	tcpwin_fill_packet_event(&event, &key, &flow.flow, &flow.packet, 0, 1, 1, 0);
+	EXPECT_EQ(event.key.vlan, 10);
+	EXPECT_EQ(key.vlan, 0);
 }
 
 // ----------------------------------------------------- what a direction sums up

@@ -111,8 +111,9 @@ TEST(Scope, KeepsFlowsOfInterfacesApart)
 	tcpwin_packet packet = with_payload(0), other = packet;
 	other.scope = 7;
 	tcpwin_key key, other_key;
-	tcpwin_make_key(&packet, &key);
-	tcpwin_make_key(&other, &other_key);
+	const tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
+	tcpwin_make_key(&packet, &config, &key);
+	tcpwin_make_key(&other, &config, &other_key);
 	EXPECT_NE(std::memcmp(&key, &other_key, sizeof(key)), 0);
 	EXPECT_NE(tcpwin_hash_key(&key), tcpwin_hash_key(&other_key));
 }

@@ -13,8 +13,8 @@
  * answered, not before.
  *
  * Where packets are missing in the capture, a good segment can look the same. So
- * the segment is doubted at first, and what the receiver acknowledges next decides:
- * the old numbers, and the segment was ignored; the new ones, and it was good.
+ * the segment is doubted at first. It was good if the receiver acknowledges it. It was
+ * ignored if its sender goes on with the old numbers, or nothing else follows.
  */
 #ifndef TCPWIN_ACCEPTANCE_H
 #define TCPWIN_ACCEPTANCE_H
@@ -24,7 +24,7 @@
 
 /* After so many doubted segments in sequence without an answer, the capture has one direction only. */
 #define TCPWIN_ONE_SIDED 64
-#define TCPWIN_ONE_SIDED_BYTES (1U << 20) /* how far apart they may be */
+#define TCPWIN_GAP_BYTES (1U << 20) /* so much data may be missing between two segments of one sender */
 
 /*
  * What tcpwin_judge returns: a judgement, and in the upper bits how many segments that were counted as ignored turn out
@@ -93,7 +93,23 @@ TCPWIN_INLINE int tcpwin_has_good_sequence(const struct tcpwin_segment *segment,
 		return 1;
 	if (tcpwin_is_before(segment->end, peer->ack))
 		return peer->ack - segment->end <= TCPWIN_LARGEST_WINDOW;
-	return !tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)), sequence);
+	int data = segment->packet->payload && !(segment->packet->tcp_flags & TCPWIN_FLAG_FIN);
+	__u32 gap = data || segment->packet->tcp_flags & TCPWIN_FLAG_RST ? TCPWIN_GAP_BYTES : 0;
+	return !tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)) + gap, sequence);
+}
+
+/*
+ * Whether data begin beyond the window, but not far, and after a gap. Either the receiver ignores them, or packets are
+ * missing in the capture: so they are counted, but what they say of their sender's window is not used.
+ */
+TCPWIN_INLINE int tcpwin_is_beyond(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+	int scale_unknown = tcpwin_is_scale_unknown(segment->own_stats, segment->peer_stats);
+
+	return segment->packet->payload && own->flags & TCPWIN_KNOWN_SEQUENCE && peer->flags & TCPWIN_KNOWN_ACK &&
+	       tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)),
+				segment->packet->sequence);
 }
 
 /* The byte of a probe may be acknowledged although the window was closed. */
@@ -115,11 +131,27 @@ TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment, int 
 enum tcpwin_doubt {
 	TCPWIN_DOUBT_NONE,
 	TCPWIN_DOUBT_OUTSIDE = TCPWIN_DOUBTED,
+	TCPWIN_DOUBT_ACK = TCPWIN_DOUBTED | TCPWIN_DOUBTED_ACK,
 	TCPWIN_DOUBT_SYN = TCPWIN_DOUBTED | TCPWIN_DOUBTED_SYN,
 	TCPWIN_DOUBT_RST =
-		TCPWIN_DOUBTED | TCPWIN_DOUBTED_RST, /* in the window: good if packets before it are missing */
-	TCPWIN_DOUBT_KINDS = TCPWIN_DOUBTED | TCPWIN_DOUBTED_SYN | TCPWIN_DOUBTED_RST,
+		TCPWIN_DOUBTED | TCPWIN_DOUBTED_RST, /* near the next number: good unless its sender goes on */
+	TCPWIN_DOUBT_KINDS = TCPWIN_DOUBTED | TCPWIN_DOUBTED_ACK | TCPWIN_DOUBTED_SYN | TCPWIN_DOUBTED_RST,
 };
+
+/*
+ * A RST at a number that is already acknowledged. After a FIN it may be at the number of the FIN: macOS, accepted by
+ * Linux (tcp_reset_check). Others are ignored, but a closed port sends them, in answer to segments in flight.
+ */
+TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_late_rst(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
+	__u32 before = peer->ack - segment->packet->sequence;
+	int fin = segment->own_stats->flags & TCPWIN_ANALYSIS_FIN || tcpwin_is_before(own->next, peer->ack);
+
+	if (before == 1 && fin)
+		return TCPWIN_DOUBT_NONE;
+	return before <= TCPWIN_GAP_BYTES ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
+}
 
 TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_rst(const struct tcpwin_segment *segment, int scale_unknown)
 {
@@ -132,12 +164,12 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_rst(const struct tcpwin_segment *se
 	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) && (peer->flags & TCPWIN_SYN_WINDOW) &&
 	    !(peer->flags & TCPWIN_KNOWN_ACK))
 		return packet->tcp_flags & TCPWIN_FLAG_ACK && packet->ack == peer->next ? TCPWIN_DOUBT_NONE :
-											  TCPWIN_DOUBT_OUTSIDE;
+											  TCPWIN_DOUBT_RST;
 	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || !(peer->flags & TCPWIN_KNOWN_ACK))
 		return TCPWIN_DOUBT_NONE;
 	if (tcpwin_is_before(packet->sequence, peer->ack))
-		return TCPWIN_DOUBT_OUTSIDE;
-	if (!tcpwin_is_before(own->next + !!(peer->flags & TCPWIN_STALLED), packet->sequence))
+		return tcpwin_doubt_late_rst(segment);
+	if (!tcpwin_is_before(tcpwin_later(own->next, peer->ack) + !!(peer->flags & TCPWIN_STALLED), packet->sequence))
 		return TCPWIN_DOUBT_NONE;
 	return tcpwin_has_good_sequence(segment, scale_unknown) ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
 }
@@ -175,9 +207,9 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_segment(const struct tcpwin_segment
 		return tcpwin_doubt_rst(segment, scale_unknown);
 	if (segment->packet->tcp_flags & TCPWIN_FLAG_SYN)
 		return tcpwin_doubt_syn(segment);
-	return tcpwin_has_good_sequence(segment, scale_unknown) && tcpwin_has_good_ack(segment, scale_unknown) ?
-		       TCPWIN_DOUBT_NONE :
-		       TCPWIN_DOUBT_OUTSIDE;
+	if (!tcpwin_has_good_sequence(segment, scale_unknown))
+		return TCPWIN_DOUBT_OUTSIDE;
+	return tcpwin_has_good_ack(segment, scale_unknown) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_ACK;
 }
 
 /* Returns the number of segments that were doubted. What is repeated now is judged again: it is no duplicate. */
@@ -185,7 +217,8 @@ TCPWIN_INLINE __u32 tcpwin_take_back(struct tcpwin_progress *progress)
 {
 	__u32 doubted = progress->doubted;
 
-	__builtin_memset(progress->recent, 0, sizeof(progress->recent));
+	if (doubted)
+		__builtin_memset(progress->recent, 0, sizeof(progress->recent));
 	progress->doubted = 0;
 	progress->flags &= ~TCPWIN_DOUBT_KINDS;
 	return doubted;
@@ -201,8 +234,27 @@ TCPWIN_INLINE int tcpwin_confirms(const struct tcpwin_segment *segment)
 {
 	__u32 ack = segment->packet->ack, next = segment->peer->next;
 
-	return (tcpwin_is_before(next, ack) || tcpwin_is_far(ack, next)) &&
+	return !(segment->peer->flags & TCPWIN_DOUBTED_ACK) &&
+	       (tcpwin_is_before(next, ack) || tcpwin_is_far(ack, next)) &&
 	       segment->peer_stats->doubt - ack <= TCPWIN_LARGEST_WINDOW;
+}
+
+/* Whether the sender of doubted segments goes on as if it had not sent them. The segment itself is good. */
+TCPWIN_INLINE int tcpwin_refutes(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_progress *own = segment->own;
+
+	return (own->flags & TCPWIN_DOUBTED) &&
+	       ((own->flags & (TCPWIN_DOUBTED_SYN | TCPWIN_DOUBTED_RST)) || segment->packet->sequence == own->next);
+}
+
+/* Whether the sender has sent, before this segment, what the peer acknowledged in a doubted one. */
+TCPWIN_INLINE int tcpwin_has_sent_doubted(const struct tcpwin_segment *segment)
+{
+	__u32 sequence = segment->packet->sequence;
+
+	return (segment->peer->flags & TCPWIN_DOUBTED_ACK) && sequence - segment->own->next <= TCPWIN_GAP_BYTES &&
+	       !tcpwin_is_before(sequence, segment->peer_stats->doubt);
 }
 
 /* Whether it answers a SYN or SYN-ACK that was doubted. */
@@ -215,19 +267,22 @@ TCPWIN_INLINE void tcpwin_doubt(const struct tcpwin_segment *segment, enum tcpwi
 {
 	struct tcpwin_progress *own = segment->own;
 
+	if ((own->flags & TCPWIN_DOUBTED_RST) && kind == TCPWIN_DOUBT_OUTSIDE) {
+		segment->own_stats->ignored++;
+		return;
+	}
 	if ((own->flags & TCPWIN_DOUBTED) && ((own->flags & TCPWIN_DOUBT_KINDS) != kind || own->doubted == 0xff))
 		tcpwin_ignore_doubted(own, segment->own_stats);
 	own->flags |= kind;
 	own->doubted++;
-	segment->own_stats->doubt = segment->end;
+	segment->own_stats->doubt = kind == TCPWIN_DOUBT_ACK ? segment->packet->ack : segment->end;
 	segment->own_stats->doubt_scale = tcpwin_offered_scale(segment->packet);
 }
 
 TCPWIN_INLINE int tcpwin_is_one_sided(const struct tcpwin_segment *segment)
 {
 	return segment->own->doubted >= TCPWIN_ONE_SIDED &&
-	       segment->own_stats->doubt - segment->packet->sequence + TCPWIN_ONE_SIDED_BYTES <=
-		       2 * TCPWIN_ONE_SIDED_BYTES;
+	       segment->own_stats->doubt - segment->packet->sequence + TCPWIN_GAP_BYTES <= 2 * TCPWIN_GAP_BYTES;
 }
 
 /* Another connection of the same endpoints: nothing known is valid. */
@@ -273,14 +328,16 @@ TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment, int *set
 	}
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		return 0;
+	if (tcpwin_has_sent_doubted(segment)) {
+		*settled = 1;
+		return tcpwin_take_back(peer);
+	}
 	if (tcpwin_confirms(segment)) {
 		*settled = 1;
-		peer->next = segment->peer_stats->doubt;
+		peer->next = packet->ack;
 		peer->next_ns = segment->now;
 		return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
 	}
-	if (!tcpwin_doubt_segment(segment) && !tcpwin_is_before(peer->next, packet->ack))
-		tcpwin_ignore_doubted(peer, segment->peer_stats);
 	return 0;
 }
 
@@ -324,13 +381,18 @@ TCPWIN_OUT_OF_LINE __u32 tcpwin_judge(struct tcpwin_flow *flow, const struct tcp
 		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
 	segment = tcpwin_make_segment(flow, packet, from, now);
 	enum tcpwin_doubt kind = tcpwin_doubt_segment(&segment);
-	if (!kind)
-		return TCPWIN_SEGMENT_ACCEPTED;
 	segment = tcpwin_make_segment(flow, packet, from, now);
+	if (!kind) {
+		if ((packet->tcp_flags & TCPWIN_FLAG_RST) && (segment.own->flags & TCPWIN_DOUBTED_RST))
+			taken_back += tcpwin_take_back(segment.own);
+		else if (tcpwin_refutes(&segment))
+			tcpwin_ignore_doubted(segment.own, segment.own_stats);
+		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
+	}
 	if (tcpwin_is_one_sided(&segment))
-		return TCPWIN_SEGMENT_ACCEPTED | tcpwin_go_on_one_sided(&segment) << 8;
+		return TCPWIN_SEGMENT_ACCEPTED | (taken_back + tcpwin_go_on_one_sided(&segment)) << 8;
 	tcpwin_doubt(&segment, kind);
-	return tcpwin_ignored_kind(packet->tcp_flags);
+	return tcpwin_ignored_kind(packet->tcp_flags) | taken_back << 8;
 }
 
 #endif

@@ -39,6 +39,7 @@ enum tcpwin_progress_flag {
 	TCPWIN_DOUBTED = 0x100,     /* it sent segments that the peer may have ignored: its answer will show */
 	TCPWIN_DOUBTED_SYN = 0x200, /* a SYN among them: the last one */
 	TCPWIN_DOUBTED_RST = 0x400, /* a RST in the window, likewise */
+	TCPWIN_DOUBTED_ACK = 0x800, /* an acknowledgement of what was not seen, likewise */
 };
 
 enum tcpwin_analysis_flag {

@@ -7,7 +7,8 @@
  * payload length and TCP checksum of a segment of the same sender, one of the last
  * four and at most 2 ms old. A retransmission has another IP id. IPv6 has none; the
  * flow label takes its place, and the checksum, which covers the timestamp option,
- * decides. A frame that segmentation offload made is compared as a whole.
+ * decides. A frame that segmentation offload made is compared as a whole. A RST without
+ * an id is no duplicate: a closed port answers each segment in flight with the same one.
  */
 #ifndef TCPWIN_DUPLICATE_H
 #define TCPWIN_DUPLICATE_H
@@ -60,6 +61,13 @@ TCPWIN_INLINE int tcpwin_is_recent(const struct tcpwin_progress *own, __u32 entr
 	return 0;
 }
 
+/* An IPv4 packet whose sender numbers packets; those that are never fragmented may all have 0 (RFC 6864, 4.1). */
+TCPWIN_INLINE int tcpwin_has_id(const struct tcpwin_packet *packet)
+{
+	return packet->id && packet->source.byte[10] == 0xff && packet->source.byte[0] == 0 &&
+	       packet->source.byte[1] == 0;
+}
+
 /* Counts the packet as a duplicate, or remembers it. Call it before the packet is counted in its direction. */
 TCPWIN_INLINE int tcpwin_take_duplicate(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 					__u64 now)
@@ -70,6 +78,8 @@ TCPWIN_INLINE int tcpwin_take_duplicate(struct tcpwin_flow *flow, const struct t
 	int silent = tcpwin_was_silent(&flow->direction[from], now);
 	__u32 entry = tcpwin_recent_entry(packet, now);
 
+	if ((packet->tcp_flags & TCPWIN_FLAG_RST) && !tcpwin_has_id(packet))
+		return 0;
 	if (!silent && tcpwin_is_recent(own, entry)) {
 		flow->analysis[from].duplicates += packet->segments;
 		return 1;

@@ -73,6 +73,7 @@ TCPWIN_INLINE void tcpwin_analyze_segment(struct tcpwin_flow *flow, const struct
 {
 	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
 	enum tcpwin_shape shape = tcpwin_shape_of(&segment);
+	int beyond = tcpwin_is_beyond(&segment);
 	int next_one = shape != TCPWIN_SHAPE_KEEP_ALIVE && packet->sequence == segment.own->next;
 
 	if (packet->tcp_flags & TCPWIN_FLAG_ACK) {
@@ -88,7 +89,7 @@ TCPWIN_INLINE void tcpwin_analyze_segment(struct tcpwin_flow *flow, const struct
 	else
 		segment.peer_stats->probes++;
 	segment = tcpwin_make_segment(flow, packet, from, now);
-	if (packet->tcp_flags & TCPWIN_FLAG_ACK) {
+	if ((packet->tcp_flags & TCPWIN_FLAG_ACK) && !beyond) {
 		tcpwin_note_zero_window(&segment);
 		segment = tcpwin_make_segment(flow, packet, from, now);
 		tcpwin_note_window(&segment, next_one);

@@ -8,7 +8,7 @@ PORT = 9000
 SMALL_BUFFER = 4096
 STALL = 1.5  # seconds; the writer's probes come after 0.2, 0.6 and 1.4 s
 AMOUNT = 400_000  # bytes: far more than the buffers of both ends hold
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 def read(address, stall=None):

@@ -288,7 +288,7 @@ def test_wrong_usage_is_refused(arguments):
 
 def test_a_full_disk_is_an_error():
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([BINARY, "explain", DEAD], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        done = subprocess.run([BINARY, "explain", DEAD], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 1 and "No space left" in done.stderr
 
 

@@ -118,7 +118,7 @@ start_agent() { # NAMESPACE ARGUMENTS...
 	# nsenter becomes the agent, so $! is the agent's process.
 	nsenter --net="/run/netns/$namespace" tcpwin-agent attach "$@" >"$RECORDS" 2>"$REPORT" &
 	AGENT=$!
-	wait_until 90 attached_or_ended || fail 'the agent does not attach'
+	wait_until 180 attached_or_ended || fail 'the agent does not attach'
 	grep -q "attached to" "$REPORT" || fail 'the agent exited before it attached'
 }
 
@@ -129,7 +129,7 @@ of_agent() { # FIELD of its /proc/PID/status
 has_filter() { [ "$(of_agent Seccomp)" = 2 ]; }
 
 expect_capabilities() { # HEXADECIMAL: the capabilities that an attached agent keeps
-	wait_until 90 has_filter || fail 'no seccomp filter'
+	wait_until 180 has_filter || fail 'no seccomp filter'
 	expect 'effective capabilities' "$(of_agent CapEff)" "$1"
 	expect 'permitted capabilities' "$(of_agent CapPrm)" "$1"
 	expect 'user' "$(of_agent Uid | cut -f 2)" 65534
@@ -186,7 +186,7 @@ listen() {
 	exec 3<>"$WORK/silence"
 	inside server nc -l -p $PORT <&3 >"$WORK/received" &
 	LISTENER=$!
-	wait_until 60 listening || fail 'the server does not listen'
+	wait_until 180 listening || fail 'the server does not listen'
 }
 
 # One connection on which the client sends this many bytes to the server.
@@ -210,7 +210,7 @@ open_connection() {
 say() { # TEXT
 	echo "$1" >&4
 	said=$((said + ${#1} + 1))
-	wait_until 60 received_bytes $said || fail "'$1' did not arrive"
+	wait_until 180 received_bytes $said || fail "'$1' did not arrive"
 }
 
 close_connection() {

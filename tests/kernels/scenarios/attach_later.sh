@@ -10,7 +10,7 @@ expect_capabilities "$NET_ADMIN"
 ip -n server link add name $LATER type veth peer name far0 netns client
 ip -n server link set dev $LATER addrgenmode none up
 ip -n client link set dev far0 addrgenmode none up
-wait_until 90 grep -q "attached to $LATER in native mode; outgoing packets by" "$REPORT" || fail "$LATER is not attached"
+wait_until 180 grep -q "attached to $LATER in native mode; outgoing packets by" "$REPORT" || fail "$LATER is not attached"
 transfer 1000
 stop_agent
 expect 'records' "$(in_records 'map(.in_iface)')" "[\"$DEVICE\"]"

@@ -13,8 +13,8 @@
  * answered, not before.
  *
  * Where packets are missing in the capture, a good segment can look the same. So
- * the segment is doubted at first. It was good if the receiver acknowledges it. It was
- * ignored if its sender goes on with the old numbers, or nothing else follows.
+ * the segment is doubted at first. It was good if the receiver acknowledges it, and
+ * ignored if its sender goes on with the old numbers; else it stays unknown.
  */
 #ifndef TCPWIN_ACCEPTANCE_H
 #define TCPWIN_ACCEPTANCE_H
@@ -129,7 +129,7 @@ TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment, int 
 
 /* What a doubted segment is. */
 enum tcpwin_doubt {
-	TCPWIN_DOUBT_NONE,
+	TCPWIN_DOUBT_NONE = 0,
 	TCPWIN_DOUBT_OUTSIDE = TCPWIN_DOUBTED,
 	TCPWIN_DOUBT_ACK = TCPWIN_DOUBTED | TCPWIN_DOUBTED_ACK,
 	TCPWIN_DOUBT_SYN = TCPWIN_DOUBTED | TCPWIN_DOUBTED_SYN,
@@ -194,7 +194,7 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_syn(const struct tcpwin_segment *se
 	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || own->next == segment->end)
 		return TCPWIN_DOUBT_NONE;
 	if (packet->tcp_flags & TCPWIN_FLAG_ACK)
-		return TCPWIN_DOUBT_SYN;
+		return peer->flags ? TCPWIN_DOUBT_SYN : TCPWIN_DOUBT_NONE;
 	return !(peer->flags & TCPWIN_KNOWN_ACK) || tcpwin_is_late_syn(segment) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_SYN;
 }
 
@@ -263,18 +263,24 @@ TCPWIN_INLINE int tcpwin_confirms_syn(const struct tcpwin_segment *segment)
 	return (segment->peer->flags & TCPWIN_DOUBTED_SYN) && segment->packet->ack == segment->peer_stats->doubt;
 }
 
+/* Whether the sender goes on with the numbers of its SYN, which was doubted: the answer was not captured. */
+TCPWIN_INLINE int tcpwin_follows_doubted_syn(const struct tcpwin_segment *segment)
+{
+	return (segment->own->flags & TCPWIN_DOUBTED_SYN) && segment->packet->sequence == segment->own_stats->doubt &&
+	       !(segment->packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_RST));
+}
+
+/* A SYN or RST stays what is doubted, whatever follows it. */
 TCPWIN_INLINE void tcpwin_doubt(const struct tcpwin_segment *segment, enum tcpwin_doubt kind)
 {
+	const __u16 lasting = TCPWIN_DOUBTED_SYN | TCPWIN_DOUBTED_RST;
 	struct tcpwin_progress *own = segment->own;
 
-	if ((own->flags & TCPWIN_DOUBTED_RST) && kind == TCPWIN_DOUBT_OUTSIDE) {
-		segment->own_stats->ignored++;
+	if (own->doubted < 0xff)
+		own->doubted++;
+	if ((own->flags & lasting) && !(kind & lasting))
 		return;
-	}
-	if ((own->flags & TCPWIN_DOUBTED) && ((own->flags & TCPWIN_DOUBT_KINDS) != kind || own->doubted == 0xff))
-		tcpwin_ignore_doubted(own, segment->own_stats);
-	own->flags |= kind;
-	own->doubted++;
+	own->flags = (own->flags & ~TCPWIN_DOUBT_KINDS) | kind;
 	segment->own_stats->doubt = kind == TCPWIN_DOUBT_ACK ? segment->packet->ack : segment->end;
 	segment->own_stats->doubt_scale = tcpwin_offered_scale(segment->packet);
 }
@@ -330,7 +336,7 @@ TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment, int *set
 		return 0;
 	if (tcpwin_has_sent_doubted(segment)) {
 		*settled = 1;
-		return tcpwin_take_back(peer);
+		return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
 	}
 	if (tcpwin_confirms(segment)) {
 		*settled = 1;
@@ -387,6 +393,11 @@ TCPWIN_OUT_OF_LINE __u32 tcpwin_judge(struct tcpwin_flow *flow, const struct tcp
 			taken_back += tcpwin_take_back(segment.own);
 		else if (tcpwin_refutes(&segment))
 			tcpwin_ignore_doubted(segment.own, segment.own_stats);
+		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
+	}
+	if (tcpwin_follows_doubted_syn(&segment)) {
+		tcpwin_forget(segment.peer, segment.peer_stats, now);
+		taken_back += tcpwin_begin_with_doubted(segment.own, segment.own_stats, now);
 		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
 	}
 	if (tcpwin_is_one_sided(&segment))

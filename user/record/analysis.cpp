@@ -68,11 +68,6 @@ struct Endpoint {
 			     StallEnd(name_of(static_cast<tcpwin_stall_end>(stats.ended))));
 	}
 
-	std::uint32_t ignored_segments() const
-	{
-		return stats.ignored + (has_last_rst(progress, reason) ? 0 : progress.doubted);
-	}
-
 	WindowScale scale() const { return {scaling_is_known, known(is_scaled, progress.shift)}; }
 
 	std::optional<WindowBytes> window_bytes(std::uint16_t raw) const

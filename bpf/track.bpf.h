@@ -20,6 +20,11 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
 }
 
+static __always_inline bool is_cut(const struct tcpwin_flow *flow, const struct arrival *arrival)
+{
+	return tcpwin_is_cut(flow, &config, &arrival->packet, arrival->from, arrival->now);
+}
+
 /* Returns what tcpwin_count_packet_slow returns. */
 static __always_inline __u32 count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
@@ -124,9 +129,9 @@ __attribute__((noinline)) int update(struct tcpwin_flow *flow, struct arrival *a
 
 	if (!flow || !arrival)
 		return UNTRACKED_CONTENDED;
-	bool looks_expired = is_free(read_seq(flow)) && tcpwin_is_expired(flow, &config, arrival->now);
+	bool looks_cut = is_free(read_seq(flow)) && is_cut(flow, arrival);
 
-	if (looks_expired)
+	if (looks_cut)
 		record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	int lock = lock_flow(flow, arrival->key_hash);
 	if (lock == LOCK_GONE || lock == LOCK_CONTENDED) {
@@ -139,15 +144,15 @@ __attribute__((noinline)) int update(struct tcpwin_flow *flow, struct arrival *a
 		begin(flow, arrival);
 		note_peak(add_live_flow());
 		outcome = BEGUN;
-	} else if (tcpwin_is_expired(flow, &config, arrival->now)) {
+	} else if (is_cut(flow, arrival)) {
 		if (record) {
 			tcpwin_fill_record(record, &arrival->key, flow, arrival->now,
-					   tcpwin_expiry_reason(flow, &config));
+					   tcpwin_cut_reason(flow, &config, arrival->now));
 			if (flow->stalled)
 				forget_stalled(&arrival->key, flow->stalled);
 			begin(flow, arrival);
 			outcome = CUT;
-		} else if (!looks_expired) {
+		} else if (!looks_cut) {
 			unlock_flow(flow);
 			return LOOK_UP_AGAIN;
 		} else {

@@ -51,7 +51,8 @@ enum tcpwin_on_threshold {
 	X(PROMOTE_ESTABLISHED, 0x02)  \
 	X(SKIP_SYN_RST_WINDOWS, 0x04) \
 	X(ABORT_ALARM, 0x08)          \
-	X(IGNORE_VLAN, 0x10)
+	X(IGNORE_VLAN, 0x10)          \
+	X(SPLIT_CONNECTIONS, 0x20)
 
 /*
  * FIN_TIMEOUT: after FIN or RST the timeout stays FIN, after RST in both
@@ -59,6 +60,8 @@ enum tcpwin_on_threshold {
  * PROMOTE_ESTABLISHED: state BGN becomes EST with the next packet.
  * SKIP_SYN_RST_WINDOWS: windows of segments with SYN or RST do not count.
  * ABORT_ALARM: reaching the abort count is reported, see TCPWIN_ALARMS.
+ * SPLIT_CONNECTIONS: the SYN of another connection begins a new flow, if the stall analysis knows that the one before
+ * was reset or closed.
  * IGNORE_VLAN: packets of one connection belong together whatever their VLANs are.
  */
 enum tcpwin_rule {
@@ -108,21 +111,21 @@ TCPWIN_NO_PADDING_END
 #define TCPWIN_DEFAULT_CONFIG TCPWIN_TUTORIAL_CONFIG
 
 /* For operation: a flow is a connection that has a packet every few minutes. Timeouts: NEW, BGN, EST, ABRT, FIN. */
-#define TCPWIN_MONITOR_CONFIG                                                                                  \
-	{                                                                                                      \
-		.timeout_ns = {TCPWIN_SECONDS(60), TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5), \
-			       TCPWIN_SECONDS(5)},                                                             \
-		.stalled_ns = TCPWIN_SECONDS(300),                                                             \
-		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                           \
-		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                     \
-		.source_alarm = 20,                                                                            \
-		.active_s = 300,                                                                               \
-		.window_threshold = 1,                                                                         \
-		.abort_count = 10,                                                                             \
-		.on_threshold = TCPWIN_ON_THRESHOLD_COUNT,                                                     \
-		.rules = TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                           \
-			 TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM,                           \
-		.zero = {0},                                                                                   \
+#define TCPWIN_MONITOR_CONFIG                                                                                        \
+	{                                                                                                            \
+		.timeout_ns = {TCPWIN_SECONDS(60), TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5),       \
+			       TCPWIN_SECONDS(5)},                                                                   \
+		.stalled_ns = TCPWIN_SECONDS(300),                                                                   \
+		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                                 \
+		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                           \
+		.source_alarm = 20,                                                                                  \
+		.active_s = 300,                                                                                     \
+		.window_threshold = 1,                                                                               \
+		.abort_count = 10,                                                                                   \
+		.on_threshold = TCPWIN_ON_THRESHOLD_COUNT,                                                           \
+		.rules = TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                                 \
+			 TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM | TCPWIN_RULE_SPLIT_CONNECTIONS, \
+		.zero = {0},                                                                                         \
 	}
 
 #endif

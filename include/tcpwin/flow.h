@@ -49,14 +49,44 @@ TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 i
 	tcpwin_begin_analysis(flow);
 }
 
+/* Whether the packet begins another connection than the one of the flow, which has ended (RFC 9293, 3.10.7.1). */
+TCPWIN_INLINE int tcpwin_begins_connection(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
+					   const struct tcpwin_packet *packet, __u32 from)
+{
+	const struct tcpwin_progress *own = &flow->progress[from & 1];
+	__u8 one = flow->analysis[0].flags, other = flow->analysis[1].flags;
+
+	if (!(config->rules & TCPWIN_RULE_SPLIT_CONNECTIONS) || !flow->analyzed ||
+	    (packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_RST)) != TCPWIN_FLAG_SYN)
+		return 0;
+	if (!((one | other) & TCPWIN_ANALYSIS_RST) && !(one & other & TCPWIN_ANALYSIS_FIN))
+		return 0;
+	return !(own->flags & TCPWIN_KNOWN_SEQUENCE) || own->next != packet->sequence + packet->payload + 1;
+}
+
+/* Whether the flow ends before this packet, which begins another one. */
+TCPWIN_INLINE int tcpwin_is_cut(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
+				const struct tcpwin_packet *packet, __u32 from, __u64 now)
+{
+	return tcpwin_is_expired(flow, config, now) || tcpwin_begins_connection(flow, config, packet, from);
+}
+
+/* For a flow for which tcpwin_is_cut is true. */
+TCPWIN_INLINE enum tcpwin_end_reason tcpwin_cut_reason(const struct tcpwin_flow *flow,
+						       const struct tcpwin_config *config, __u64 now)
+{
+	return tcpwin_is_expired(flow, config, now) ? tcpwin_expiry_reason(flow, config) : TCPWIN_END_NEW_CONNECTION;
+}
+
 /*
- * A new flow in place of one of the same key that has ended. If that was not long ago, the new one refers to it and
- * keeps what was known of the connection.
+ * A new flow in place of one of the same key that has ended. If that was not long ago, and it is the same connection,
+ * the new one refers to it and keeps what was known.
  */
 TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 id,
 				       __u32 ifindex, const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
-	if (now >= tcpwin_forgotten_at(flow, config, TCPWIN_CONTINUES_NS)) {
+	if (now >= tcpwin_forgotten_at(flow, config, TCPWIN_CONTINUES_NS) ||
+	    tcpwin_begins_connection(flow, config, packet, from)) {
 		tcpwin_begin_flow(flow, id, ifindex, packet, from, now);
 		return;
 	}

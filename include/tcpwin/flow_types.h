@@ -81,6 +81,7 @@ enum tcpwin_stat {
 	X(INTERFACE_GONE, "interface_gone") \
 	X(FIN_TIMEOUT, "fin_timeout")       \
 	X(TERMINATED, "terminated")         \
+	X(NEW_CONNECTION, "new_connection") \
 	X(ACTIVE_TIMEOUT, "active_timeout")
 
 enum tcpwin_end_reason {

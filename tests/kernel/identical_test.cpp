@@ -115,7 +115,7 @@ protected:
 		config.window_threshold = random_.one_of(thresholds);
 		config.abort_count = static_cast<uint32_t>(random_.below(4));
 		config.on_threshold = static_cast<__u8>(random_.below(3));
-		config.rules = static_cast<__u8>(random_.below(32));
+		config.rules = static_cast<__u8>(random_.below(64));
 		config.stalled_ns = random_.chance(50) ? random_.below(10 * second) : 0;
 		config.stall_alarm_ns = random_.chance(70) ? random_.below(second) : 0;
 		config.source_alarm = static_cast<uint32_t>(random_.below(4));

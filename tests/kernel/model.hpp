@@ -145,9 +145,9 @@ private:
 		auto [at, fresh] = entries_.try_emplace(parsed.key);
 		Entry &entry = at->second;
 		if (!fresh && !entry.ended) {
-			if (!tcpwin_is_expired(&entry.flow, &config_, now))
+			if (!tcpwin_is_cut(&entry.flow, &config_, &parsed.packet, parsed.from, now))
 				return entry;
-			add_record(*at, now, tcpwin_expiry_reason(&entry.flow, &config_));
+			add_record(*at, now, tcpwin_cut_reason(&entry.flow, &config_, now));
 			counters_.value[TCPWIN_COUNTER_FLOWS_CUT]++;
 			live_--;
 		}

@@ -54,6 +54,8 @@ constexpr Setting table[] = {
 	 "Write interim records of active flows at about this interval, in whole seconds"},
 	{"promote-established", yes_or_no<TCPWIN_RULE_PROMOTE_ESTABLISHED>, "yes",
 	 "A flow that began with a SYN is established with its next packet"},
+	{"split-connections", yes_or_no<TCPWIN_RULE_SPLIT_CONNECTIONS>, "yes",
+	 "A new connection of the same endpoints begins a new flow; needs the stall analysis"},
 	{"count-syn-rst", yes_or_no<TCPWIN_RULE_SKIP_SYN_RST_WINDOWS, false>, "no",
 	 "Also count windows of segments with SYN or RST"},
 	{"vlan-tracking", yes_or_no<TCPWIN_RULE_IGNORE_VLAN, false>, "yes",

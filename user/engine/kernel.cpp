@@ -134,6 +134,8 @@ private:
 			if (const auto *alarm = std::get_if<tcpwin_alarm>(&event))
 				return std::tuple(alarm->now_ns, true, __u64{0});
 			const auto &record = std::get<tcpwin_record>(event);
+			if (record.reason == TCPWIN_END_NEW_CONNECTION) // at a packet, after what has expired by then
+				return std::tuple(record.now_ns, true, __u64{0});
 			return std::tuple(record.reason == TCPWIN_END_ACTIVE_TIMEOUT ?
 						  tcpwin_active_at(&record.flow, &config_) :
 						  tcpwin_expires_at(&record.flow, &config_),

@@ -91,7 +91,8 @@ private:
 		else if (expires > due.time_ns)
 			schedule(due.slot, expires);
 		else
-			end_flow(due.slot, expires <= std::min(limit, now_));
+			end_flow(due.slot,
+				 tcpwin_reason_to_end(&slot.flow, &config_, expires <= std::min(limit, now_), 0));
 	}
 
 	tcpwin_record make_record(const Slot &slot, tcpwin_end_reason reason) const
@@ -101,10 +102,10 @@ private:
 		return record;
 	}
 
-	void end_flow(std::uint32_t number, bool expired)
+	void end_flow(std::uint32_t number, tcpwin_end_reason reason)
 	{
 		Slot &slot = table_.slot(number);
-		const tcpwin_record record = make_record(slot, tcpwin_reason_to_end(&slot.flow, &config_, expired, 0));
+		const tcpwin_record record = make_record(slot, reason);
 		slot.ended = true;
 		live_flows_--;
 		for (unsigned i : {0, 1})
@@ -192,6 +193,9 @@ private:
 		const std::uint32_t from = tcpwin_make_key(&packet, &config_, &key);
 		const std::uint32_t key_hash = tcpwin_hash_key(&key);
 		std::uint32_t number = table_.find(key, key_hash);
+		if (number != FlowTable::none && !table_.slot(number).ended &&
+		    tcpwin_begins_connection(&table_.slot(number).flow, &config_, &packet, from))
+			end_flow(number, TCPWIN_END_NEW_CONNECTION);
 		if (number == FlowTable::none || table_.slot(number).ended)
 			number = begin_flow(number, packet, key, from, key_hash);
 

@@ -93,6 +93,7 @@ TEST(Settings, EachChangesItsField)
 						     {"timeout-stalled", "1min 6s"},
 						     {"active-timeout", "1min7s"},
 						     {"promote-established", "yes"},
+						     {"split-connections", "yes"},
 						     {"count-syn-rst", "no"},
 						     {"vlan-tracking", "no"},
 						     {"stall-alarm", "8ms"},
@@ -110,11 +111,12 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
 					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM |
-					TCPWIN_RULE_IGNORE_VLAN);
+					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},
 						  {"promote-established", "no"},
+						  {"split-connections", "no"},
 						  {"count-syn-rst", "yes"},
 						  {"vlan-tracking", "yes"},
 						  {"stall-alarm", "none"},

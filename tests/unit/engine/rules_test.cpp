@@ -43,6 +43,23 @@ struct Flow {
 
 	Flow &packet(Who who, __u8 flags, __u16 window = 1000)
 	{
+		const tcpwin_packet packet = make(who, flags, window);
+		if (!flow.id)
+			tcpwin_begin_flow(&flow, 1, 1, &packet, who, now);
+		tcpwin_count_packet_slow(&flow, &config, &packet, who, now, 1);
+		return *this;
+	}
+
+	// isn: how much higher its sequence number is than that of the other segments.
+	bool is_cut_by(Who who, __u8 flags, std::uint32_t isn) const
+	{
+		tcpwin_packet packet = make(who, flags, 1000);
+		packet.sequence += isn;
+		return tcpwin_is_cut(&flow, &config, &packet, who, now);
+	}
+
+	tcpwin_packet make(Who who, __u8 flags, __u16 window) const
+	{
 		tcpwin_packet packet{};
 		packet.source = address(who == reader ? 1 : 2);
 		packet.destination = address(who == reader ? 2 : 1);
@@ -55,10 +72,7 @@ struct Flow {
 		packet.tcp_flags = flags;
 		packet.window = window;
 		packet.window_scale = TCPWIN_NO_WINDOW_SCALE;
-		if (!flow.id)
-			tcpwin_begin_flow(&flow, 1, 1, &packet, who, now);
-		tcpwin_count_packet_slow(&flow, &config, &packet, who, now, 1);
-		return *this;
+		return packet;
 	}
 
 	nanoseconds expires() const { return nanoseconds(tcpwin_expires_at(&flow, &config) - start); }
@@ -135,6 +149,57 @@ TEST(Rules, ResetEndsBothDirections)
 	EXPECT_EQ(flow.expires(), 6s);
 	flow.at(2s).packet(reader, ACK);
 	EXPECT_EQ(flow.expires(), 7s);
+}
+
+TEST(Rules, ResetAfterFinEndsBothDirections)
+{
+	Flow flow(monitor);
+	flow.packet(reader, ACK).packet(writer, ACK).at(1s).packet(reader, FIN | ACK).at(2s).packet(reader, RST);
+	EXPECT_EQ(flow.of(writer).timeout, TCPWIN_TIMEOUT_FIN);
+	EXPECT_EQ(flow.expires(), 7s);
+	EXPECT_EQ(flow.reason(), TCPWIN_END_FIN_TIMEOUT);
+}
+
+TEST(Rules, ASynAfterTheEndOfAConnectionCutsTheFlow)
+{
+	const auto ended_by = [](__u8 flags, const tcpwin_config &config = monitor) {
+		Flow flow(config);
+		flow.packet(reader, ACK).packet(writer, ACK).packet(reader, flags);
+		return flow;
+	};
+	EXPECT_TRUE(ended_by(RST).is_cut_by(reader, SYN, 9000));
+	EXPECT_TRUE(ended_by(RST).is_cut_by(writer, SYN, 9000)) << "of either endpoint";
+	EXPECT_TRUE(ended_by(RST).is_cut_by(writer, SYN | ACK, 9000)) << "the SYN was not captured";
+	EXPECT_TRUE(ended_by(FIN | ACK).packet(writer, FIN | ACK).is_cut_by(reader, SYN, 9000));
+
+	EXPECT_FALSE(ended_by(FIN | ACK).is_cut_by(reader, SYN, 9000)) << "the writer may still send";
+	EXPECT_FALSE(ended_by(ACK).is_cut_by(reader, SYN, 9000)) << "not ended";
+	EXPECT_FALSE(ended_by(RST).is_cut_by(reader, ACK, 9000)) << "no SYN";
+	EXPECT_FALSE(ended_by(RST).is_cut_by(reader, SYN | RST, 9000));
+	EXPECT_FALSE(ended_by(RST).is_cut_by(reader, SYN, -1U)) << "the old SYN again";
+	EXPECT_FALSE(ended_by(RST, tutorial).is_cut_by(reader, SYN, 9000)) << "as the origin";
+	Flow not_analyzed = ended_by(RST);
+	not_analyzed.flow.analyzed = 0;
+	EXPECT_FALSE(not_analyzed.is_cut_by(reader, SYN, 9000));
+
+	const Flow flow = ended_by(RST);
+	EXPECT_EQ(tcpwin_cut_reason(&flow.flow, &flow.config, flow.now), TCPWIN_END_NEW_CONNECTION);
+	EXPECT_EQ(tcpwin_cut_reason(&flow.flow, &flow.config, flow.now + 10'000'000'000), TCPWIN_END_FIN_TIMEOUT);
+}
+
+TEST(Rules, TheFlowOfAnotherConnectionContinuesNone)
+{
+	Flow flow(monitor);
+	flow.packet(reader, ACK).packet(writer, ACK).packet(reader, RST);
+	tcpwin_packet syn = flow.make(reader, SYN, 1000);
+	syn.sequence += 9000;
+	tcpwin_flow next = flow.flow;
+	tcpwin_succeed_flow(&next, &flow.config, 2, 1, &syn, reader, flow.now);
+	EXPECT_EQ(next.continues_back, 0u);
+	const tcpwin_packet late = flow.make(writer, ACK, 1000);
+	next = flow.flow;
+	tcpwin_succeed_flow(&next, &flow.config, 2, 1, &late, writer, flow.now);
+	EXPECT_EQ(next.continues_back, 1u);
 }
 
 TEST(Rules, TheMonitorProfileNeverAborts)

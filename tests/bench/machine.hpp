@@ -53,8 +53,11 @@ inline double cpu_ns()
 // Nanoseconds per packet.
 inline double run(int program, uint32_t repeat)
 {
-	static test::Bytes frame =
-		test::Frame().ethernet().ipv4("10.0.0.1", "10.0.0.2").tcp(443, 443, TCPWIN_FLAG_ACK).bytes();
+	static test::Bytes frame = test::Frame()
+					   .ethernet()
+					   .ipv4("10.0.0.1", "10.0.0.2")
+					   .tcp(443, 443, TCPWIN_FLAG_ACK, {.seq = 1U << 30})
+					   .bytes();
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
 		    .data_size_in = static_cast<__u32>(frame.size()), .repeat = static_cast<int>(repeat));
 	const double start = cpu_ns();
@@ -81,12 +84,17 @@ public:
 	int parse() const { return bpf_program__fd(others_->progs.cost_parse); }
 	int floor() const { return bpf_program__fd(others_->progs.cost_floor); }
 
+	// A program whose packets belong to one flow.
+	int same(int then)
+	{
+		follow(then);
+		return bpf_program__fd(others_->progs.cost_same);
+	}
+
 	// A program that gives each packet another flow. mask 0: a new one; otherwise one of mask + 1 at random.
 	int vary(int then, uint32_t mask)
 	{
-		const uint32_t only = 0;
-		check("choose what follows",
-		      bpf_map__update_elem(others_->maps.next, &only, sizeof(only), &then, sizeof(then), 0));
+		follow(then);
 		others_->bss->flow_mask = mask;
 		return bpf_program__fd(others_->progs.cost_vary);
 	}
@@ -148,6 +156,13 @@ public:
 	}
 
 private:
+	void follow(int program)
+	{
+		const uint32_t only = 0;
+		check("choose what follows",
+		      bpf_map__update_elem(others_->maps.next, &only, sizeof(only), &program, sizeof(program), 0));
+	}
+
 	struct Destroy {
 		void operator()(tcpwin_bpf *skeleton) const { tcpwin_bpf::destroy(skeleton); }
 		void operator()(packet_cost_bpf *skeleton) const { packet_cost_bpf::destroy(skeleton); }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Programs to compare the cost of a packet with. parse and floor use the production parser, key, clock and table; vary
- * changes the frame before the tail call to the program in next, so that one test run meets many flows.
+ * Programs to compare the cost of a packet with. parse and floor use the production parser, key, clock and table; same
+ * and vary change the frame before the tail call to the program in next: each acknowledges another byte, as the
+ * packets of a transfer do, and vary belongs to another flow.
  */
 #include "../../bpf/frame.bpf.h"
 #include <tcpwin/key.h>
 
 #define ADDRESSES 26    /* of an IPv4 frame without VLAN tag: source, then destination */
+#define ACK 42          /* the acknowledgement number */
 #define PEER 0x0200000a /* 10.0.0.2; both ports of the frame are equal, so that either end may send */
 
 __u64 prng = 88172645463325252ULL;
 __u32 flow_mask = 0; /* not 0: one of flow_mask + 1 flows at random; 0: one after the other, never the same */
 __u32 next_flow = 0;
+__u32 next_ack = 1; /* before the sequence number of the frame, so both ends may send it */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -62,6 +65,18 @@ static __always_inline __u64 draw(void)
 }
 
 SEC("xdp.frags")
+int cost_same(struct xdp_md *ctx)
+{
+	__u8 *data = (__u8 *)(long)ctx->data;
+
+	if (data + ACK + 4 > (__u8 *)(long)ctx->data_end)
+		return XDP_DROP;
+	*(__u32 *)(data + ACK) = bpf_htonl(next_ack++);
+	bpf_tail_call(ctx, &next, 0);
+	return XDP_DROP;
+}
+
+SEC("xdp.frags")
 int cost_vary(struct xdp_md *ctx)
 {
 	__u8 *data = (__u8 *)(long)ctx->data;
@@ -69,8 +84,9 @@ int cost_vary(struct xdp_md *ctx)
 	__u32 flow = flow_mask ? drawn & flow_mask : next_flow++;
 	__u32 swap = (flow ^ PEER) & -(__u32)(drawn >> 63);
 
-	if (data + ADDRESSES + 8 > (__u8 *)(long)ctx->data_end)
+	if (data + ACK + 4 > (__u8 *)(long)ctx->data_end)
 		return XDP_DROP;
+	*(__u32 *)(data + ACK) = bpf_htonl(next_ack++);
 	*(__u32 *)(data + ADDRESSES) = flow ^ swap;
 	*(__u32 *)(data + ADDRESSES + 4) = PEER ^ swap;
 	bpf_tail_call(ctx, &next, 0);

@@ -34,16 +34,16 @@ std::vector<Measure> same_flow(Machine &machine)
 	const uint32_t cuts = 50'000; // as many records as the ring buffer holds
 	const auto cut = [&machine] {
 		machine.set_timeouts(1);
-		const double taken = run(machine.whole(), cuts);
+		const double taken = run(machine.same(machine.whole()), cuts);
 		machine.set_timeouts(never);
 		machine.drain();
 		return taken;
 	};
-	run(machine.whole(), 1); // the flow exists
-	return {{"empty", [&] { return run(machine.empty(), repeat); }},
-		{"parse", [&] { return run(machine.parse(), repeat); }},
-		{"floor", [&] { return run(machine.floor(), repeat); }},
-		{"whole", [&] { return run(machine.whole(), repeat); }},
+	run(machine.same(machine.whole()), 1); // the flow exists
+	return {{"empty", [&] { return run(machine.same(machine.empty()), repeat); }},
+		{"parse", [&] { return run(machine.same(machine.parse()), repeat); }},
+		{"floor", [&] { return run(machine.same(machine.floor()), repeat); }},
+		{"whole", [&] { return run(machine.same(machine.whole()), repeat); }},
 		{"cut", cut}};
 }
 
@@ -72,9 +72,9 @@ std::vector<Measure> many_flows(Machine &machine)
 // The same with --no-analysis.
 std::vector<Measure> without_analysis(Machine &one, Machine &many)
 {
-	run(one.whole(), 1);
+	run(one.same(one.whole()), 1);
 	run(many.vary(many.whole(), 0), million);
-	return {{"plain", [&] { return run(one.whole(), repeat); }},
+	return {{"plain", [&] { return run(one.same(one.whole()), repeat); }},
 		{"many_plain", [&] { return run(many.vary(many.whole(), million - 1), repeat); }}};
 }
 

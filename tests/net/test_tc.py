@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from agent import run_agent
+from foreign import compile_bpf
 from frames import CLIENT, SERVER, from_client, from_server, send, send_from, tcp_frame
-from network import TIMEOUT, run, wait_until
+from network import QUERY_TCX, TIMEOUT, run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tc", "bpftool", "clang")]
 
@@ -121,6 +122,40 @@ def test_a_foreign_filter_stays(wire, foreign, watch_tc):
     assert filters(wire) == before and has_clsact(wire)
 
 
+def add_ingress_qdisc(wire):
+    """As shapers and policers do"""
+    tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "ingress")
+
+
+def qdiscs(wire):
+    return tc(wire.right, "qdisc", "show", "dev", wire.RIGHT).stdout
+
+
+def test_clsact_is_refused_beside_an_ingress_qdisc(wire):
+    """The kernel would take the filters and run them on no packet."""
+    add_ingress_qdisc(wire)
+    before = qdiscs(wire)
+    for options in ("--mode", "tc"), ("--mode", "native"), ("--mode", "tc", "--direction", "ingress"):
+        outcome = run_agent("attach", wire.RIGHT, *options, "--tc-hook", "clsact", prefix=wire.right.inside())
+        sentence, = outcome.errors
+        assert outcome.exit_code == 1
+        assert f"cannot attach to {wire.RIGHT}: its qdisc 'ingress' is in the place of clsact" in sentence
+        assert "--direction ingress" in sentence
+        assert filters(wire) == [] and qdiscs(wire) == before
+
+
+@pytest.mark.parametrize("options, seen", [(("--mode", "native", "--direction", "ingress", "--tc-hook", "clsact"), (1, 0)),
+                                           (("--mode", "tc", "--tc-hook", "tcx"), (1, 1))], ids=["XDP", "TCX"])
+def test_what_works_beside_an_ingress_qdisc(options, seen, wire, watch):
+    add_ingress_qdisc(wire)
+    before = qdiscs(wire)
+    agent = watch(wire, *options, *LONG)
+    send(wire, from_client())
+    send_out(wire, from_server())
+    assert packets(agent.stop()) == [seen]
+    assert qdiscs(wire) == before
+
+
 def test_a_foreign_filter_with_our_priority_and_handle_is_named(wire, foreign):
     tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "clsact")
     add_foreign_filter(wire, foreign, "egress", "prio", OUR_PRIORITY, "handle", OUR_HANDLE)
@@ -131,6 +166,31 @@ def test_a_foreign_filter_with_our_priority_and_handle_is_named(wire, foreign):
     assert outcome.exit_code == 1
     assert f"'foreign_tc' (id {program}, tc)" in sentence
     assert filters(wire) == before, "the ingress filter, which was attached first, was not removed"
+
+
+ACCEPTING = '__attribute__((section("tc"), used)) int accepting(void *ctx) { return 0; }\n'  # TC_ACT_OK
+ATTACH_TCX = pathlib.Path(__file__).with_name("attach_tcx.py")
+
+
+def tcx_programs(wire):
+    """[names of the ingress programs, names of the egress programs], in the order in which they run"""
+    shown = run(*wire.right.inside(sys.executable, QUERY_TCX, wire.RIGHT)).stdout.splitlines()
+    return [[json.loads(run("bpftool", "-j", "prog", "show", "id", number).stdout)["name"] for number in line.split()]
+            for line in shown]
+
+
+def test_a_foreign_tcx_program_that_accepts_packets_hides_none(wire, watch_tc, bpffs, tmp_path):
+    """It would, if it ran first: Cilium and others return TC_ACT_OK."""
+    pinned = bpffs / "accepting"
+    run("bpftool", "prog", "load", compile_bpf(tmp_path, ACCEPTING), pinned, "type", "classifier")
+    run(*wire.right.inside(sys.executable, ATTACH_TCX, pinned, wire.RIGHT))
+    assert tcx_programs(wire) == [["accepting"], ["accepting"]]
+    agent = watch_tc(wire, "tcx")
+    assert tcx_programs(wire) == [["tcpwin_ingress", "accepting"], ["tcpwin_egress", "accepting"]]
+    send(wire, from_client())
+    send_out(wire, from_server())
+    assert packets(agent.stop()) == [(1, 1)]
+    assert tcx_programs(wire) == [["accepting"], ["accepting"]]
 
 
 def test_a_killed_agent_leaves_no_tcx_link(wire, watch_tc):

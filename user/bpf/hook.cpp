@@ -118,6 +118,7 @@ Result<Hook> Hook::attach_tc(const Interface &interface, Direction direction, Tc
 	if (tc_hook == TcHook::clsact)
 		return attach_clsact(interface, direction, program_fd);
 	LIBBPF_OPTS(bpf_link_create_opts, options);
+	options.flags = tcx_before; // a program that accepts a packet hides it from those behind
 	const int fd = bpf_link_create(program_fd, static_cast<int>(interface.index),
 				       direction == Direction::ingress ? tcx_ingress : tcx_egress, &options);
 	if (fd >= 0)

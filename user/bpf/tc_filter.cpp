@@ -13,6 +13,7 @@
 #include "bpf/program_name.hpp"
 #include "bpf/tc_programs.hpp"
 #include "net/netlink.hpp"
+#include "net/qdisc.hpp"
 
 namespace tcpwin {
 namespace {
@@ -67,6 +68,11 @@ std::string describe(__u32 id)
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd)
 {
 	bpf_tc_hook hook = make_hook(interface.index, direction);
+	// The kernel takes a filter all the same, and runs it on no packet or on those of the other direction.
+	if (ingress_qdisc(interface.index) == "ingress")
+		return fail("cannot attach to " + interface.name, "its qdisc 'ingress' is in the place of clsact",
+			    "replace it by clsact (tc qdisc), use TCX (Linux 6.6), or watch incoming packets only, by "
+			    "XDP (--direction ingress)");
 	if (int error = bpf_tc_hook_create(&hook); error && error != -EEXIST)
 		return attach_error(interface, HookKind::clsact, error);
 	if (const __u32 id = program_in_place(hook); id && !is_ours(clsact_program_name(interface.index, id)))

@@ -12,6 +12,7 @@
 #include "bpf/tc_programs.hpp"
 #include "bpf/xdp_programs.hpp"
 #include "net/interface.hpp"
+#include "net/qdisc.hpp"
 #include "net/xdp_features.hpp"
 
 namespace tcpwin {
@@ -162,6 +163,9 @@ void check_tc(Checklist &list, const Device &device)
 {
 	if (device.tcx.value_or(false))
 		list.add("tc", Answer::yes, "TCX");
+	else if (ingress_qdisc(device.interface.index) == "ingress")
+		list.add("tc", device.tcx ? Answer::no : Answer::unknown,
+			 "the qdisc 'ingress' is in the place of clsact");
 	else
 		list.add("tc", Answer::unknown,
 			 device.tcx ? "clsact; needs the modules sch_ingress and cls_bpf" : "TCX or clsact");

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from agent import BINARY, CAPABILITIES, NOBODY, USER, become, status_of, wait_confined
+from agent import BINARY, CAPABILITIES, NOBODY, USER, become, run_agent, status_of, wait_confined
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, send_from, tcp_frame
 from lines import parse_lines
 from network import TIMEOUT, run, wait_until
@@ -170,6 +170,24 @@ holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 holder.bind("\\0tcpwin-agent/" + sys.argv[1])
 holder.listen()
 print("listening", flush=True)
+signal.pause()
+"""
+# Others that never answer: one does not listen, the other's backlog is full.
+HOLD_SILENTLY = """
+import signal, socket, sys
+name = "\\0tcpwin-agent/" + sys.argv[1]
+holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+holder.bind(name)
+waiting = []
+if sys.argv[2] == "full":
+    holder.listen(0)
+    try:
+        while True:
+            waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            waiting[-1].connect(name)
+    except BlockingIOError:
+        pass
+print("holding", flush=True)
 signal.pause()
 """
 # As in container runtimes that allow no seccomp filter inside their own.
@@ -358,6 +376,27 @@ def test_user_nobody_cannot_block_an_agent(later, wire, start_agent):
         wire.right.ip("link", "set", "dev", wire.RIGHT, "up")
         agent.wait_attached(wire.RIGHT)
         assert f"process {holder.pid} of user {NOBODY} claims to watch {wire.RIGHT}; ignored" in agent.stderr()
+        assert agent.stop().exit_code == 0
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@pytest.mark.parametrize("how", ["bound", "full"])
+def test_a_name_held_silently_by_another_user_is_ignored(how, wire, start_agent):
+    """It must not keep root's agent from starting; and a second agent of root is still refused."""
+    index = wire.right.index(wire.RIGHT)
+    holder = subprocess.Popen(wire.right.inside(*become(NOBODY), "/usr/bin/python3", "-c", HOLD_SILENTLY, index, how), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == "holding\n"
+        agent = start_agent(wire.right, wire.RIGHT, *LONG).wait_attached(wire.RIGHT)
+        assert f"a process that does not listen claims to watch {wire.RIGHT}; ignored" in agent.stderr()
+        second = run_agent("attach", wire.RIGHT, prefix=wire.right.inside())
+        sentence, = second.errors
+        assert second.exit_code == 1 and f"another tcpwin-agent is watching it (process {agent.process.pid})" in sentence
+        shown = run_agent("status", "--json", prefix=wire.right.inside())
+        assert [record["agent_pid"] for record in shown.records] == [agent.process.pid]
         assert agent.stop().exit_code == 0
     finally:
         holder.kill()

@@ -12,22 +12,34 @@
 
 namespace tcpwin {
 
-// Claims an interface for this agent as long as the object lives: a listening socket with an abstract name (unix(7)).
-// Such a name belongs to the network namespace, needs no permission and no cleanup after a crash, and the socket
-// carries the credentials that the process had when it called listen(2).
+// Claims an interface for this agent as long as the object lives, and needs no cleanup after a crash.
+//
+// Root locks a byte of a file in /run that nobody else can open. Agents of other users, and those that do not share /run,
+// have a listening socket with an abstract name (unix(7)): it belongs to the network namespace and needs no permission,
+// and it carries the credentials that the process had when it called listen(2). Root has both, so that they find it.
 class Claim {
 public:
 	// Error: another agent holds the interface; the message names its PID.
 	static Result<Claim> of_interface(const Interface &interface);
 	// PID of the agent, run by root or this user, that holds the interface; nullopt: none.
 	static std::optional<pid_t> holder(unsigned ifindex);
+	Claim(Claim &&other) noexcept : socket_(std::move(other.socket_)), locked_(std::exchange(other.locked_, 0)) {}
+	Claim &operator=(Claim &&other) noexcept
+	{
+		std::swap(socket_, other.socket_);
+		std::swap(locked_, other.locked_);
+		return *this;
+	}
+	~Claim();
+
 	// Marks this process as an agent, so that claims made after dropping root are trusted.
 	static Claim of_process();
 
 private:
-	explicit Claim(UniqueFd socket) : socket_(std::move(socket)) {}
+	Claim(UniqueFd socket, unsigned locked);
 
-	UniqueFd socket_; // empty if an unprivileged process has taken the name
+	UniqueFd socket_;     // empty if an unprivileged process has taken the name
+	unsigned locked_ = 0; // index of the interface, if root's lock is held
 };
 
 } // namespace tcpwin

@@ -107,9 +107,11 @@ void allow_netlink(Filter &filter)
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(getsockname), SCMP_SYS(setsockopt)});
 }
 
-// Claim listens on a socket, or connects to identify the process that already listens.
+// Claim locks a byte of an open file, and listens on a socket, or connects to identify the process that already listens.
 void allow_claims(Filter &filter)
 {
+	for (const int command : {F_SETLK, F_GETLK})
+		filter.allow_if(SCMP_SYS(fcntl), {argument(1, static_cast<std::uint32_t>(command))});
 	filter.allow_if(SCMP_SYS(socket), {argument(0, AF_UNIX)});
 	filter.allow({SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(connect)});
 	filter.allow_if(SCMP_SYS(getsockopt), {argument(1, SOL_SOCKET), argument(2, SO_PEERCRED)});

@@ -78,7 +78,7 @@ struct {
 	__type(value, __u64);
 } untracked SEC(".maps");
 
-/* A flow that create() inserts. The key is here because Linux 6.1 takes none from the memory that a global function is given. */
+/* With its key, because Linux 6.1 takes no key from the memory that a global function is given. */
 struct fresh {
 	struct tcpwin_key key;
 	struct tcpwin_flow flow;

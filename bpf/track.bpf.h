@@ -113,7 +113,8 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 }
 
 /*
- * Counts the packet in its flow. If the flow has expired, the packet cuts it first.
+ * Counts the packet in its flow. If the flow has expired, or the packet begins another connection, it cuts the flow
+ * first. Returns enum verdict, as create does.
  *
  * Ring-buffer space is reserved before the flow is locked and submitted after it
  * is unlocked, so that no holder of a flow waits for the ring buffer's lock.
@@ -211,13 +212,13 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 }
 
 /* Retries while an entry is being deleted or another CPU creates it, which takes that CPU longer than one lookup. */
-static __always_inline enum verdict count_slow(struct arrival *arrival)
+static __always_inline enum verdict count_slow(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	for (int i = 0; i < MAX_LOOKUPS; i++) {
-		struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 		int verdict = flow ? update(flow, arrival) : create(arrival);
 		if (verdict != LOOK_UP_AGAIN)
 			return (enum verdict)verdict;
+		flow = bpf_map_lookup_elem(&flows, &arrival->key);
 	}
 	return UNTRACKED_CONTENDED;
 }
@@ -228,7 +229,7 @@ static __always_inline enum verdict track(struct arrival *arrival)
 	arrival->key_hash = tcpwin_hash_key(&arrival->key);
 	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &arrival->key);
 
-	return flow && count_fast(flow, arrival) ? TRACKED : count_slow(arrival);
+	return flow && count_fast(flow, arrival) ? TRACKED : count_slow(flow, arrival);
 }
 
 #endif

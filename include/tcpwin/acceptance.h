@@ -20,6 +20,7 @@
 #define TCPWIN_ACCEPTANCE_H
 
 #include "duplicate.h"
+#include "headers.h"
 #include "window.h"
 
 /* After so many doubted segments in sequence without an answer, the capture has one direction only. */
@@ -58,11 +59,15 @@ TCPWIN_INLINE int tcpwin_is_scaled(const struct tcpwin_flow *flow)
 }
 
 /* Whether the connection was reset, or closed by both endpoints. */
-TCPWIN_INLINE int tcpwin_has_ended(const struct tcpwin_segment *segment)
+TCPWIN_INLINE int tcpwin_has_ended(const struct tcpwin_analysis *one, const struct tcpwin_analysis *other)
 {
-	__u8 own = segment->own_stats->flags, peer = segment->peer_stats->flags;
+	return ((one->flags | other->flags) & TCPWIN_ANALYSIS_RST) || (one->flags & other->flags & TCPWIN_ANALYSIS_FIN);
+}
 
-	return ((own | peer) & TCPWIN_ANALYSIS_RST) || (own & peer & TCPWIN_ANALYSIS_FIN);
+/* Whether a SYN that ends at this number repeats one of the same sender. */
+TCPWIN_INLINE int tcpwin_is_repeated_syn(const struct tcpwin_progress *own, __u32 end)
+{
+	return (own->flags & TCPWIN_KNOWN_SEQUENCE) && own->next == end;
 }
 
 /* Whether the window of one endpoint, whose peer is other, may be scaled by an unknown shift. */
@@ -71,12 +76,13 @@ TCPWIN_INLINE int tcpwin_is_scale_unknown(const struct tcpwin_analysis *one, con
 	return one->scale != TCPWIN_SCALE_NONE && other->scale != TCPWIN_SCALE_NONE && (!one->scale || !other->scale);
 }
 
-/* Sequence number after the last that the peer may send. */
-TCPWIN_INLINE __u32 tcpwin_right_edge(const struct tcpwin_progress *progress, int scale_unknown)
+/* Sequence number after the last that the endpoint, one of the segment's two, permits its peer. */
+TCPWIN_INLINE __u32 tcpwin_right_edge(const struct tcpwin_segment *segment, const struct tcpwin_progress *endpoint)
 {
-	__u32 shift = scale_unknown ? 14 : progress->shift & 0xf;
+	int unknown = tcpwin_is_scale_unknown(segment->own_stats, segment->peer_stats);
+	__u32 shift = unknown ? TCPWIN_MAX_WINDOW_SCALE : endpoint->shift & 0xf;
 
-	return progress->ack + ((__u32)progress->window << (progress->flags & TCPWIN_SYN_WINDOW ? 0 : shift));
+	return endpoint->ack + ((__u32)endpoint->window << (endpoint->flags & TCPWIN_SYN_WINDOW ? 0 : shift));
 }
 
 TCPWIN_INLINE __u32 tcpwin_later(__u32 left, __u32 right)
@@ -84,18 +90,24 @@ TCPWIN_INLINE __u32 tcpwin_later(__u32 left, __u32 right)
 	return tcpwin_is_before(left, right) ? right : left;
 }
 
-TCPWIN_INLINE int tcpwin_has_good_sequence(const struct tcpwin_segment *segment, int scale_unknown)
+/* Highest sequence number without a gap. */
+TCPWIN_INLINE __u32 tcpwin_highest(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
-	__u32 sequence = segment->packet->sequence;
+	return tcpwin_later(segment->own->next, tcpwin_right_edge(segment, segment->peer));
+}
 
-	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || !(peer->flags & TCPWIN_KNOWN_ACK))
+TCPWIN_INLINE int tcpwin_has_good_sequence(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_packet *packet = segment->packet;
+	__u32 ack = segment->peer->ack;
+
+	if (!tcpwin_has_positions(segment))
 		return 1;
-	if (tcpwin_is_before(segment->end, peer->ack))
-		return peer->ack - segment->end <= TCPWIN_LARGEST_WINDOW;
-	int data = segment->packet->payload && !(segment->packet->tcp_flags & TCPWIN_FLAG_FIN);
-	__u32 gap = data || segment->packet->tcp_flags & TCPWIN_FLAG_RST ? TCPWIN_GAP_BYTES : 0;
-	return !tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)) + gap, sequence);
+	if (tcpwin_is_before(segment->end, ack))
+		return ack - segment->end <= TCPWIN_LARGEST_WINDOW;
+	int data = packet->payload && !(packet->tcp_flags & TCPWIN_FLAG_FIN);
+	__u32 gap = data || packet->tcp_flags & TCPWIN_FLAG_RST ? TCPWIN_GAP_BYTES : 0;
+	return !tcpwin_is_before(tcpwin_highest(segment) + gap, packet->sequence);
 }
 
 /*
@@ -104,16 +116,12 @@ TCPWIN_INLINE int tcpwin_has_good_sequence(const struct tcpwin_segment *segment,
  */
 TCPWIN_INLINE int tcpwin_is_beyond(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
-	int scale_unknown = tcpwin_is_scale_unknown(segment->own_stats, segment->peer_stats);
-
-	return segment->packet->payload && own->flags & TCPWIN_KNOWN_SEQUENCE && peer->flags & TCPWIN_KNOWN_ACK &&
-	       tcpwin_is_before(tcpwin_later(own->next, tcpwin_right_edge(peer, scale_unknown)),
-				segment->packet->sequence);
+	return segment->packet->payload && tcpwin_has_positions(segment) &&
+	       tcpwin_is_before(tcpwin_highest(segment), segment->packet->sequence);
 }
 
 /* The byte of a probe may be acknowledged although the window was closed. */
-TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment, int scale_unknown)
+TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
 	__u32 ack = segment->packet->ack;
@@ -124,7 +132,14 @@ TCPWIN_INLINE int tcpwin_has_good_ack(const struct tcpwin_segment *segment, int 
 	if (tcpwin_is_before(ack, own->ack))
 		return own->ack - ack <= TCPWIN_LARGEST_WINDOW;
 	__u32 sent = peer->next + !!(own->flags & TCPWIN_STALLED);
-	return !tcpwin_is_before(tcpwin_later(sent, tcpwin_right_edge(own, scale_unknown)), ack);
+	return !tcpwin_is_before(tcpwin_later(sent, tcpwin_right_edge(segment, own)), ack);
+}
+
+/* Whether it answers a SYN or SYN-ACK that was doubted. */
+TCPWIN_INLINE int tcpwin_confirms_syn(const struct tcpwin_segment *segment)
+{
+	return (segment->peer->flags & TCPWIN_DOUBTED_SYN) && (segment->packet->tcp_flags & TCPWIN_FLAG_ACK) &&
+	       segment->packet->ack == segment->peer_stats->doubt;
 }
 
 /* What a doubted segment is. */
@@ -153,25 +168,24 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_late_rst(const struct tcpwin_segmen
 	return before <= TCPWIN_GAP_BYTES ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
 }
 
-TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_rst(const struct tcpwin_segment *segment, int scale_unknown)
+TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_rst(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
 	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
 
-	if (peer->flags & TCPWIN_DOUBTED_SYN && packet->tcp_flags & TCPWIN_FLAG_ACK &&
-	    packet->ack == segment->peer_stats->doubt)
+	if (tcpwin_confirms_syn(segment))
 		return TCPWIN_DOUBT_NONE;
 	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) && (peer->flags & TCPWIN_SYN_WINDOW) &&
 	    !(peer->flags & TCPWIN_KNOWN_ACK))
 		return packet->tcp_flags & TCPWIN_FLAG_ACK && packet->ack == peer->next ? TCPWIN_DOUBT_NONE :
 											  TCPWIN_DOUBT_RST;
-	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || !(peer->flags & TCPWIN_KNOWN_ACK))
+	if (!tcpwin_has_positions(segment))
 		return TCPWIN_DOUBT_NONE;
 	if (tcpwin_is_before(packet->sequence, peer->ack))
 		return tcpwin_doubt_late_rst(segment);
 	if (!tcpwin_is_before(tcpwin_later(own->next, peer->ack) + !!(peer->flags & TCPWIN_STALLED), packet->sequence))
 		return TCPWIN_DOUBT_NONE;
-	return tcpwin_has_good_sequence(segment, scale_unknown) ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
+	return tcpwin_has_good_sequence(segment) ? TCPWIN_DOUBT_RST : TCPWIN_DOUBT_OUTSIDE;
 }
 
 /* Whether this SYN belongs to the connection, and was captured after segments that followed it. */
@@ -188,12 +202,11 @@ TCPWIN_INLINE int tcpwin_is_late_syn(const struct tcpwin_segment *segment)
 
 TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_syn(const struct tcpwin_segment *segment)
 {
-	const struct tcpwin_packet *packet = segment->packet;
 	const struct tcpwin_progress *own = segment->own, *peer = segment->peer;
 
-	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || own->next == segment->end)
+	if (!(own->flags & TCPWIN_KNOWN_SEQUENCE) || tcpwin_is_repeated_syn(own, segment->end))
 		return TCPWIN_DOUBT_NONE;
-	if (packet->tcp_flags & TCPWIN_FLAG_ACK)
+	if (segment->packet->tcp_flags & TCPWIN_FLAG_ACK)
 		return peer->flags ? TCPWIN_DOUBT_SYN : TCPWIN_DOUBT_NONE;
 	return !(peer->flags & TCPWIN_KNOWN_ACK) || tcpwin_is_late_syn(segment) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_SYN;
 }
@@ -201,15 +214,13 @@ TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_syn(const struct tcpwin_segment *se
 /* Kind of doubt about a segment of a connection that has not ended. */
 TCPWIN_INLINE enum tcpwin_doubt tcpwin_doubt_segment(const struct tcpwin_segment *segment)
 {
-	int scale_unknown = tcpwin_is_scale_unknown(segment->own_stats, segment->peer_stats);
-
 	if (segment->packet->tcp_flags & TCPWIN_FLAG_RST)
-		return tcpwin_doubt_rst(segment, scale_unknown);
+		return tcpwin_doubt_rst(segment);
 	if (segment->packet->tcp_flags & TCPWIN_FLAG_SYN)
 		return tcpwin_doubt_syn(segment);
-	if (!tcpwin_has_good_sequence(segment, scale_unknown))
+	if (!tcpwin_has_good_sequence(segment))
 		return TCPWIN_DOUBT_OUTSIDE;
-	return tcpwin_has_good_ack(segment, scale_unknown) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_ACK;
+	return tcpwin_has_good_ack(segment) ? TCPWIN_DOUBT_NONE : TCPWIN_DOUBT_ACK;
 }
 
 /* Returns the number of segments that were doubted. What is repeated now is judged again: it is no duplicate. */
@@ -257,12 +268,6 @@ TCPWIN_INLINE int tcpwin_has_sent_doubted(const struct tcpwin_segment *segment)
 	       !tcpwin_is_before(sequence, segment->peer_stats->doubt);
 }
 
-/* Whether it answers a SYN or SYN-ACK that was doubted. */
-TCPWIN_INLINE int tcpwin_confirms_syn(const struct tcpwin_segment *segment)
-{
-	return (segment->peer->flags & TCPWIN_DOUBTED_SYN) && segment->packet->ack == segment->peer_stats->doubt;
-}
-
 /* Whether the sender goes on with the numbers of its SYN, which was doubted: the answer was not captured. */
 TCPWIN_INLINE int tcpwin_follows_doubted_syn(const struct tcpwin_segment *segment)
 {
@@ -302,7 +307,7 @@ TCPWIN_INLINE void tcpwin_forget(struct tcpwin_progress *progress, struct tcpwin
 	stats->flags &= ~(TCPWIN_ANALYSIS_FIN | TCPWIN_ANALYSIS_RST);
 }
 
-/* The endpoint's last SYN, which was doubted, begins a connection: it was answered. */
+/* The endpoint's last SYN, which was doubted, begins a connection: it was answered. Returns 1, the number of that SYN. */
 TCPWIN_INLINE __u32 tcpwin_begin_with_doubted(struct tcpwin_progress *progress, struct tcpwin_analysis *stats,
 					      __u64 now)
 {
@@ -316,10 +321,10 @@ TCPWIN_INLINE __u32 tcpwin_begin_with_doubted(struct tcpwin_progress *progress, 
 }
 
 /*
- * What the peer acknowledges decides on segments of it that were doubted. Returns the number of those that were good;
- * settled is set if this segment is good too, whatever its own numbers are.
+ * What the peer acknowledges decides on segments of it that were doubted. Returns the number of doubted segments that
+ * turn out to be good; if there are any, this segment is good too, whatever its own numbers are.
  */
-TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment, int *settled)
+TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment)
 {
 	const struct tcpwin_packet *packet = segment->packet;
 	struct tcpwin_progress *peer = segment->peer;
@@ -328,23 +333,18 @@ TCPWIN_INLINE __u32 tcpwin_settle(const struct tcpwin_segment *segment, int *set
 	    (packet->tcp_flags & TCPWIN_FLAG_RST))
 		return 0;
 	if (tcpwin_confirms_syn(segment)) {
-		*settled = 1;
 		tcpwin_forget(segment->own, segment->own_stats, segment->now);
 		return tcpwin_begin_with_doubted(peer, segment->peer_stats, segment->now);
 	}
 	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
 		return 0;
-	if (tcpwin_has_sent_doubted(segment)) {
-		*settled = 1;
-		return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
-	}
 	if (tcpwin_confirms(segment)) {
-		*settled = 1;
 		peer->next = packet->ack;
 		peer->next_ns = segment->now;
-		return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
+	} else if (!tcpwin_has_sent_doubted(segment)) {
+		return 0;
 	}
-	return 0;
+	return tcpwin_take_back(peer) + tcpwin_take_back(segment->own);
 }
 
 /* Without answers the numbers of the peer are old: they no longer judge. */
@@ -373,37 +373,35 @@ TCPWIN_OUT_OF_LINE __u32 tcpwin_judge(struct tcpwin_flow *flow, const struct tcp
 				      __u64 now)
 {
 	__u32 taken_back;
-	int settled = 0;
 
 	if (!flow || !packet)
 		return TCPWIN_SEGMENT_ACCEPTED;
 	if (tcpwin_take_duplicate(flow, packet, from, now))
 		return TCPWIN_SEGMENT_DUPLICATE;
 	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
-	if (tcpwin_has_ended(&segment))
+	if (tcpwin_has_ended(segment.own_stats, segment.peer_stats))
 		return TCPWIN_SEGMENT_ACCEPTED;
-	taken_back = tcpwin_settle(&segment, &settled);
-	if (settled)
+	taken_back = tcpwin_settle(&segment);
+	if (taken_back)
 		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
 	segment = tcpwin_make_segment(flow, packet, from, now);
 	enum tcpwin_doubt kind = tcpwin_doubt_segment(&segment);
 	segment = tcpwin_make_segment(flow, packet, from, now);
 	if (!kind) {
 		if ((packet->tcp_flags & TCPWIN_FLAG_RST) && (segment.own->flags & TCPWIN_DOUBTED_RST))
-			taken_back += tcpwin_take_back(segment.own);
+			taken_back = tcpwin_take_back(segment.own);
 		else if (tcpwin_refutes(&segment))
 			tcpwin_ignore_doubted(segment.own, segment.own_stats);
-		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
-	}
-	if (tcpwin_follows_doubted_syn(&segment)) {
+	} else if (tcpwin_follows_doubted_syn(&segment)) {
 		tcpwin_forget(segment.peer, segment.peer_stats, now);
-		taken_back += tcpwin_begin_with_doubted(segment.own, segment.own_stats, now);
-		return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
+		taken_back = tcpwin_begin_with_doubted(segment.own, segment.own_stats, now);
+	} else if (tcpwin_is_one_sided(&segment)) {
+		taken_back = tcpwin_go_on_one_sided(&segment);
+	} else {
+		tcpwin_doubt(&segment, kind);
+		return tcpwin_ignored_kind(packet->tcp_flags);
 	}
-	if (tcpwin_is_one_sided(&segment))
-		return TCPWIN_SEGMENT_ACCEPTED | (taken_back + tcpwin_go_on_one_sided(&segment)) << 8;
-	tcpwin_doubt(&segment, kind);
-	return tcpwin_ignored_kind(packet->tcp_flags) | taken_back << 8;
+	return TCPWIN_SEGMENT_ACCEPTED | taken_back << 8;
 }
 
 #endif

@@ -90,12 +90,12 @@ struct tcpwin_analysis {
 	__u32 out_of_order;  /* segments */
 	__u32 ignored;       /* segments that the peer ignored */
 	__u32 duplicates;    /* segments that were captured again */
-	__u32 doubt;         /* sequence number after the last doubted segment */
-	__u16 vlans[2];      /* ids of its packets, see vlan.h; 0: none. Noted without stall analysis, too */
-	__u8 scale;          /* see TCPWIN_SCALE_NONE */
-	__u8 doubt_scale;    /* of a doubted SYN */
-	__u8 ended;          /* enum tcpwin_stall_end, of the last episode that ended */
-	__u8 flags;          /* enum tcpwin_analysis_flag */
+	__u32 doubt;      /* sequence number after the last doubted segment; TCPWIN_DOUBTED_ACK: what it acknowledged */
+	__u16 vlans[2];   /* ids of its packets, see vlan.h; 0: none. Noted without stall analysis, too */
+	__u8 scale;       /* see TCPWIN_SCALE_NONE */
+	__u8 doubt_scale; /* of a doubted SYN */
+	__u8 ended;       /* enum tcpwin_stall_end, of the last episode that ended */
+	__u8 flags;       /* enum tcpwin_analysis_flag */
 };
 TCPWIN_NO_PADDING_END
 

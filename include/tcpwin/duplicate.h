@@ -76,10 +76,10 @@ TCPWIN_INLINE int tcpwin_take_duplicate(struct tcpwin_flow *flow, const struct t
 	from &= 1;
 	struct tcpwin_progress *own = &flow->progress[from];
 	int silent = tcpwin_was_silent(&flow->direction[from], now);
-	__u32 entry = tcpwin_recent_entry(packet, now);
 
 	if ((packet->tcp_flags & TCPWIN_FLAG_RST) && !tcpwin_has_id(packet))
 		return 0;
+	__u32 entry = tcpwin_recent_entry(packet, now);
 	if (!silent && tcpwin_is_recent(own, entry)) {
 		flow->analysis[from].duplicates += packet->segments;
 		return 1;

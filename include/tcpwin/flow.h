@@ -53,15 +53,11 @@ TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 i
 TCPWIN_INLINE int tcpwin_begins_connection(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
 					   const struct tcpwin_packet *packet, __u32 from)
 {
-	const struct tcpwin_progress *own = &flow->progress[from & 1];
-	__u8 one = flow->analysis[0].flags, other = flow->analysis[1].flags;
-
 	if (!(config->rules & TCPWIN_RULE_SPLIT_CONNECTIONS) || !flow->analyzed ||
 	    (packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_RST)) != TCPWIN_FLAG_SYN)
 		return 0;
-	if (!((one | other) & TCPWIN_ANALYSIS_RST) && !(one & other & TCPWIN_ANALYSIS_FIN))
-		return 0;
-	return !(own->flags & TCPWIN_KNOWN_SEQUENCE) || own->next != packet->sequence + packet->payload + 1;
+	return tcpwin_has_ended(&flow->analysis[0], &flow->analysis[1]) &&
+	       !tcpwin_is_repeated_syn(&flow->progress[from & 1], tcpwin_end_of(packet));
 }
 
 /* Whether the flow ends before this packet, which begins another one. */
@@ -181,6 +177,9 @@ TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const str
 		tcpwin_analyze_slow(flow, packet, from, now);
 	return judgement;
 }
+
+TCPWIN_STATIC_ASSERT(TCPWIN_COUNTER_OF_JUDGEMENT(TCPWIN_SEGMENT_IGNORED_ACK) == TCPWIN_COUNTER_IGNORED_ACK,
+		     "the counters are in the order of enum tcpwin_judgement");
 
 /* judgement: what tcpwin_count_packet_slow returned. */
 TCPWIN_INLINE void tcpwin_count_judgement(struct tcpwin_counters *counters, __u32 judgement)

@@ -47,28 +47,38 @@ TCPWIN_INLINE int tcpwin_is_far(__u32 left, __u32 right)
 	return left - right + TCPWIN_LARGEST_WINDOW > 2 * TCPWIN_LARGEST_WINDOW;
 }
 
+/* The sequence number after a packet. */
+TCPWIN_INLINE __u32 tcpwin_end_of(const struct tcpwin_packet *packet)
+{
+	return packet->sequence + packet->payload + !!(packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_FIN));
+}
+
 /* from: 0 or 1. Each step makes the segment again, so that none has to keep more than it needs. */
 TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow, const struct tcpwin_packet *packet,
 							__u32 from, __u64 now)
 {
 	TCPWIN_NEXT_STEP(from);
 	from &= 1;
-	__u32 length = packet->payload + !!(packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_FIN));
 	struct tcpwin_segment segment = {packet,
 					 &flow->progress[from],
 					 &flow->progress[from ^ 1],
 					 &flow->analysis[from],
 					 &flow->analysis[from ^ 1],
 					 now,
-					 packet->sequence + length};
+					 tcpwin_end_of(packet)};
 	return segment;
+}
+
+/* Whether a sequence number can be compared with what the sender has sent and the peer has acknowledged. */
+TCPWIN_INLINE int tcpwin_has_positions(const struct tcpwin_segment *segment)
+{
+	return (segment->own->flags & TCPWIN_KNOWN_SEQUENCE) && (segment->peer->flags & TCPWIN_KNOWN_ACK);
 }
 
 /* A receiver drops a segment that ends before its last acknowledgement, with its window (Linux's tcp_sequence). */
 TCPWIN_INLINE int tcpwin_is_old(const struct tcpwin_segment *segment)
 {
-	return (segment->own->flags & TCPWIN_KNOWN_SEQUENCE) && (segment->peer->flags & TCPWIN_KNOWN_ACK) &&
-	       tcpwin_is_before(segment->end, segment->peer->ack);
+	return tcpwin_has_positions(segment) && tcpwin_is_before(segment->end, segment->peer->ack);
 }
 
 #endif

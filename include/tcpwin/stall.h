@@ -112,7 +112,7 @@ TCPWIN_INLINE void tcpwin_begin_connection(const struct tcpwin_segment *segment)
 	const struct tcpwin_packet *packet = segment->packet;
 	int answers = packet->tcp_flags & TCPWIN_FLAG_ACK;
 	int simultaneous = (segment->peer->flags & (TCPWIN_SYN_WINDOW | TCPWIN_KNOWN_ACK)) == TCPWIN_SYN_WINDOW;
-	int ended = tcpwin_has_ended(segment);
+	int ended = tcpwin_has_ended(segment->own_stats, segment->peer_stats);
 
 	tcpwin_forget(segment->own, segment->own_stats, segment->now);
 	if (ended || (!answers && !simultaneous))
@@ -151,7 +151,7 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_syn(struct tcpwin_flow *flow, const struct
 	segment.own->payload_bytes += packet->payload;
 	if (tcpwin_is_late_syn(&segment)) {
 		tcpwin_take_late_syn(&segment);
-	} else if ((segment.own->flags & TCPWIN_KNOWN_SEQUENCE) && segment.own->next == segment.end) {
+	} else if (tcpwin_is_repeated_syn(segment.own, segment.end)) {
 		segment.own_stats->retransmitted += packet->segments;
 		segment.own->flags &= ~TCPWIN_SYN_PENDING;
 		return 0;
@@ -163,7 +163,6 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_syn(struct tcpwin_flow *flow, const struct
 	int scaled = tcpwin_is_scaled(flow);
 	for (int i = 0; i < 2; i++)
 		flow->progress[i].shift = scaled ? (flow->analysis[i].scale - 1) & 0xf : 0;
-	tcpwin_note_stalled(flow);
 	return 0;
 }
 
@@ -183,7 +182,6 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_other(struct tcpwin_flow *flow, const stru
 	} else {
 		tcpwin_analyze_segment(flow, packet, from, now);
 	}
-	tcpwin_note_stalled(flow);
 	return 0;
 }
 
@@ -195,6 +193,7 @@ TCPWIN_INLINE void tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tc
 		tcpwin_analyze_syn(flow, packet, from, now);
 	else
 		tcpwin_analyze_other(flow, packet, from, now);
+	tcpwin_note_stalled(flow);
 }
 
 /*

@@ -19,10 +19,6 @@ namespace tcpwin {
 // and it carries the credentials that the process had when it called listen(2). Root has both, so that they find it.
 class Claim {
 public:
-	// Error: another agent holds the interface; the message names its PID.
-	static Result<Claim> of_interface(const Interface &interface);
-	// PID of the agent, run by root or this user, that holds the interface; nullopt: none.
-	static std::optional<pid_t> holder(unsigned ifindex);
 	Claim(Claim &&other) noexcept : socket_(std::move(other.socket_)), locked_(std::exchange(other.locked_, 0)) {}
 	Claim &operator=(Claim &&other) noexcept
 	{
@@ -32,6 +28,10 @@ public:
 	}
 	~Claim();
 
+	// Error: another agent holds the interface; the message names its PID.
+	static Result<Claim> of_interface(const Interface &interface);
+	// PID of the agent, run by root or this user, that holds the interface; nullopt: none.
+	static std::optional<pid_t> holder(unsigned ifindex);
 	// Marks this process as an agent, so that claims made after dropping root are trusted.
 	static Claim of_process();
 

@@ -68,21 +68,22 @@ std::string describe(__u32 id)
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd)
 {
 	bpf_tc_hook hook = make_hook(interface.index, direction);
-	// The kernel takes a filter all the same, and runs it on no packet or on those of the other direction.
-	if (ingress_qdisc(interface.index) == "ingress")
+	const int error = bpf_tc_hook_create(&hook);
+	if (error && error != -EEXIST)
+		return attach_error(interface, HookKind::clsact, error);
+	// The kernel would take the filter all the same, and run it on no packet or on those of the other direction.
+	if (error == -EEXIST && ingress_qdisc(interface.index) == "ingress")
 		return fail("cannot attach to " + interface.name, "its qdisc 'ingress' is in the place of clsact",
 			    "replace it by clsact (tc qdisc), use TCX (Linux 6.6), or watch incoming packets only, by "
 			    "XDP (--direction ingress)");
-	if (int error = bpf_tc_hook_create(&hook); error && error != -EEXIST)
-		return attach_error(interface, HookKind::clsact, error);
 	if (const __u32 id = program_in_place(hook); id && !is_ours(clsact_program_name(interface.index, id)))
 		return fail("cannot attach to " + interface.name,
 			    "its clsact qdisc has another program at the agent's priority and handle: " + describe(id),
 			    "use TCX (Linux 6.6), or move that filter to another priority");
 	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE, .handle = filter_handle,
 		    .priority = filter_priority);
-	if (int error = bpf_tc_attach(&hook, &options))
-		return attach_error(interface, HookKind::clsact, error);
+	if (int refused = bpf_tc_attach(&hook, &options))
+		return attach_error(interface, HookKind::clsact, refused);
 	return {};
 }
 

@@ -8,9 +8,8 @@
 
 namespace tcpwin {
 
-// Creates the qdisc if there is none, and replaces the filter that a killed agent left. Errors: the
-// qdisc is ingress, not clsact; another program's
-// filter has the agent's priority and handle; no permission; any refusal by the kernel.
+// Creates the qdisc if there is none, and replaces the filter that a killed agent left. Errors: the qdisc is ingress, not
+// clsact; another program's filter has the agent's priority and handle; no permission; any refusal by the kernel.
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd);
 
 // Removes the filter, and the qdisc if no filter is left in it.

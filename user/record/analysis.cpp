@@ -35,11 +35,12 @@ std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
 	return tcpwin_open_stall_ns(&flow, endpoint, record.reason == not_ended ? record.now_ns : last);
 }
 
-// Whether the endpoint's last segments are RSTs in the window but not at the next number. Their receiver accepts such a
-// one if packets before it are missing here, and would otherwise have answered (RFC 5961).
-bool has_last_rst(const tcpwin_progress &progress, std::uint8_t reason)
+// Whether the last segments of an endpoint are RSTs in the window but not at the next number. Their receiver accepts such
+// a one if packets before it are missing here, and would otherwise have answered (RFC 5961).
+bool ends_with_doubted_rst(const tcpwin_record &record)
 {
-	return progress.flags & TCPWIN_DOUBTED_RST && reason != not_ended;
+	const auto &[one, other] = record.flow.progress;
+	return record.reason != not_ended && (one.flags | other.flags) & TCPWIN_DOUBTED_RST;
 }
 
 // An endpoint, with the values from which several fields are computed.
@@ -47,10 +48,8 @@ struct Endpoint {
 	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
 		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),
 		  reason(record.reason), wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
-		  is_stalled(progress.flags & TCPWIN_STALLED),
-		  is_reset(has_last_rst(progress, reason) || has_last_rst(record.flow.progress[!endpoint], reason)),
-		  is_open(is_stalled && !is_reset), peer_seen(record.flow.direction[!endpoint].packets),
-		  is_scaled(tcpwin_is_scaled(&record.flow)),
+		  is_stalled(progress.flags & TCPWIN_STALLED), is_open(is_stalled && !ends_with_doubted_rst(record)),
+		  peer_seen(record.flow.direction[!endpoint].packets), is_scaled(tcpwin_is_scaled(&record.flow)),
 		  scaling_is_known(is_scaled || stats.scale == TCPWIN_SCALE_NONE ||
 				   record.flow.analysis[!endpoint].scale == TCPWIN_SCALE_NONE)
 	{
@@ -82,7 +81,6 @@ struct Endpoint {
 	nanoseconds wall_offset;
 	std::uint64_t open_ns; // of the open episode, or 0
 	bool is_stalled;
-	bool is_reset;
 	bool is_open;
 	bool peer_seen;
 	bool is_scaled;

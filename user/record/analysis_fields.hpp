@@ -8,34 +8,34 @@
 #pragma once
 
 // What the endpoint's receiver did: its peer was blocked, and sent the probes.
-#define TCPWIN_STALL_FIELDS(X)                                                                                                        \
-	X(std::uint32_t, zero_window_segments, side.stats.zero_windows,                                                               \
-	  "Segments that announced a window of zero: with ACK, without SYN, FIN and RST. Most zero windows in real "                  \
-	  "traffic are those of RST segments, and are not stalls.")                                                                   \
-	X(std::uint32_t, episodes, side.stats.episodes,                                                                               \
-	  "Number of stalls. An episode begins with a zero-window segment and ends with the next segment that "                       \
-	  "announces another window. Stale segments, whose acknowledgement number goes back, neither open nor close "                 \
-	  "an episode. A zero window after the peer's FIN is acknowledged opens none, because no sender waits.")                      \
-	X(std::chrono::nanoseconds, total, duration(side.stats.stalled_ns + side.open_ns),                                            \
-	  "Seconds of all episodes. An open one counts up to the flow's last packet, in a live_flow up to its time.")                 \
-	X(std::chrono::nanoseconds, longest, duration(std::max<std::uint64_t>(side.stats.longest_ns, side.open_ns)),                  \
-	  "Seconds of the longest episode.")                                                                                          \
-	X(bool, open, side.is_open, "Whether the window was closed at the end of the flow.")                                          \
-	X(std::optional<WallTime>, last_began_ns,                                                                                     \
-	  known(side.stats.episodes != 0, side.wall_time(side.stats.stalled_since_ns)),                                               \
-	  "When the last episode began, in nanoseconds since 1970. Null: there was none.")                                            \
-	X(std::optional<StallEnd>, last_ended, side.last_ended(),                                                                     \
-	  "How the last episode ended. resumed: with another window; fin: this endpoint sent a FIN or acknowledged "                  \
-	  "the peer's; reset: with a RST of either endpoint; new_connection: with a SYN of another connection; timeout: it was open " \
-	  "when the flow timed out. Null: there was none, or it was open when the agent or the capture ended, or it "                 \
-	  "is still open.")                                                                                                           \
-	X(std::optional<std::uint32_t>, probes, known(side.peer_seen, side.stats.probes),                                             \
-	  "Window probes of the peer: segments sent while the window is closed, with at most one byte, at the next "                  \
-	  "sequence number or the one before. An empty segment at the next number is an acknowledgement instead, "                    \
-	  "unless there was nothing to acknowledge. (Linux probes with an empty segment at the number before, which "                 \
-	  "Wireshark calls a keep-alive.) Null: not known.")                                                                          \
-	X(std::optional<std::uint32_t>, probe_answers, known(side.peer_seen, side.stats.probe_answers),                               \
-	  "Answers to probes: the next segments after them, without payload and with a window that is still zero. "                   \
+#define TCPWIN_STALL_FIELDS(X)                                                                                        \
+	X(std::uint32_t, zero_window_segments, side.stats.zero_windows,                                               \
+	  "Segments that announced a window of zero: with ACK, without SYN, FIN and RST. Most zero windows in real "  \
+	  "traffic are those of RST segments, and are not stalls.")                                                   \
+	X(std::uint32_t, episodes, side.stats.episodes,                                                               \
+	  "Number of stalls. An episode begins with a zero-window segment and ends with the next segment that "       \
+	  "announces another window. Stale segments, whose acknowledgement number goes back, neither open nor close " \
+	  "an episode. A zero window after the peer's FIN is acknowledged opens none, because no sender waits.")      \
+	X(std::chrono::nanoseconds, total, duration(side.stats.stalled_ns + side.open_ns),                            \
+	  "Seconds of all episodes. An open one counts up to the flow's last packet, in a live_flow up to its time.") \
+	X(std::chrono::nanoseconds, longest, duration(std::max<std::uint64_t>(side.stats.longest_ns, side.open_ns)),  \
+	  "Seconds of the longest episode.")                                                                          \
+	X(bool, open, side.is_open, "Whether the window was closed at the end of the flow.")                          \
+	X(std::optional<WallTime>, last_began_ns,                                                                     \
+	  known(side.stats.episodes != 0, side.wall_time(side.stats.stalled_since_ns)),                               \
+	  "When the last episode began, in nanoseconds since 1970. Null: there was none.")                            \
+	X(std::optional<StallEnd>, last_ended, side.last_ended(),                                                     \
+	  "How the last episode ended. resumed: with another window; fin: this endpoint sent a FIN or acknowledged "  \
+	  "the peer's; reset: with a RST of either endpoint; new_connection: with a SYN of another connection; "      \
+	  "timeout: it was open when the flow timed out. Null: there was none, or it was open when the agent or the " \
+	  "capture ended, or it is still open.")                                                                      \
+	X(std::optional<std::uint32_t>, probes, known(side.peer_seen, side.stats.probes),                             \
+	  "Window probes of the peer: segments sent while the window is closed, with at most one byte, at the next "  \
+	  "sequence number or the one before. An empty segment at the next number is an acknowledgement instead, "    \
+	  "unless there was nothing to acknowledge. (Linux probes with an empty segment at the number before, which " \
+	  "Wireshark calls a keep-alive.) Null: not known.")                                                          \
+	X(std::optional<std::uint32_t>, probe_answers, known(side.peer_seen, side.stats.probe_answers),               \
+	  "Answers to probes: the next segments after them, without payload and with a window that is still zero. "   \
 	  "Null: not known.")
 
 // The windows that the endpoint announced.

@@ -52,7 +52,8 @@ enum tcpwin_on_threshold {
 	X(SKIP_SYN_RST_WINDOWS, 0x04) \
 	X(ABORT_ALARM, 0x08)          \
 	X(IGNORE_VLAN, 0x10)          \
-	X(SPLIT_CONNECTIONS, 0x20)
+	X(SPLIT_CONNECTIONS, 0x20)    \
+	X(STAY_DETACHED, 0x40)
 
 /*
  * FIN_TIMEOUT: after FIN or RST the timeout stays FIN, after RST in both
@@ -63,6 +64,7 @@ enum tcpwin_on_threshold {
  * SPLIT_CONNECTIONS: the SYN of another connection begins a new flow, if the stall analysis knows that the one before
  * was reset or closed.
  * IGNORE_VLAN: packets of one connection belong together whatever their VLANs are.
+ * STAY_DETACHED: a program that other software detached is not attached again.
  */
 enum tcpwin_rule {
 #define X(name, bit) TCPWIN_RULE_##name = bit,

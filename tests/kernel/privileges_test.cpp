@@ -420,7 +420,7 @@ TEST_F(PrivilegesTest, UserNamespaceWithoutNobody)
 
 TEST_F(PrivilegesTest, NetlinkTakesOneCapability)
 {
-	for (const Needs &needs : {Needs{.attach_more = true}, Needs{.detach_by_netlink = true}}) {
+	for (const Needs &needs : {Needs{.attach_more = true}, Needs{.change_filters = true}}) {
 		const std::string saw = in_child([&] { return capabilities_after(needs); });
 		EXPECT_EQ(saw, capabilities(only_net_admin, none));
 	}
@@ -499,7 +499,7 @@ TEST_F(PrivilegesTest, RefusesWhatTheAgentDoesNotNeed)
 {
 	EXPECT_EQ(in_child([] { return refused_after({}); }),
 		  names_of({always_refused, netlink, attaching, detaching, pinning}));
-	EXPECT_EQ(in_child([] { return refused_after({.detach_by_netlink = true}); }),
+	EXPECT_EQ(in_child([] { return refused_after({.change_filters = true}); }),
 		  names_of({always_refused, attaching, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }),
 		  names_of({always_refused, detaching, pinning}));
@@ -805,7 +805,7 @@ struct TcFilter {
 
 TEST_F(PrivilegesTest, DetachesByNetlink)
 {
-	for (const Needs &needs : {Needs{.detach_by_netlink = true}, Needs{.attach_more = true}, Needs{}}) {
+	for (const Needs &needs : {Needs{.change_filters = true}, Needs{.attach_more = true}, Needs{}}) {
 		TcFilter filter;
 		const std::string saw = beside_loopback(
 			needs,
@@ -814,7 +814,7 @@ TEST_F(PrivilegesTest, DetachesByNetlink)
 					throw std::system_error(-error, std::generic_category(), "attach");
 			},
 			[&](const ProgramFds &) { return fmt::format("{}", filter.detach()); });
-		const bool may = needs.detach_by_netlink || needs.attach_more;
+		const bool may = needs.change_filters || needs.attach_more;
 		EXPECT_EQ(saw, may ? "0" : std::to_string(-EPERM));
 	}
 }

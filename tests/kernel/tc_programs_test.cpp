@@ -19,6 +19,7 @@
 #include "bpf/features.hpp"
 #include "bpf/program_name.hpp"
 #include "bpf/tc_programs.hpp"
+#include "bpf/tcx.hpp"
 #include "net/xdp_features.hpp"
 #include "base/unique_fd.hpp"
 
@@ -51,7 +52,7 @@ unsigned id_of(const UniqueFd &program)
 auto is(const std::string &name, const UniqueFd &program, bool ingress)
 {
 	return AllOf(Field(&TcProgram::name, name), Field(&TcProgram::id, id_of(program)),
-		     Field(&TcProgram::ingress, ingress));
+		     Field(&TcProgram::direction, ingress ? Direction::ingress : Direction::egress));
 }
 
 class TcProgramsTest : public ::testing::Test {
@@ -88,7 +89,8 @@ protected:
 	UniqueFd attach_tcx(const UniqueFd &program, bool ingress)
 	{
 		return UniqueFd(bpf_link_create(program.get(), static_cast<int>(ifindex_),
-						ingress ? tcx_ingress : tcx_egress, nullptr));
+						tcx_attach_type(ingress ? Direction::ingress : Direction::egress),
+						nullptr));
 	}
 
 	unsigned ifindex_ = 0;

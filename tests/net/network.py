@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-QUERY_TCX = pathlib.Path(__file__).with_name("query_tcx.py")
+TCX = pathlib.Path(__file__).with_name("tcx.py")
 _counter = itertools.count(1)
 
 # Seconds. Events come within milliseconds; the rest is for a loaded machine.
@@ -88,7 +88,7 @@ class Namespace:
 
     def tcx_programs(self, device):
         """IDs of the TCX programs on the device, ingress first."""
-        return [int(number) for number in run(*self.inside(sys.executable, QUERY_TCX, device)).stdout.split()]
+        return [int(number) for number in run(*self.inside(sys.executable, TCX, "query", device)).stdout.split()]
 
     def delete(self):
         run("ip", "netns", "delete", self.name, check=False)

@@ -25,8 +25,8 @@ STATUS = {
 TOTALS = json.loads(lines.SCHEMA.read_text())["$defs"]["stats_totals"]["required"]
 STATS = {
     "schema": 1, "event": "stats", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "uptime": 20.5,
-    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144,
-    "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
+    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144, "unseen": 1.5,
+    "reattachments": 1, "detached_hooks": 0, "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
 ALARM = {
     "schema": 1, "event": "alarm", "alarm": "stall", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107,
     "flow_id": 17, "community_id": "1:qkGIYrGBvdfsBvOjepUMLAEKQL4=", "in_iface": "eth0", "vlan": None,
@@ -135,7 +135,7 @@ def value_at(event, way):
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
     any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
-                                                         "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm"}
+                                                         "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm", "unseen"}
     for way in places(examples[event]):
         allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

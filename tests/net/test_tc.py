@@ -9,16 +9,16 @@ import sys
 import pytest
 
 from agent import run_agent
-from foreign import compile_bpf
+from foreign import ACCEPTING, accept_by_tcx, compile_bpf, tcx_names
 from frames import CLIENT, SERVER, from_client, from_server, send, send_from, tcp_frame
-from network import QUERY_TCX, TIMEOUT, run, wait_until
+from network import TIMEOUT, run, wait_until
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("tc", "bpftool", "clang")]
 
 HOOKS = pytest.mark.parametrize("hook", ["tcx", "clsact"])
 LONG = ("--timeout-est", "60s")
 END_MARKER = bytes.fromhex("020000000002" "020000000001" "88b5") + bytes(46)
-OUR_PRIORITY, OUR_HANDLE = 0xc0de, "0x7463"
+OUR_HANDLE = "0x7463"
 
 # Prints the incoming frames of a device in hex, with the VLAN tag that Linux stripped, until the end marker.
 CAPTURE = """
@@ -156,41 +156,48 @@ def test_what_works_beside_an_ingress_qdisc(options, seen, wire, watch):
     assert qdiscs(wire) == before
 
 
-def test_a_foreign_filter_with_our_priority_and_handle_is_named(wire, foreign):
+@pytest.mark.parametrize("where", [("prio", 1), ("prio", 1, "handle", 1), ("prio", 1, "handle", OUR_HANDLE), ("prio", 7)],
+                         ids=lambda words: " ".join(map(str, words)))
+def test_a_foreign_filter_that_accepts_packets_hides_none(where, wire, watch_tc, tmp_path):
+    """The agent's filter runs first, even where the other has priority 1, or the agent's handle."""
+    accepting = compile_bpf(tmp_path, ACCEPTING)
     tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "clsact")
-    add_foreign_filter(wire, foreign, "egress", "prio", OUR_PRIORITY, "handle", OUR_HANDLE)
+    for direction in "ingress", "egress":
+        add_foreign_filter(wire, accepting, direction, *where)
     before = filters(wire)
-    (_, _, program), = before
-    outcome = run_agent("attach", wire.RIGHT, "--mode", "tc", "--tc-hook", "clsact", prefix=wire.right.inside())
-    sentence, = outcome.errors
-    assert outcome.exit_code == 1
-    assert f"'foreign_tc' (id {program}, tc)" in sentence
-    assert filters(wire) == before, "the ingress filter, which was attached first, was not removed"
+    agent = watch_tc(wire, "clsact")
+    assert filter_names(wire) == [("egress", "tcpwin_egress"), ("egress", "accepting"),
+                                  ("ingress", "tcpwin_ingress"), ("ingress", "accepting")]
+    send(wire, from_client())
+    send_out(wire, from_server())
+    assert packets(agent.stop()) == [(1, 1)]
+    assert filters(wire) == before
 
 
-ACCEPTING = '__attribute__((section("tc"), used)) int accepting(void *ctx) { return 0; }\n'  # TC_ACT_OK
-ATTACH_TCX = pathlib.Path(__file__).with_name("attach_tcx.py")
-
-
-def tcx_programs(wire):
-    """[names of the ingress programs, names of the egress programs], in the order in which they run"""
-    shown = run(*wire.right.inside(sys.executable, QUERY_TCX, wire.RIGHT)).stdout.splitlines()
-    return [[json.loads(run("bpftool", "-j", "prog", "show", "id", number).stdout)["name"] for number in line.split()]
-            for line in shown]
+def test_a_priority_for_one_protocol_stays_first(wire, foreign, watch_tc):
+    """The agent's filter is the next: all filters of a priority see one protocol."""
+    tc(wire.right, "qdisc", "add", "dev", wire.RIGHT, "clsact")
+    for priority in 1, 2:
+        add_foreign_filter(wire, foreign, "egress", "prio", priority, "protocol", "ip")
+    agent = watch_tc(wire, "clsact")
+    shown = json.loads(tc(wire.right, "-json", "filter", "show", "dev", wire.RIGHT, "egress").stdout)
+    assert [(one["pref"], one["protocol"]) for one in shown if "options" in one] == [(1, "ip"), (2, "ip"), (3, "all")]
+    send_out(wire, from_server())
+    outcome = agent.stop()
+    assert packets(outcome) == [(1, 0)]
+    assert "was overtaken" not in outcome.stderr
 
 
 def test_a_foreign_tcx_program_that_accepts_packets_hides_none(wire, watch_tc, bpffs, tmp_path):
     """It would, if it ran first: Cilium and others return TC_ACT_OK."""
-    pinned = bpffs / "accepting"
-    run("bpftool", "prog", "load", compile_bpf(tmp_path, ACCEPTING), pinned, "type", "classifier")
-    run(*wire.right.inside(sys.executable, ATTACH_TCX, pinned, wire.RIGHT))
-    assert tcx_programs(wire) == [["accepting"], ["accepting"]]
+    accept_by_tcx(wire, bpffs, tmp_path)
+    assert tcx_names(wire) == [["accepting"], ["accepting"]]
     agent = watch_tc(wire, "tcx")
-    assert tcx_programs(wire) == [["tcpwin_ingress", "accepting"], ["tcpwin_egress", "accepting"]]
+    assert tcx_names(wire) == [["tcpwin_ingress", "accepting"], ["tcpwin_egress", "accepting"]]
     send(wire, from_client())
     send_out(wire, from_server())
     assert packets(agent.stop()) == [(1, 1)]
-    assert tcx_programs(wire) == [["accepting"], ["accepting"]]
+    assert tcx_names(wire) == [["accepting"], ["accepting"]]
 
 
 def test_a_killed_agent_leaves_no_tcx_link(wire, watch_tc):

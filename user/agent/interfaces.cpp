@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <linux/if_ether.h>
 
 #include "base/clocks.hpp"
@@ -189,9 +190,37 @@ bool Interfaces::forget(unsigned ifindex)
 	const auto found = watched_.find(ifindex);
 	if (found == watched_.end())
 		return true;
+	before_ += found->second.coverage();
+	before_.detached = 0;
 	const bool removed = found->second.forget();
 	watched_.erase(found);
 	return removed;
+}
+
+bool Interfaces::any_lost()
+{
+	return std::ranges::any_of(watched_, [](auto &entry) { return entry.second.is_lost(); });
+}
+
+Result<void> Interfaces::check(bool reattach)
+{
+	for (auto &[ifindex, watched] : watched_)
+		watched.check(name(ifindex), reattach);
+	const auto is_blind = [](const auto &entry) { return entry.second.is_blind(); };
+	if (watched_.empty() || !std::ranges::all_of(watched_, is_blind))
+		return {};
+	return fail(fmt::format("cannot continue watching {}",
+				watched_.size() == 1 ? name(watched_.begin()->first) : "any interface"),
+		    "other software has detached the agent's programs, and they may not be attached again",
+		    reattach ? "" : "the setting reattach=yes permits it");
+}
+
+Coverage Interfaces::coverage() const
+{
+	Coverage sum = before_;
+	for (const auto &[ifindex, watched] : watched_)
+		sum += watched.coverage();
+	return sum;
 }
 
 bool Interfaces::pins_are_gone() const
@@ -206,6 +235,7 @@ void Interfaces::release(bool leave)
 		for (const auto &[ifindex, watched] : watched_)
 			log::info("{} stays attached: 'attach --persistent' takes it over, 'detach' detaches it",
 				  name(ifindex));
+	before_ = coverage();
 	watched_.clear();
 }
 
@@ -218,8 +248,9 @@ std::string_view Interfaces::name(unsigned ifindex) const
 Needs Interfaces::needs() const
 {
 	const bool filters = std::ranges::any_of(watched_, [](const auto &entry) { return entry.second.has_filter(); });
+	const bool reattach = !(program_.config().rules & TCPWIN_RULE_STAY_DETACHED);
 	return {.attach_more = options_.any(),
-		.detach_by_netlink = !persistence_ && filters,
+		.change_filters = filters && (!persistence_ || reattach),
 		.detach_links = persistence_ != nullptr,
 		.pin_more = persistence_ && options_.any()};
 }

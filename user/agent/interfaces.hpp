@@ -42,6 +42,12 @@ public:
 	std::vector<unsigned> deleted(const All &all) const;
 	// Stops watching the interface. False: this process has no permission to remove its pins.
 	bool forget(unsigned ifindex);
+	// Whether a hook has lost its program: because the interface was deleted, or by other software.
+	bool any_lost();
+	// Attaches again what other software has detached or overtaken, if `reattach` permits it. Error: no program is
+	// attached any more, and none may be attached.
+	Result<void> check(bool reattach);
+	Coverage coverage() const;
 	// Whether the pins of all interfaces have been removed.
 	bool pins_are_gone() const;
 	// Detaches from all interfaces; leave: leaves the programs attached for the next agent.
@@ -74,6 +80,7 @@ private:
 	std::map<unsigned, std::string> names_;        // kept after the interface is gone
 	std::set<unsigned> refused_;                   // with any: could not be attached
 	std::optional<Claim> process_;                 // with any: makes later claims credible
+	Coverage before_;                              // of interfaces that are no longer watched
 	std::uint16_t last_scope_ = 0;
 };
 

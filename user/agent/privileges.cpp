@@ -55,7 +55,7 @@ Capabilities all_permitted()
 Result<Capabilities> find_needed(const Needs &needs, const std::function<bool()> &still_works)
 {
 	Capabilities kept, more{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON};
-	if (needs.attach_more || needs.detach_by_netlink)
+	if (needs.attach_more || needs.change_filters)
 		kept.push_back(CAP_NET_ADMIN);
 	const auto useless = [&](unsigned capability) {
 		return !permitted(capability) || std::ranges::count(kept, capability);

@@ -15,7 +15,7 @@ constexpr unsigned nobody = 65534;
 // What the agent still has to do.
 struct Needs {
 	bool attach_more = false;       // to interfaces that appear later
-	bool detach_by_netlink = false; // clsact filters, at exit
+	bool change_filters = false; // of clsact: remove them at exit, attach them again
 	bool detach_links = false;      // pinned ones
 	bool pin_more = false;          // in directories of this user, so the user is kept
 };

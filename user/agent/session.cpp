@@ -19,13 +19,20 @@ namespace tcpwin {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
+namespace {
+
+// Filters have notifications, links have none.
+constexpr auto hook_check_interval = 1s;
+
+} // namespace
+
 Session::Session(const SessionOptions &options, Parts parts)
 	: options_(options), signals_(std::move(parts.signals)), monitor_(std::move(parts.monitor)),
 	  writers_(std::move(parts.writers)), program_(std::move(parts.program)),
 	  persistence_(std::move(parts.persistence)), helper_(std::move(parts.helper)),
 	  interfaces_(options.watch, program_, persistence_ ? &*persistence_ : nullptr, std::move(parts.claims)),
 	  drain_(program_, writers_, interfaces_, signals_, persistence_.has_value()), sweeper_(program_, drain_),
-	  stats_(program_, writers_, persistence_.has_value())
+	  stats_(program_, writers_, interfaces_, persistence_.has_value())
 {
 }
 
@@ -114,7 +121,19 @@ Result<void> Session::follow_interfaces()
 {
 	const auto all = TRY(monitor_.changed());
 	TRY(forget_deleted(all));
-	return interfaces_.follow(all);
+	TRY(interfaces_.follow(all));
+	return interfaces_.check(reattaches());
+}
+
+// A deleted interface has lost its programs, too.
+Result<void> Session::check_hooks()
+{
+	return interfaces_.any_lost() ? follow_interfaces() : interfaces_.check(reattaches());
+}
+
+bool Session::reattaches() const
+{
+	return !(program_.config().rules & TCPWIN_RULE_STAY_DETACHED); // 'set' may have changed it
 }
 
 Result<void> Session::wait(Clock::time_point until)
@@ -143,12 +162,17 @@ Result<void> Session::watch()
 	const Clock::time_point start = Clock::now(), never = Clock::time_point::max();
 	const Clock::time_point end = options_.duration ? start + *options_.duration : never;
 	Clock::time_point next_sweep = start + options_.poll_interval;
+	Clock::time_point next_check = start + hook_check_interval;
 	Clock::time_point next_stats = options_.stats_interval ? start + *options_.stats_interval : never;
 
 	while (!signals_.requested() && Clock::now() < end) {
 		TRY(answer_signals());
-		TRY(wait(std::min({next_sweep, next_stats, end})));
+		TRY(wait(std::min({next_sweep, next_check, next_stats, end})));
 		const Clock::time_point now = Clock::now();
+		if (now >= next_check) {
+			TRY(check_hooks());
+			next_check = now + hook_check_interval;
+		}
 		if (now >= next_stats) {
 			TRY(write_stats(false));
 			next_stats = std::max(next_stats + *options_.stats_interval, now);

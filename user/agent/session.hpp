@@ -59,6 +59,8 @@ private:
 	Result<void> forget(unsigned ifindex);
 	Result<void> forget_deleted(const std::vector<Interface> &all);
 	Result<void> follow_interfaces();
+	Result<void> check_hooks();
+	bool reattaches() const;
 	Result<void> wait(Clock::time_point until);
 	Result<void> write_stats(bool last);
 	Result<void> answer_signals();

@@ -35,6 +35,7 @@ Result<void> StatsReporter::write(bool last)
 			.last = last,
 			.flows = program_.live_flows(),
 			.max_flows = program_.max_flows(),
+			.coverage = interfaces_.coverage(),
 			.totals = now,
 			.before = last_stats_});
 	last_stats_ns_ = now_ns;
@@ -50,6 +51,10 @@ std::string StatsReporter::report(bool still_running) const
 		return {};
 	}
 	std::string text = format_report(writers_.totals(), *counters, program_.config(), program_.max_flows());
+	if (const Coverage coverage = interfaces_.coverage(); coverage.unseen.count())
+		text += fmt::format("Programs attached again: {}; at most {:.1f} s of packets were not seen\n",
+				    coverage.reattachments,
+				    std::chrono::duration<double>(coverage.unseen).count());
 	if (persistent_ || still_running)
 		text += fmt::format("Flows still in the table: {}\n", program_.live_flows());
 	return text;

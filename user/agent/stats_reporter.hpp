@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "agent/interfaces.hpp"
 #include "base/error.hpp"
 #include "bpf/program.hpp"
 #include "record/stats.hpp"
@@ -15,8 +16,8 @@ class StatsReporter {
 public:
 	// The references must outlive this object. persistent: counters may include those of earlier agents, and flows
 	// may remain.
-	StatsReporter(Program &program, RecordWriters &writers, bool persistent)
-		: program_(program), writers_(writers), persistent_(persistent)
+	StatsReporter(Program &program, RecordWriters &writers, const Interfaces &interfaces, bool persistent)
+		: program_(program), writers_(writers), interfaces_(interfaces), persistent_(persistent)
 	{
 	}
 
@@ -32,6 +33,7 @@ private:
 
 	Program &program_;
 	RecordWriters &writers_;
+	const Interfaces &interfaces_;
 	bool persistent_;
 	std::uint64_t started_ns_ = 0;    // CLOCK_BOOTTIME, as in the next
 	std::uint64_t last_stats_ns_ = 0; // when last_stats_ was taken

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/watched_interface.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "base/log.hpp"
 #include "bpf/tc_filter.hpp"
 
 namespace tcpwin {
@@ -35,7 +39,7 @@ std::optional<Hook> take_over(const HookSource &source, const Interface &interfa
 		if (!link)
 			continue;
 		if (suits(source.options, kind, direction))
-			if (auto hook = Hook::adopt(interface, kind, std::move(link),
+			if (auto hook = Hook::adopt(interface, kind, direction, std::move(link),
 						    program_for(source.program.fds(), kind, direction)))
 				return std::move(*hook);
 		source.persistence->drop_link(interface.index, kind, direction);
@@ -53,7 +57,7 @@ Result<Hook> attach_hook(const HookSource &source, const Interface &interface, D
 			    Hook::attach_ingress(interface, options.mode, options.tc_hook, source.program.fds()) :
 			    Hook::attach_egress(interface, options.tc_hook, source.program.fds());
 	if (hook && hook->kind() != HookKind::clsact)
-		remove_stale_filter(interface.index, direction);
+		detach_filter(interface.index, direction);
 	return hook;
 }
 
@@ -63,7 +67,7 @@ void detach(const HookSource &source, const Interface &interface, Direction dire
 	if (source.persistence)
 		for (HookKind kind : link_kinds)
 			source.persistence->drop_link(interface.index, kind, direction);
-	remove_stale_filter(interface.index, direction);
+	detach_filter(interface.index, direction);
 }
 
 } // namespace
@@ -89,52 +93,89 @@ Result<void> WatchedInterface::attach_hooks(const HookSource &source, const Inte
 	if (source.options.directions == Directions::egress) {
 		detach(source, interface, Direction::ingress);
 	} else {
-		ingress_ = TRY(attach_hook(source, interface, Direction::ingress));
+		ingress_.emplace(TRY(attach_hook(source, interface, Direction::ingress)));
 	}
-	return pin(ingress_, Direction::ingress).and_then([&] { return set_egress(source, interface, egress); });
+	return pin(ingress_).and_then([&] { return set_egress(source, interface, egress); });
 }
 
 Result<void> WatchedInterface::set_egress(const HookSource &source, const Interface &interface, bool wanted)
 {
 	if (!wanted) {
 		if (egress_) {
-			egress_->persist(false);
-			if (pins_ && egress_->link_fd() >= 0)
-				pins_->unpin(pin_name(egress_->kind(), Direction::egress));
+			Hook &hook = egress_->hook();
+			hook.persist(false);
+			if (pins_ && hook.link_fd() >= 0)
+				pins_->unpin(pin_name(hook.kind(), Direction::egress));
+			before_ += egress_->coverage();
+			before_.detached = 0;
 		}
 		egress_.reset();
 		detach(source, interface, Direction::egress);
 		return {};
 	}
-	egress_ = TRY(attach_hook(source, interface, Direction::egress));
-	return pin(egress_, Direction::egress);
+	egress_.emplace(TRY(attach_hook(source, interface, Direction::egress)));
+	return pin(egress_);
 }
 
-Result<void> WatchedInterface::pin(std::optional<Hook> &hook, Direction direction)
+Result<void> WatchedInterface::pin(std::optional<Attachment> &attachment)
 {
-	if (!hook || !pins_)
+	if (!attachment || !pins_)
 		return {};
-	hook->persist(true);
-	if (hook->link_fd() < 0)
+	Hook &hook = attachment->hook();
+	hook.persist(true);
+	if (hook.link_fd() < 0)
 		return {};
-	return pins_->pin(pin_name(hook->kind(), direction), hook->link_fd());
+	return pins_->pin(pin_name(hook.kind(), hook.direction()), hook.link_fd());
 }
 
 void WatchedInterface::undo()
 {
-	for (auto *hook : {&ingress_, &egress_})
-		if (*hook)
-			(*hook)->persist(false);
+	for (auto *attachment : {&ingress_, &egress_})
+		if (*attachment)
+			(*attachment)->hook().persist(false);
 	if (pins_)
 		static_cast<void>(pins_->remove()); // the error that led here is the one to report
 }
 
 bool WatchedInterface::forget()
 {
-	for (auto *hook : {&ingress_, &egress_})
-		if (*hook)
-			(*hook)->detach();
+	for (auto *attachment : {&ingress_, &egress_})
+		if (*attachment)
+			(*attachment)->hook().detach();
 	return !pins_ || pins_->remove().has_value();
+}
+
+bool WatchedInterface::is_lost()
+{
+	return std::ranges::any_of(std::array{&ingress_, &egress_},
+				   [](auto *attachment) { return *attachment && (*attachment)->is_lost(); });
+}
+
+void WatchedInterface::check(std::string_view name, bool reattach)
+{
+	for (auto *attachment : {&ingress_, &egress_}) {
+		if (!*attachment || !(*attachment)->check(name, reattach))
+			continue;
+		if (auto pinned = pin(*attachment); !pinned)
+			log::warning("{}; what was attached again does not outlive this agent",
+				     pinned.error().sentence());
+	}
+}
+
+bool WatchedInterface::is_blind() const
+{
+	return std::ranges::none_of(std::array{&ingress_, &egress_}, [](const auto *attachment) {
+		return *attachment && !(*attachment)->is_forbidden();
+	});
+}
+
+Coverage WatchedInterface::coverage() const
+{
+	Coverage sum = before_;
+	for (const auto *attachment : {&ingress_, &egress_})
+		if (*attachment)
+			sum += (*attachment)->coverage();
+	return sum;
 }
 
 bool WatchedInterface::pins_are_gone() const
@@ -145,7 +186,9 @@ bool WatchedInterface::pins_are_gone() const
 
 bool WatchedInterface::has_filter() const
 {
-	const auto is_filter = [](const std::optional<Hook> &hook) { return hook && hook->kind() == HookKind::clsact; };
+	const auto is_filter = [](const std::optional<Attachment> &attachment) {
+		return attachment && attachment->hook().kind() == HookKind::clsact;
+	};
 	return is_filter(ingress_) || is_filter(egress_);
 }
 
@@ -153,16 +196,16 @@ std::string WatchedInterface::describe(std::string_view why_no_egress) const
 {
 	std::string text;
 	if (ingress_) {
-		text = ingress_->kind() == HookKind::xdp_native ?
-			       "in native mode" :
-		       ingress_->kind() == HookKind::xdp_generic ?
-			       "in generic mode" :
-			       fmt::format("in tc mode ({})", name_of(ingress_->kind()));
-		if (!ingress_->fallback().empty())
-			text += fmt::format(" ({})", ingress_->fallback());
+		const Hook &hook = ingress_->hook();
+		text = hook.kind() == HookKind::xdp_native  ? "in native mode" :
+		       hook.kind() == HookKind::xdp_generic ? "in generic mode" :
+							      fmt::format("in tc mode ({})", name_of(hook.kind()));
+		if (!hook.fallback().empty())
+			text += fmt::format(" ({})", hook.fallback());
 	}
 	if (egress_)
-		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ", name_of(egress_->kind()));
+		text += fmt::format("{}outgoing packets by {}", text.empty() ? "for " : "; ",
+				    name_of(egress_->hook().kind()));
 	else if (!why_no_egress.empty())
 		text += fmt::format("; {}", why_no_egress);
 	return text;

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/attachment.hpp"
 #include "agent/claim.hpp"
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
-#include "bpf/hook.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/program.hpp"
 #include "agent/options.hpp"
@@ -43,6 +43,14 @@ public:
 	// Whether another process has removed the pins, so that no agent can take over.
 	bool pins_are_gone() const;
 
+	// Whether a hook has lost its program; asks the kernel only.
+	bool is_lost();
+	// Attaches programs again that were detached or overtaken, if `reattach` permits it, and logs what happened.
+	void check(std::string_view name, bool reattach);
+	// Whether no program is attached any more, and none may be attached.
+	bool is_blind() const;
+	Coverage coverage() const;
+
 	bool has_egress() const { return egress_.has_value(); }
 	bool has_filter() const;
 	// "in native mode; outgoing packets by TCX"
@@ -51,11 +59,12 @@ public:
 private:
 	explicit WatchedInterface(Claim claim) : claim_(std::move(claim)) {}
 	Result<void> attach_hooks(const HookSource &source, const Interface &interface, bool egress);
-	Result<void> pin(std::optional<Hook> &hook, Direction direction);
+	Result<void> pin(std::optional<Attachment> &attachment);
 
 	Claim claim_;
-	std::optional<Hook> ingress_;
-	std::optional<Hook> egress_;
+	std::optional<Attachment> ingress_;
+	std::optional<Attachment> egress_;
+	Coverage before_;                     // of attachments that were given up
 	std::optional<PinnedInterface> pins_; // persistent
 	UniqueFd directory_;                  // of the pins; keeps the bpffs from being unmounted
 };

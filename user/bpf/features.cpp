@@ -7,6 +7,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf/tcx.hpp"
+
 namespace tcpwin {
 namespace {
 
@@ -53,8 +55,8 @@ std::optional<KernelFeature> find_missing_feature(const std::function<bool(const
 // A kernel with TCX looks up the interface first; index 0 does not exist.
 std::optional<bool> has_tcx()
 {
-	LIBBPF_OPTS(bpf_prog_query_opts, query);
-	const int error = bpf_prog_query_opts(0, tcx_ingress, &query);
+	TcxList none;
+	const int error = query_tcx(0, Direction::ingress, none);
 	if (error == -EPERM)
 		return std::nullopt;
 	return error == -ENODEV;

@@ -24,12 +24,6 @@ std::span<const KernelFeature> kernel_features();
 std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present =
 							  [](const KernelFeature &f) { return f.present(); });
 
-// BPF_TCX_INGRESS and BPF_TCX_EGRESS: linux/bpf.h has them from Linux 6.6 on, Debian 12's headers are from 6.1.
-constexpr auto tcx_ingress = static_cast<bpf_attach_type>(46);
-constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
-constexpr unsigned tcx_before = 1U << 3; // BPF_F_BEFORE: before all other programs
-constexpr std::string_view tcx_since = "6.6";
-
 // Whether the kernel has TCX, that is, links at the tc hooks; nullopt: CAP_NET_ADMIN is missing.
 std::optional<bool> has_tcx();
 

@@ -2,7 +2,9 @@
 #include "bpf/hook.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <bpf/bpf.h>
@@ -11,8 +13,10 @@
 #include <linux/if_link.h>
 
 #include "bpf/features.hpp"
+#include "bpf/object_info.hpp"
 #include "bpf/program_name.hpp"
 #include "bpf/tc_filter.hpp"
+#include "bpf/tcx.hpp"
 #include "bpf/xdp_programs.hpp"
 
 namespace tcpwin {
@@ -48,28 +52,78 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 
 // A link detaches when its last descriptor is closed; a filter must be removed.
 struct Hook::Handle {
-	UniqueFd link;
-	unsigned ifindex;
+	HookKind kind;
+	Interface interface;
 	Direction direction;
+	int program_fd;
+	UniqueFd link = {};         // none for clsact
+	std::uint64_t revision = 0; // of the list of TCX programs; 0: unknown
+	bool attached = false;
 	bool stays = false;
 
-	Handle(UniqueFd link, unsigned ifindex, Direction direction)
-		: link(std::move(link)), ifindex(ifindex), direction(direction)
+	Handle(HookKind kind, Interface interface, Direction direction, int program_fd)
+		: kind(kind), interface(std::move(interface)), direction(direction), program_fd(program_fd)
 	{
 	}
 	Handle(const Handle &) = delete;
 	Handle &operator=(const Handle &) = delete;
 	~Handle()
 	{
-		if (!link && !stays)
-			detach_filter(ifindex, direction);
+		if (kind == HookKind::clsact && attached && !stays)
+			detach_filter(interface.index, direction);
 	}
+
+	Result<void> attach();
+	HookPlace place_in_tcx_list();
 };
 
-Hook::Hook(HookKind kind, std::unique_ptr<Handle> handle) : kind_(kind), handle_(std::move(handle)) {}
+Result<void> Hook::Handle::attach()
+{
+	if (kind == HookKind::clsact) {
+		TRY(attach_filter(interface, direction, program_fd));
+		attached = true;
+		return {};
+	}
+	int fd = -1;
+	if (kind == HookKind::tcx) {
+		fd = attach_tcx(interface.index, direction, program_fd);
+	} else {
+		LIBBPF_OPTS(bpf_link_create_opts, options);
+		options.flags = kind == HookKind::xdp_native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+		fd = bpf_link_create(program_fd, static_cast<int>(interface.index), BPF_XDP, &options);
+	}
+	if (fd < 0)
+		return attach_error(interface, kind, fd);
+	link = UniqueFd(fd);
+	attached = true;
+	return {};
+}
+
+HookPlace Hook::Handle::place_in_tcx_list()
+{
+	TcxList list;
+	if (query_tcx(interface.index, direction, list) != 0)
+		return !revision || has_revision(interface.index, direction, program_fd, revision) ? HookPlace::first :
+												     HookPlace::behind;
+	revision = list.revision;
+	const auto id = object_info<bpf_prog_info>(program_fd).value_or(bpf_prog_info{}).id;
+	return !list.program_ids.empty() && list.program_ids.front() == id ? HookPlace::first : HookPlace::behind;
+}
+
+Hook::Hook(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
 Hook::Hook(Hook &&) noexcept = default;
 Hook &Hook::operator=(Hook &&) noexcept = default;
 Hook::~Hook() = default;
+
+HookKind Hook::kind() const
+{
+	return handle_->kind;
+}
+
+Direction Hook::direction() const
+{
+	return handle_->direction;
+}
 
 void Hook::persist(bool stays)
 {
@@ -87,11 +141,48 @@ int Hook::link_fd() const
 	return handle_->link.get();
 }
 
-Result<Hook> Hook::adopt(const Interface &interface, HookKind kind, UniqueFd link, int program_fd)
+HookPlace Hook::place()
+{
+	if (kind() == HookKind::clsact) {
+		const auto place = find_filter(handle_->interface.index, direction(), handle_->program_fd);
+		return place ? *place : HookPlace::first; // unknown
+	}
+	if (!handle_->link || attached_interface(handle_->link.get()) == 0)
+		return HookPlace::detached;
+	return kind() == HookKind::tcx ? handle_->place_in_tcx_list() : HookPlace::first;
+}
+
+Result<void> Hook::reattach()
+{
+	detach();
+	handle_->link = UniqueFd();
+	TRY(handle_->attach());
+	if (kind() == HookKind::tcx && place() == HookPlace::behind)
+		handle_->revision = find_revision(handle_->interface.index, direction(), handle_->program_fd,
+						  handle_->revision);
+	return {};
+}
+
+Result<Hook> Hook::adopt(const Interface &interface, HookKind kind, Direction direction, UniqueFd link, int program_fd)
 {
 	if (int error = bpf_link_update(link.get(), program_fd, nullptr))
 		return attach_error(interface, kind, error);
-	return Hook(kind, std::make_unique<Handle>(std::move(link), interface.index, Direction::ingress));
+	auto handle = std::make_unique<Handle>(kind, interface, direction, program_fd);
+	handle->link = std::move(link);
+	handle->attached = true;
+	Hook hook(std::move(handle));
+	if (hook.place() == HookPlace::behind)
+		TRY(hook.reattach());
+	return hook;
+}
+
+Result<Hook> Hook::attach(const Interface &interface, HookKind kind, Direction direction, int program_fd)
+{
+	auto handle = std::make_unique<Handle>(kind, interface, direction, program_fd);
+	TRY(handle->attach());
+	Hook hook(std::move(handle));
+	hook.place(); // notes the revision
+	return hook;
 }
 
 Result<Hook> Hook::attach_xdp(const Interface &interface, HookKind kind, int program_fd)
@@ -99,36 +190,18 @@ Result<Hook> Hook::attach_xdp(const Interface &interface, HookKind kind, int pro
 	if (!interface.ethernet)
 		return fail(cannot_attach(interface, kind), "its frames have no Ethernet header", "use --mode tc",
 			    Exit::unsupported);
-	LIBBPF_OPTS(bpf_link_create_opts, options);
-	options.flags = kind == HookKind::xdp_native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-	const int fd = bpf_link_create(program_fd, static_cast<int>(interface.index), BPF_XDP, &options);
-	if (fd < 0)
-		return attach_error(interface, kind, fd);
-	return Hook(kind, std::make_unique<Handle>(UniqueFd(fd), interface.index, Direction::ingress));
-}
-
-Result<Hook> Hook::attach_clsact(const Interface &interface, Direction direction, int program_fd)
-{
-	TRY(attach_filter(interface, direction, program_fd));
-	return Hook(HookKind::clsact, std::make_unique<Handle>(UniqueFd(), interface.index, direction));
+	return attach(interface, kind, Direction::ingress, program_fd);
 }
 
 Result<Hook> Hook::attach_tc(const Interface &interface, Direction direction, TcHook tc_hook, int program_fd)
 {
-	if (tc_hook == TcHook::clsact)
-		return attach_clsact(interface, direction, program_fd);
-	LIBBPF_OPTS(bpf_link_create_opts, options);
-	options.flags = tcx_before; // a program that accepts a packet hides it from those behind
-	const int fd = bpf_link_create(program_fd, static_cast<int>(interface.index),
-				       direction == Direction::ingress ? tcx_ingress : tcx_egress, &options);
-	if (fd >= 0)
-		return Hook(HookKind::tcx, std::make_unique<Handle>(UniqueFd(fd), interface.index, direction));
-	if (fd != -EINVAL) // the kernel does not know the attach type
-		return attach_error(interface, HookKind::tcx, fd);
-	if (tc_hook == TcHook::tcx)
+	if (tc_hook == TcHook::clsact || (tc_hook == TcHook::automatic && !has_tcx().value_or(true)))
+		return attach(interface, HookKind::clsact, direction, program_fd);
+	auto hook = attach(interface, HookKind::tcx, direction, program_fd);
+	if (!hook && !has_tcx().value_or(true))
 		return fail(fmt::format("cannot attach to {} by TCX", interface.name), "this kernel has no TCX",
 			    "Linux 6.6 or later has it; --tc-hook clsact works with any kernel", Exit::unsupported);
-	return attach_clsact(interface, direction, program_fd);
+	return hook;
 }
 
 Result<Hook> Hook::attach_egress(const Interface &interface, TcHook tc_hook, const ProgramFds &programs)

@@ -29,7 +29,15 @@ public:
 	static Result<Hook> attach_egress(const Interface &interface, TcHook tc_hook, const ProgramFds &programs);
 
 	// Takes over the link of an earlier agent and replaces its program in one step, so that no packet is missed.
-	static Result<Hook> adopt(const Interface &interface, HookKind kind, UniqueFd link, int program_fd);
+	static Result<Hook> adopt(const Interface &interface, HookKind kind, Direction direction, UniqueFd link,
+				  int program_fd);
+
+	// Asks the kernel, which tells the order of TCX programs only to a process with CAP_NET_ADMIN; without it, the
+	// answer is `behind` if their list changed in any way since attaching.
+	HookPlace place();
+	// After place() was not `first`: attaches the program again, as the first. If it was behind another one, it is
+	// detached first, and misses packets for some milliseconds. Needs no capability, except for clsact.
+	Result<void> reattach();
 
 	// stays: the program stays attached when the object is destroyed. A link must be pinned for that.
 	void persist(bool stays);
@@ -40,20 +48,20 @@ public:
 	Hook &operator=(Hook &&) noexcept;
 	~Hook();
 
-	HookKind kind() const { return kind_; }
+	HookKind kind() const;
+	Direction direction() const;
 	int link_fd() const;                                      // -1: clsact has no link
 	const std::string &fallback() const { return fallback_; } // why no better kind was used, or empty
 
 private:
 	struct Handle;
 
-	Hook(HookKind kind, std::unique_ptr<Handle> handle);
+	explicit Hook(std::unique_ptr<Handle> handle);
+	static Result<Hook> attach(const Interface &interface, HookKind kind, Direction direction, int program_fd);
 	static Result<Hook> attach_xdp(const Interface &interface, HookKind kind, int program_fd);
 	static Result<Hook> attach_tc(const Interface &interface, Direction direction, TcHook tc_hook, int program_fd);
-	static Result<Hook> attach_clsact(const Interface &interface, Direction direction, int program_fd);
 	static Result<Hook> attach_best(const Interface &interface, TcHook tc_hook, const ProgramFds &programs);
 
-	HookKind kind_;
 	std::unique_ptr<Handle> handle_;
 	std::string fallback_;
 };

@@ -21,9 +21,18 @@ enum class HookKind {
 constexpr HookKind link_kinds[] = {HookKind::xdp_native, HookKind::xdp_generic, HookKind::tcx};
 
 enum class Direction { ingress, egress };
+constexpr Direction directions[] = {Direction::ingress, Direction::egress};
+
+// Where a program is among those of its hook, each of which may hide packets from those behind. first: as far ahead as it
+// can be.
+enum class HookPlace { first, behind, detached };
 
 // "native XDP", "generic XDP", "TCX" or "clsact".
 std::string_view name_of(HookKind kind);
+constexpr std::string_view name_of(Direction direction)
+{
+	return direction == Direction::ingress ? "ingress" : "egress";
+}
 
 // The error if the kernel refuses to attach. error: errno, of either sign.
 tl::unexpected<Error> attach_error(const Interface &interface, HookKind kind, int error);

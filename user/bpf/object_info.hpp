@@ -30,4 +30,12 @@ inline std::uint32_t max_entries(int fd)
 	return object_info<bpf_map_info>(fd).value_or(bpf_map_info{}).max_entries;
 }
 
+// The index of the interface that a link of XDP or TCX is attached to; 0: it was deleted, or the link was detached.
+// bpf_link_info has no TCX before Linux 6.6 (Debian 12's headers are from 6.1); the index of a TCX link is at the same
+// place as that of an XDP link.
+inline std::uint32_t attached_interface(int link_fd)
+{
+	return object_info<bpf_link_info>(link_fd).value_or(bpf_link_info{}).xdp.ifindex;
+}
+
 } // namespace tcpwin

@@ -73,13 +73,6 @@ tl::unexpected<Error> cannot_pin(const fs::path &path, int error)
 		    denied ? Exit::no_permission : Exit::failure);
 }
 
-// 0: its interface was deleted. bpf_link_info has no TCX before Linux 6.6 (Debian 12's headers are from 6.1); the index
-// of a TCX link is at the same place as that of an XDP link.
-__u32 interface_of(int link_fd)
-{
-	return object_info<bpf_link_info>(link_fd).value_or(bpf_link_info{}).xdp.ifindex;
-}
-
 } // namespace
 
 bool PinnedInterface::is_complete() const
@@ -177,7 +170,7 @@ bool PinnedInterface::is_attached() const
 		if (!name.starts_with(link_prefix))
 			return false;
 		const UniqueFd link = open(name);
-		return link && interface_of(link.get()) != 0;
+		return link && attached_interface(link.get()) != 0;
 	});
 }
 

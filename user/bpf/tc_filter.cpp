@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf/tc_filter.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fmt/format.h>
-#include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
-#include <netlink/netlink.h>
+#include <linux/if_ether.h>
 
+#include "bpf/object_info.hpp"
 #include "bpf/program_name.hpp"
 #include "bpf/tc_programs.hpp"
-#include "net/netlink.hpp"
 #include "net/qdisc.hpp"
 
 namespace tcpwin {
 namespace {
 
-constexpr __u32 filter_handle = 0x7463;
-constexpr __u32 filter_priority = 0xc0de;
+// Other software uses the first ones.
+constexpr std::uint32_t first_handle = 0x7463, last_handle = 0x7472;
 
 bpf_tc_hook make_hook(unsigned ifindex, bpf_tc_attach_point point)
 {
@@ -35,32 +34,51 @@ bpf_tc_hook make_hook(unsigned ifindex, Direction direction)
 	return make_hook(ifindex, direction == Direction::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 }
 
-// All filters in one direction of the clsact qdisc; -1: unknown.
-int count_filters(unsigned ifindex, Direction direction)
+bool is_agents(const TcFilter &filter)
 {
-	tcmsg request{};
-	request.tcm_ifindex = static_cast<int>(ifindex);
-	request.tcm_parent =
-		TC_H_MAKE(TC_H_CLSACT, direction == Direction::ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
-	const auto socket = open_netlink(NETLINK_ROUTE);
-	int count = 0;
-	if (!socket || nl_send_simple(socket->get(), RTM_GETTFILTER, NLM_F_DUMP, &request, sizeof(request)) < 0 ||
-	    receive_answer(socket->get(), [&](nlmsghdr *) { count++; }) != 0)
-		return -1;
-	return count;
+	return is_ours(filter.program.name) && filter.handle >= first_handle && filter.handle <= last_handle;
 }
 
-// The id of the program at the agent's priority and handle; 0: none.
-__u32 program_in_place(const bpf_tc_hook &hook)
+bool removed(bpf_tc_hook hook, const TcFilter &filter)
 {
-	LIBBPF_OPTS(bpf_tc_opts, query, .handle = filter_handle, .priority = filter_priority);
-	return bpf_tc_query(&hook, &query) == 0 ? query.prog_id : 0;
+	LIBBPF_OPTS(bpf_tc_opts, options, .handle = filter.handle, .priority = filter.priority);
+	return bpf_tc_detach(&hook, &options) == 0;
 }
 
-std::string describe(__u32 id)
+// The lowest that a new filter of the agent can have: all filters of a priority are of one kind and see one protocol.
+unsigned best_priority(const std::vector<TcFilter> &filters)
 {
-	const std::string name = program_name(id);
-	return name.empty() ? fmt::format("with id {} (tc)", id) : fmt::format("'{}' (id {}, tc)", name, id);
+	unsigned priority = 1;
+	for (const TcFilter &filter : filters)
+		if (filter.priority == priority && (filter.kind != "bpf" || filter.protocol != ETH_P_ALL))
+			priority++;
+	return priority;
+}
+
+// A new filter runs before those of the same priority.
+int attach_first(bpf_tc_hook hook, const std::vector<TcFilter> &filters, int program_fd)
+{
+	int error = -EEXIST;
+	for (std::uint32_t handle = first_handle; handle <= last_handle && error == -EEXIST; handle++) {
+		LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .handle = handle,
+			    .priority = best_priority(filters));
+		error = bpf_tc_attach(&hook, &options);
+	}
+	return error;
+}
+
+int attach_program(bpf_tc_hook hook, const std::vector<TcFilter> &filters, int program_fd)
+{
+	const auto agents = std::ranges::count_if(filters, is_agents);
+	if (agents == 1 && is_agents(filters.front())) {
+		LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE,
+			    .handle = filters.front().handle, .priority = filters.front().priority);
+		return bpf_tc_attach(&hook, &options);
+	}
+	for (const TcFilter &filter : filters)
+		if (is_agents(filter))
+			removed(hook, filter);
+	return attach_first(hook, filters, program_fd);
 }
 
 } // namespace
@@ -76,35 +94,41 @@ Result<void> attach_filter(const Interface &interface, Direction direction, int 
 		return fail("cannot attach to " + interface.name, "its qdisc 'ingress' is in the place of clsact",
 			    "replace it by clsact (tc qdisc), use TCX (Linux 6.6), or watch incoming packets only, by "
 			    "XDP (--direction ingress)");
-	if (const __u32 id = program_in_place(hook); id && !is_ours(clsact_program_name(interface.index, id)))
-		return fail("cannot attach to " + interface.name,
-			    "its clsact qdisc has another program at the agent's priority and handle: " + describe(id),
-			    "use TCX (Linux 6.6), or move that filter to another priority");
-	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE, .handle = filter_handle,
-		    .priority = filter_priority);
-	if (int refused = bpf_tc_attach(&hook, &options))
+	const auto filters = TRY(tc_filters(interface.index, direction));
+	if (int refused = attach_program(hook, filters, program_fd))
 		return attach_error(interface, HookKind::clsact, refused);
 	return {};
 }
 
-void detach_filter(unsigned ifindex, Direction direction)
+Result<HookPlace> find_filter(unsigned ifindex, Direction direction, int program_fd)
 {
-	const bpf_tc_hook hook = make_hook(ifindex, direction);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = filter_handle, .priority = filter_priority);
-	if (bpf_tc_detach(&hook, &options) != 0)
-		return;
-	if (count_filters(ifindex, Direction::ingress) != 0 || count_filters(ifindex, Direction::egress) != 0)
-		return;
-	bpf_tc_hook both = make_hook(ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
-	bpf_tc_hook_destroy(&both);
+	const auto id = object_info<bpf_prog_info>(program_fd).value_or(bpf_prog_info{}).id;
+	const auto filters = TRY(tc_filters(ifindex, direction));
+	const auto found = std::ranges::find(filters, id, [](const TcFilter &filter) { return filter.program.id; });
+	if (found == filters.end())
+		return HookPlace::detached;
+	const bool overtaken = std::any_of(filters.begin(), found, [&](const TcFilter &before) {
+		return before.priority == found->priority;
+	});
+	return overtaken || best_priority(filters) < found->priority ? HookPlace::behind : HookPlace::first;
 }
 
-bool remove_stale_filter(unsigned ifindex, Direction direction)
+bool detach_filter(unsigned ifindex, Direction direction)
 {
-	const __u32 id = program_in_place(make_hook(ifindex, direction));
-	if (!id || !is_ours(clsact_program_name(ifindex, id)))
+	const auto filters = tc_filters(ifindex, direction);
+	bool any = false;
+	if (filters)
+		for (const TcFilter &filter : *filters)
+			any |= is_agents(filter) && removed(make_hook(ifindex, direction), filter);
+	if (!any)
 		return false;
-	detach_filter(ifindex, direction);
+	for (const Direction each : directions) {
+		const auto left = tc_filters(ifindex, each);
+		if (!left || !left->empty())
+			return true;
+	}
+	bpf_tc_hook both = make_hook(ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+	bpf_tc_hook_destroy(&both);
 	return true;
 }
 

@@ -8,14 +8,16 @@
 
 namespace tcpwin {
 
-// Creates the qdisc if there is none, and replaces the filter that a killed agent left. Errors: the qdisc is ingress, not
-// clsact; another program's filter has the agent's priority and handle; no permission; any refusal by the kernel.
+// Creates the qdisc if there is none. The filter becomes the first, because one that accepts a packet hides it from those
+// behind; a filter that an earlier agent left in the first place is replaced in one step. If a filter of another kind has
+// priority 1, the agent's runs behind it. Errors: the qdisc is ingress, not clsact; no permission; any refusal by the
+// kernel.
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd);
 
-// Removes the filter, and the qdisc if no filter is left in it.
-void detach_filter(unsigned ifindex, Direction direction);
+// Where the filter with this program is, as the kernel says at this moment. Needs no capability.
+Result<HookPlace> find_filter(unsigned ifindex, Direction direction, int program_fd);
 
-// Removes the filter that an agent left behind; false: there is none.
-bool remove_stale_filter(unsigned ifindex, Direction direction);
+// Removes the filter of any agent, and the qdisc if no filter is left in it. False: there was none.
+bool detach_filter(unsigned ifindex, Direction direction);
 
 } // namespace tcpwin

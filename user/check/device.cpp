@@ -176,7 +176,7 @@ std::string describe_ours(const std::vector<TcProgram> &programs)
 	std::vector<std::string> ours;
 	for (const TcProgram &program : programs)
 		if (is_ours(program.name))
-			ours.push_back(describe(program.name, program.id, program.ingress ? "ingress" : "egress"));
+			ours.push_back(describe(program.name, program.id, name_of(program.direction)));
 	return fmt::format("{}", fmt::join(ours, ", "));
 }
 

@@ -23,6 +23,7 @@
 #include "bpf/features.hpp"
 #include "bpf/object_info.hpp"
 #include "bpf/pins.hpp"
+#include "bpf/tcx.hpp"
 
 namespace tcpwin {
 namespace {

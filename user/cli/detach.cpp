@@ -42,8 +42,6 @@ Examples:
 
 Exit codes: 0 done, 1 something is still attached or pinned, 2 wrong usage, 77 no permission.)";
 
-constexpr Direction directions[] = {Direction::ingress, Direction::egress};
-
 struct Target {
 	PinnedInterface pinned;
 	std::string name;               // empty: the interface was deleted
@@ -112,7 +110,7 @@ void detach_hooks(const Target &target)
 			if (const UniqueFd link = target.pinned.open(pin_name(kind, direction)))
 				bpf_link_detach(link.get()); // fails if the interface was deleted
 		if (!target.name.empty())
-			remove_stale_filter(target.pinned.ifindex(), direction);
+			detach_filter(target.pinned.ifindex(), direction);
 	}
 }
 

@@ -64,6 +64,8 @@ constexpr Setting table[] = {
 	 "Raise an alarm when a window has been closed for this long"},
 	{"source-alarm", number_or_none<&Config::source_alarm>, "20",
 	 "Raise an alarm when an address keeps its window closed in more than N flows at once"},
+	{"reattach", yes_or_no<TCPWIN_RULE_STAY_DETACHED, false>, "yes",
+	 "Live: attach programs again that other software detached or put its own before"},
 	{"max-clock-jump", duration_or_none<&Config::max_clock_jump_ns>, "1h",
 	 "Captures: correct a single time that is off by more than this, and a clock that is set back; none: take times "
 	 "as they are. Live it has no effect"},

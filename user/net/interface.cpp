@@ -157,7 +157,7 @@ const Interface *find_interface(const std::vector<Interface> &all, unsigned ifin
 Result<InterfaceMonitor> InterfaceMonitor::open()
 {
 	auto notifications = TRY(open_netlink(NETLINK_ROUTE));
-	if (int error = nl_socket_add_membership(notifications.get(), RTNLGRP_LINK))
+	if (int error = nl_socket_add_memberships(notifications.get(), RTNLGRP_LINK, RTNLGRP_TC, 0))
 		return netlink_failure("cannot monitor the interfaces", error);
 	nl_socket_set_nonblocking(notifications.get());
 	auto requests = TRY(open_netlink(NETLINK_ROUTE));

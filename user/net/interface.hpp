@@ -34,7 +34,7 @@ Result<std::vector<Interface>> list_interfaces();
 // The interface with this index, in the list; null: there is none.
 const Interface *find_interface(const std::vector<Interface> &all, unsigned ifindex);
 
-// Reports that some interface was added, deleted or changed; the caller compares lists to see which. After open() it
+// Reports that some interface, or a qdisc or filter of one, was added, deleted or changed; the caller finds out which. After open() it
 // needs no capability and no new descriptor.
 class InterfaceMonitor {
 public:

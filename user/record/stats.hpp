@@ -18,6 +18,22 @@ struct StatsTotals {
 	Totals records;
 };
 
+// How well the packets of the interfaces were seen, summed over hooks (incoming and outgoing packets of an interface).
+struct Coverage {
+	// Time without a program, because other software detached it. An upper bound: it is noticed within a second.
+	std::chrono::nanoseconds unseen{};
+	std::uint64_t reattachments = 0; // times that a program was attached again
+	std::uint64_t detached = 0;      // hooks that have no program now
+
+	Coverage &operator+=(const Coverage &other)
+	{
+		unseen += other.unseen;
+		reattachments += other.reattachments;
+		detached += other.detached;
+		return *this;
+	}
+};
+
 struct Stats {
 	WallTime time;
 	std::chrono::nanoseconds uptime;   // since the agent began to attach
@@ -25,6 +41,7 @@ struct Stats {
 	bool last;                         // the final line
 	std::uint64_t flows;               // alive
 	std::uint32_t max_flows;
+	Coverage coverage;
 	StatsTotals totals;
 	StatsTotals before; // at the beginning of the interval
 };

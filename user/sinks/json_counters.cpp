@@ -62,6 +62,9 @@ void put_stats(const Stats &stats, fmt::memory_buffer &buffer)
 	line.member<"flows">(stats.flows);
 	line.member<"peak_flows">(stats.totals.counters.peak_flows);
 	line.member<"max_flows">(stats.max_flows);
+	line.member<"unseen">(stats.coverage.unseen);
+	line.member<"reattachments">(stats.coverage.reattachments);
+	line.member<"detached_hooks">(stats.coverage.detached);
 	put_totals(line, "totals", stats.totals);
 	put_totals(line, "delta", difference(stats.totals, stats.before));
 }

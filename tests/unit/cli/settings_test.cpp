@@ -98,6 +98,7 @@ TEST(Settings, EachChangesItsField)
 						     {"vlan-tracking", "no"},
 						     {"stall-alarm", "8ms"},
 						     {"source-alarm", "9"},
+						     {"reattach", "no"},
 						     {"max-clock-jump", "2h"}});
 	EXPECT_EQ(config.window_threshold, 65'536U);
 	EXPECT_EQ(config.abort_count, 4'294'967'295U);
@@ -111,7 +112,7 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
 					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM |
-					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS);
+					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS | TCPWIN_RULE_STAY_DETACHED);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},
@@ -121,6 +122,7 @@ TEST(Settings, EachChangesItsField)
 						  {"vlan-tracking", "yes"},
 						  {"stall-alarm", "none"},
 						  {"source-alarm", "none"},
+						  {"reattach", "yes"},
 						  {"max-clock-jump", "none"},
 						  {"abort-alarm", "no"}},
 						 config);

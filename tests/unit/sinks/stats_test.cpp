@@ -21,6 +21,7 @@ Stats example()
 		    .last = false,
 		    .flows = 3,
 		    .max_flows = 1024,
+		    .coverage = {.unseen = 1'500'000'000ns, .reattachments = 2, .detached = 1},
 		    .totals = {},
 		    .before = {}};
 	for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++) {
@@ -54,6 +55,7 @@ TEST(Stats, TotalsAndDeltas)
 	EXPECT_EQ(stats["flows"], 3);
 	EXPECT_EQ(stats["peak_flows"], 4);
 	EXPECT_EQ(stats["max_flows"], 1024);
+	EXPECT_THAT(line, testing::HasSubstr("\"unseen\":1.500000000,\"reattachments\":2,\"detached_hooks\":1"));
 	const auto check_all = [&](const auto &names) {
 		for (const CounterName &counter : names) {
 			EXPECT_EQ(stats["totals"][std::string(counter.name)], 1000 + 3 * counter.counter)

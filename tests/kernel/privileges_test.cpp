@@ -245,8 +245,10 @@ const std::vector<Call> netlink = {
 	{"getsockname", [] { return errno_of(getsockname(-1, nullptr, nullptr)); }},
 	{"setsockopt", [] { return errno_of(setsockopt(-1, SOL_NETLINK, 0, nullptr, 0)); }},
 };
-const std::vector<Call> attaching = {
+const std::vector<Call> linking = {
 	{"creating a link", [] { return try_bpf(BPF_LINK_CREATE); }},
+};
+const std::vector<Call> attaching = {
 	{"socket of AF_UNIX", [] { return errno_of(socket(AF_UNIX, SOCK_STREAM, 0)); }},
 	{"connect", [] { return errno_of(connect(-1, nullptr, 0)); }},
 	{"listen", [] { return errno_of(listen(-1, 1)); }},
@@ -309,7 +311,7 @@ std::string names_of(std::initializer_list<std::vector<Call>> lists)
 std::string refused_after(const Needs &needs)
 {
 	const std::string error = error_of(drop_privileges(needs, yes));
-	return error + refused({always_refused, netlink, attaching, detaching, pinning});
+	return error + refused({always_refused, netlink, linking, attaching, detaching, pinning});
 }
 
 class PrivilegesTest : public KernelTest {};
@@ -490,7 +492,7 @@ TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 {
 	const std::string saw = in_child([] {
 		become_user({}, nobody);
-		return refused({always_refused, netlink, attaching, detaching, pinning});
+		return refused({always_refused, netlink, linking, attaching, detaching, pinning});
 	});
 	EXPECT_EQ(saw, "");
 }
@@ -498,13 +500,15 @@ TEST_F(PrivilegesTest, NothingIsRefusedBefore)
 TEST_F(PrivilegesTest, RefusesWhatTheAgentDoesNotNeed)
 {
 	EXPECT_EQ(in_child([] { return refused_after({}); }),
+		  names_of({always_refused, netlink, linking, attaching, detaching, pinning}));
+	EXPECT_EQ(in_child([] { return refused_after({.attach_again = true}); }),
 		  names_of({always_refused, netlink, attaching, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.change_filters = true}); }),
-		  names_of({always_refused, attaching, detaching, pinning}));
+		  names_of({always_refused, linking, attaching, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true}); }),
 		  names_of({always_refused, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.detach_links = true}); }),
-		  names_of({always_refused, netlink, attaching, pinning}));
+		  names_of({always_refused, netlink, linking, attaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true, .detach_links = true, .pin_more = true}); }),
 		  names_of({always_refused}));
 }

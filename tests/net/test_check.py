@@ -241,6 +241,7 @@ def test_a_foreign_xdp_program_is_named(flag, mode, check, wire, foreign):
     found = check(wire.RIGHT)
     assert found.exit_code == FAILS
     assert found["XDP is free"] == ("no", f"'foreign_xdp' (id {program}, {mode})")
+    assert found["first to see packets"] == ("no", f"after 'foreign_xdp' (id {program}, {mode} XDP)")
     assert found.verdict == \
         f"attach {wire.RIGHT} would fail: XDP is used by 'foreign_xdp' (id {program}, {mode}); use --mode tc"
     assert wire.right.xdp_programs(wire.RIGHT) == [program]

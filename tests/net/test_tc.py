@@ -185,6 +185,7 @@ def test_a_priority_for_one_protocol_stays_first(wire, foreign, watch_tc):
     send_out(wire, from_server())
     outcome = agent.stop()
     assert packets(outcome) == [(1, 0)]
+    assert "clsact egress), 'foreign_tc' (id " in outcome.stderr
     assert "was overtaken" not in outcome.stderr
 
 
@@ -192,8 +193,11 @@ def test_a_foreign_tcx_program_that_accepts_packets_hides_none(wire, watch_tc, b
     """It would, if it ran first: Cilium and others return TC_ACT_OK."""
     accept_by_tcx(wire, bpffs, tmp_path)
     assert tcx_names(wire) == [["accepting"], ["accepting"]]
+    checked = run_agent("check", wire.RIGHT, prefix=wire.right.inside()).stdout
+    assert re.search(r"^first to see packets +yes +before 'accepting' \(id \d+, TCX egress\)$", checked, re.M)
     agent = watch_tc(wire, "tcx")
     assert tcx_names(wire) == [["tcpwin_ingress", "accepting"], ["tcpwin_egress", "accepting"]]
+    assert re.search(r"the agent sees outgoing packets before 'accepting' \(id \d+, TCX egress\)", agent.stderr())
     send(wire, from_client())
     send_out(wire, from_server())
     assert packets(agent.stop()) == [(1, 1)]
@@ -228,13 +232,21 @@ def test_tc_mode_works_beside_a_foreign_xdp_program(wire, foreign, watch_tc):
     refused = run_agent("attach", wire.RIGHT, prefix=wire.right.inside())
     sentence, = refused.errors
     assert refused.exit_code == 1
-    assert f"'foreign_xdp' (id {before}, native)" in sentence and "use --mode tc, which works beside it" in sentence
+    assert f"'foreign_xdp' (id {before}, native)" in sentence and "use --mode tc, which sees the packets that it passes on" in sentence
     agent = watch_tc(wire, "auto")
+    assert f"'foreign_xdp' (id {before}, native XDP) sees incoming packets before the agent" in agent.stderr()
     assert wire.right.xdp_programs(wire.RIGHT) == [before]
     send(wire, from_client())
     send_out(wire, from_server())
     assert packets(agent.stop()) == [(1, 1)]
     assert wire.right.xdp_programs(wire.RIGHT) == [before]
+
+
+def test_the_dispatcher_of_libxdp_is_explained(wire, tmp_path):
+    compiled = compile_bpf(tmp_path, '__attribute__((section("xdp"), used)) int xdp_dispatcher(void *ctx) { return 2; }\n')
+    wire.right.ip("link", "set", "dev", wire.RIGHT, "xdpdrv", "obj", compiled, "sec", "xdp")
+    sentence, = run_agent("attach", wire.RIGHT, prefix=wire.right.inside()).errors
+    assert "libxdp's dispatcher, which runs only programs that libxdp loaded" in sentence and "use --mode tc" in sentence
 
 
 class Capture:

@@ -105,6 +105,7 @@ Result<void> Interfaces::attach(const Interface &interface, const All &all)
 	}
 	log::info("attached to {} {}{}", interface.name, watched->describe(no_egress),
 		  is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
+	watched->log_neighbours(interface);
 	watched_.emplace(interface.index, std::move(*watched));
 	return {};
 }
@@ -250,6 +251,7 @@ Needs Interfaces::needs() const
 	const bool filters = std::ranges::any_of(watched_, [](const auto &entry) { return entry.second.has_filter(); });
 	const bool reattach = !(program_.config().rules & TCPWIN_RULE_STAY_DETACHED);
 	return {.attach_more = options_.any(),
+		.attach_again = reattach,
 		.change_filters = filters && (!persistence_ || reattach),
 		.detach_links = persistence_ != nullptr,
 		.pin_more = persistence_ && options_.any()};

@@ -92,7 +92,6 @@ void allow_watching(Filter &filter)
 	filter.allow_if(SCMP_SYS(tgkill), {argument(0, static_cast<std::uint32_t>(getpid()))}); // abort()
 	filter.allow_bpf({BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
 			  BPF_MAP_LOOKUP_BATCH, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD});
-	filter.allow_bpf({BPF_LINK_CREATE}); // a program that was detached is attached again
 }
 
 // Netlink sockets that are already open.
@@ -122,7 +121,7 @@ void allow_attaching(Filter &filter)
 {
 	allow_netlink(filter);
 	allow_claims(filter);
-	filter.allow_bpf({BPF_PROG_QUERY});
+	filter.allow_bpf({BPF_LINK_CREATE, BPF_PROG_QUERY});
 	filter.allow_if(SCMP_SYS(ioctl), {argument(1, SIOCETHTOOL)});
 }
 
@@ -144,6 +143,8 @@ Result<void> install_seccomp_filter(const Needs &needs)
 	allow_open_sockets(filter);
 	if (needs.attach_more)
 		allow_attaching(filter);
+	if (needs.attach_again)
+		filter.allow_bpf({BPF_LINK_CREATE});
 	if (needs.change_filters)
 		allow_netlink(filter);
 	if (needs.detach_links)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/log.hpp"
+#include "bpf/neighbours.hpp"
 #include "bpf/tc_filter.hpp"
 
 namespace tcpwin {
@@ -190,6 +191,24 @@ bool WatchedInterface::has_filter() const
 		return attachment && attachment->hook().kind() == HookKind::clsact;
 	};
 	return is_filter(ingress_) || is_filter(egress_);
+}
+
+void WatchedInterface::log_neighbours(const Interface &interface) const
+{
+	for (const auto *attachment : {&ingress_, &egress_}) {
+		if (!*attachment)
+			continue;
+		const Hook &hook = (*attachment)->hook();
+		const auto [before, after] = find_neighbours(interface.index, hook.kind(), hook.direction());
+		const auto packets = hook.direction() == Direction::ingress ? "incoming" : "outgoing";
+		if (!before.empty())
+			log::warning("{}: {} sees {} packets before the agent: those that it drops, redirects or "
+				     "accepts are not seen",
+				     interface.name, fmt::join(before, ", "), packets);
+		if (!after.empty())
+			log::info("{}: the agent sees {} packets before {}", interface.name, packets,
+				  fmt::join(after, ", "));
+	}
 }
 
 std::string WatchedInterface::describe(std::string_view why_no_egress) const

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "agent/attachment.hpp"
-#include "agent/claim.hpp"
+#include "handover/claim.hpp"
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
 #include "bpf/pins.hpp"
@@ -53,6 +53,8 @@ public:
 
 	bool has_egress() const { return egress_.has_value(); }
 	bool has_filter() const;
+	// Logs which programs of other software see packets before the agent, or right after it.
+	void log_neighbours(const Interface &interface) const;
 	// "in native mode; outgoing packets by TCX"
 	std::string describe(std::string_view why_no_egress) const;
 

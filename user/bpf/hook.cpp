@@ -35,14 +35,18 @@ tl::unexpected<Error> xdp_is_taken(const Interface &interface, const XdpProgram 
 	std::vector<std::string> advice;
 	if (!ours)
 		advice.push_back(
-			fmt::format("use --mode tc, which works beside it, or detach it: ip link set dev {} xdp off",
+			fmt::format("use --mode tc, which sees the packets that it passes on, or detach it: ip link "
+				    "set dev {} xdp off",
 				    interface.name));
 	if (ours || nameless)
 		advice.emplace_back(
 			"if a persistent agent left it, run 'tcpwin-agent detach' as its user, with its --bpffs, in "
 			"the network namespace in which it was started");
+	const std::string_view what = program.name == "xdp_dispatcher" ?
+					      "libxdp's dispatcher, which runs only programs that libxdp loaded: " :
+					      "the XDP program ";
 	return fail("cannot attach to " + interface.name,
-		    "it already has the XDP program " +
+		    fmt::format("it already has {}", what) +
 			    (nameless ? fmt::format("with id {} ({})", program.id, program.mode) :
 					fmt::format("'{}' (id {}, {})", program.name, program.id, program.mode)),
 		    fmt::format("{}", fmt::join(advice, "; ")));

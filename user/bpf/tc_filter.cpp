@@ -45,14 +45,11 @@ bool removed(bpf_tc_hook hook, const TcFilter &filter)
 	return bpf_tc_detach(&hook, &options) == 0;
 }
 
-// The lowest that a new filter of the agent can have: all filters of a priority are of one kind and see one protocol.
-unsigned best_priority(const std::vector<TcFilter> &filters)
+// Whether no other filter runs before this one, except those that the agent's cannot precede.
+bool is_first(const std::vector<TcFilter> &filters, std::vector<TcFilter>::const_iterator own)
 {
-	unsigned priority = 1;
-	for (const TcFilter &filter : filters)
-		if (filter.priority == priority && (filter.kind != "bpf" || filter.protocol != ETH_P_ALL))
-			priority++;
-	return priority;
+	const auto overtakes = [&](const TcFilter &other) { return other.priority == own->priority; };
+	return own->priority <= best_priority(filters) && std::none_of(filters.begin(), own, overtakes);
 }
 
 // A new filter runs before those of the same priority.
@@ -69,11 +66,13 @@ int attach_first(bpf_tc_hook hook, const std::vector<TcFilter> &filters, int pro
 
 int attach_program(bpf_tc_hook hook, const std::vector<TcFilter> &filters, int program_fd)
 {
-	const auto agents = std::ranges::count_if(filters, is_agents);
-	if (agents == 1 && is_agents(filters.front())) {
-		LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE,
-			    .handle = filters.front().handle, .priority = filters.front().priority);
-		return bpf_tc_attach(&hook, &options);
+	if (std::ranges::count_if(filters, is_agents) == 1) {
+		const auto own = std::ranges::find_if(filters, is_agents);
+		if (is_first(filters, own)) {
+			LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE,
+				    .handle = own->handle, .priority = own->priority);
+			return bpf_tc_attach(&hook, &options);
+		}
 	}
 	for (const TcFilter &filter : filters)
 		if (is_agents(filter))
@@ -82,6 +81,15 @@ int attach_program(bpf_tc_hook hook, const std::vector<TcFilter> &filters, int p
 }
 
 } // namespace
+
+unsigned best_priority(const std::vector<TcFilter> &filters)
+{
+	unsigned priority = 1;
+	for (const TcFilter &filter : filters)
+		if (filter.priority == priority && (filter.kind != "bpf" || filter.protocol != ETH_P_ALL))
+			priority++;
+	return priority;
+}
 
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd)
 {
@@ -107,10 +115,7 @@ Result<HookPlace> find_filter(unsigned ifindex, Direction direction, int program
 	const auto found = std::ranges::find(filters, id, [](const TcFilter &filter) { return filter.program.id; });
 	if (found == filters.end())
 		return HookPlace::detached;
-	const bool overtaken = std::any_of(filters.begin(), found, [&](const TcFilter &before) {
-		return before.priority == found->priority;
-	});
-	return overtaken || best_priority(filters) < found->priority ? HookPlace::behind : HookPlace::first;
+	return is_first(filters, found) ? HookPlace::first : HookPlace::behind;
 }
 
 bool detach_filter(unsigned ifindex, Direction direction)

@@ -2,8 +2,11 @@
 // The agent's filter in the clsact qdisc of an interface. Unlike a link, a filter stays until it is removed.
 #pragma once
 
+#include <vector>
+
 #include "base/error.hpp"
 #include "bpf/hook_kind.hpp"
+#include "bpf/tc_programs.hpp"
 #include "net/interface.hpp"
 
 namespace tcpwin {
@@ -13,6 +16,10 @@ namespace tcpwin {
 // priority 1, the agent's runs behind it. Errors: the qdisc is ingress, not clsact; no permission; any refusal by the
 // kernel.
 Result<void> attach_filter(const Interface &interface, Direction direction, int program_fd);
+
+// The lowest priority that a filter of the agent can have among these: all filters of a priority are of one kind and see
+// one protocol.
+unsigned best_priority(const std::vector<TcFilter> &filters);
 
 // Where the filter with this program is, as the kernel says at this moment. Needs no capability.
 Result<HookPlace> find_filter(unsigned ifindex, Direction direction, int program_fd);

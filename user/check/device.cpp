@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include "bpf/neighbours.hpp"
 #include "bpf/program_name.hpp"
 #include "bpf/tc_programs.hpp"
 #include "bpf/xdp_programs.hpp"
@@ -30,11 +31,16 @@ struct Device {
 	std::optional<std::uint64_t> features; // of XDP; nullopt: unknown
 	std::string why_no_features;
 	std::optional<bool> tcx;
+	bool xdp_taken = false;       // by another program on this interface
 	bool xdp_taken_above = false; // an upper interface has an XDP program, so the kernel allows none here
 
 	bool has(std::uint64_t bit) const { return features && (*features & bit); }
 	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
 	bool hides_vlan_tags() const { return interface.has_vlans && takes_vlan_tags_off(interface.name); }
+	bool needs_tc() const
+	{
+		return !interface.ethernet || xdp_taken || xdp_taken_above || hides_vlan_tags();
+	}
 	bool fits_native() const { return interface.mtu <= largest_page_mtu || has(xdp_rx_sg); }
 };
 
@@ -52,7 +58,7 @@ std::string xdp_way(const Device &device)
 
 std::string describe_way(const Device &device)
 {
-	if (!device.interface.ethernet || device.xdp_taken_above || device.hides_vlan_tags())
+	if (device.needs_tc())
 		return tc_way(device) + " for ingress and egress";
 	if (device.interface.loopback)
 		return xdp_way(device) + " for ingress";
@@ -137,6 +143,7 @@ void add_xdp_program(Checklist &list, Device &device, const Interface &where, co
 {
 	std::string text = describe(program.name, program.id, program.mode);
 	device.xdp_taken_above = where.index != device.interface.index;
+	device.xdp_taken = !device.xdp_taken_above;
 	if (device.xdp_taken_above)
 		text += " on " + where.name;
 	list.add(xdp_is_free, Answer::no, is_ours(program.name) ? text + ": another agent" : text);
@@ -200,6 +207,25 @@ void check_tc_programs(Checklist &list, unsigned ifindex)
 					    fmt::format("{} of other software", programs.size()));
 }
 
+// What runs before the agent's program, and may hide packets from it.
+void check_neighbours(Checklist &list, const Device &device)
+{
+	constexpr auto name = "first to see packets";
+	const HookKind tc = device.tcx.value_or(true) ? HookKind::tcx : HookKind::clsact;
+	Neighbours all = find_neighbours(device.interface.index, tc, Direction::egress);
+	if (device.needs_tc()) {
+		auto [before, after] = find_neighbours(device.interface.index, tc, Direction::ingress);
+		all.before.insert(all.before.end(), before.begin(), before.end());
+		all.after.insert(all.after.end(), after.begin(), after.end());
+	}
+	for (const std::string &other : all.before)
+		list.add(name, Answer::no, "after " + other);
+	for (const std::string &other : all.after)
+		list.add(name, Answer::yes, "before " + other);
+	if (all.before.empty() && all.after.empty())
+		list.add(name, device.tcx ? Answer::yes : Answer::unknown, "no other software at the same hook");
+}
+
 void check_directions(Checklist &list, const Interface &interface)
 {
 	list.add("both directions", yes_or_no(!interface.loopback),
@@ -234,6 +260,7 @@ Result<std::string> check_device(Checklist &list, const std::string &name, std::
 	check_xdp_is_free(list, device);
 	check_tc(list, device);
 	check_tc_programs(list, device.interface.index);
+	check_neighbours(list, device);
 	check_directions(list, device.interface);
 	return describe_way(device);
 }

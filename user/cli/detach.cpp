@@ -11,7 +11,7 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
-#include "agent/claim.hpp"
+#include "handover/claim.hpp"
 #include "base/clocks.hpp"
 #include "base/log.hpp"
 #include "base/signals.hpp"

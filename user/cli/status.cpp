@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
-#include "agent/claim.hpp"
+#include "handover/claim.hpp"
 #include "base/clocks.hpp"
 #include "base/printable.hpp"
 #include "bpf/map_reader.hpp"
@@ -90,7 +90,9 @@ Result<Row> make_row(const Deployment &deployment)
 		.table = read_table(maps.get())};
 	if (!deployment.pinned)
 		row.agent = Claim::holder(deployment.ifindex);
-	else
+	if (deployment.detached_program)
+		row.no_hooks = "its programs are detached";
+	else if (deployment.pinned)
 		row.no_hooks = !deployment.name.empty()         ? "nothing is attached" :
 			       deployment.pinned->is_attached() ? "in another network namespace" :
 								  "deleted";

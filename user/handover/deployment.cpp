@@ -3,10 +3,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
 
+#include "bpf/program_name.hpp"
+#include "handover/claim.hpp"
 #include "handover/persistence.hpp"
 #include "net/interface.hpp"
 
@@ -38,7 +44,12 @@ Result<Pinned> list_pinned(const std::string &bpffs)
 
 Deployment without_programs(const PinnedInterface &pinned, const std::string &name)
 {
-	return {.ifindex = pinned.ifindex(), .name = name, .programs = {}, .persistent = true, .pinned = pinned};
+	return {.ifindex = pinned.ifindex(),
+		.name = name,
+		.programs = {},
+		.persistent = true,
+		.pinned = pinned,
+		.detached_program = 0};
 }
 
 Result<std::vector<Deployment>> with_programs(const std::vector<Interface> &interfaces,
@@ -54,7 +65,41 @@ Result<std::vector<Deployment>> with_programs(const std::vector<Interface> &inte
 				       .name = interface.name,
 				       .programs = std::move(programs),
 				       .persistent = persistent,
-				       .pinned = {}});
+				       .pinned = {},
+				       .detached_program = 0});
+	}
+	return deployments;
+}
+
+// The id of a program that the agent has loaded; 0: none, or the process is in another PID namespace.
+unsigned program_of_process(pid_t process)
+{
+	std::error_code ignored; // the process may end
+	const std::filesystem::path directory = fmt::format("/proc/{}/fdinfo", process);
+	for (std::filesystem::directory_iterator next(directory, ignored), end; next != end; next.increment(ignored)) {
+		std::ifstream file(next->path());
+		for (std::string name; file >> name;)
+			if (unsigned id = 0; name == "prog_id:" && file >> id && is_ours(program_name(id)))
+				return id;
+		if (ignored)
+			break;
+	}
+	return 0;
+}
+
+// Of running agents whose programs other software has detached.
+std::vector<Deployment> without_hooks(const std::vector<Interface> &interfaces, const std::set<unsigned> &known)
+{
+	std::vector<Deployment> deployments;
+	for (const Interface &interface : interfaces) {
+		const auto agent = known.contains(interface.index) ? std::nullopt : Claim::holder(interface.index);
+		if (const unsigned program = agent ? program_of_process(*agent) : 0)
+			deployments.push_back({.ifindex = interface.index,
+					       .name = interface.name,
+					       .programs = {},
+					       .persistent = false,
+					       .pinned = {},
+					       .detached_program = program});
 	}
 	return deployments;
 }
@@ -78,6 +123,9 @@ Result<std::vector<Deployment>> find_deployments(const std::string &bpffs, const
 	for (const PinnedInterface &one : pinned.orphans)
 		if (one.is_complete())
 			deployments.push_back(without_programs(one, ""));
+	for (const Deployment &deployment : deployments)
+		attached.insert(deployment.ifindex);
+	std::ranges::move(without_hooks(interfaces, attached), std::back_inserter(deployments));
 	return deployments;
 }
 

@@ -21,9 +21,10 @@ struct Deployment {
 	std::vector<AttachedProgram> programs; // empty: the interface was deleted, or the agent killed while attaching
 	bool persistent = false;
 	std::optional<PinnedInterface> pinned; // only if there are no programs
+	unsigned detached_program = 0;         // of a running agent whose programs were all detached: the id of one
 };
 
-// Those with programs come first, in order of interface index. what: begins the error message if permission is missing.
+// In order of interface index; those without programs come last. what: begins the error message if permission is missing.
 Result<std::vector<Deployment>> find_deployments(const std::string &bpffs, const std::string &what);
 
 } // namespace tcpwin

@@ -26,6 +26,8 @@ bool is_called(std::string_view map, std::string_view pinned)
 
 Result<OpenMaps> OpenMaps::of_deployment(const Deployment &deployment)
 {
+	if (deployment.detached_program)
+		return of_program(deployment.detached_program);
 	return deployment.programs.empty() ? of_pins(*deployment.pinned) : of_program(deployment.programs.front().id);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/claim.hpp"
+#include "handover/claim.hpp"
 
 #include <algorithm>
 #include <cerrno>

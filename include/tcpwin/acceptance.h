@@ -70,12 +70,6 @@ TCPWIN_INLINE int tcpwin_is_repeated_syn(const struct tcpwin_progress *own, __u3
 	return (own->flags & TCPWIN_KNOWN_SEQUENCE) && own->next == end;
 }
 
-/* Whether the window of one endpoint, whose peer is other, may be scaled by an unknown shift. */
-TCPWIN_INLINE int tcpwin_is_scale_unknown(const struct tcpwin_analysis *one, const struct tcpwin_analysis *other)
-{
-	return one->scale != TCPWIN_SCALE_NONE && other->scale != TCPWIN_SCALE_NONE && (!one->scale || !other->scale);
-}
-
 /* Sequence number after the last that the endpoint, one of the segment's two, permits its peer. */
 TCPWIN_INLINE __u32 tcpwin_right_edge(const struct tcpwin_segment *segment, const struct tcpwin_progress *endpoint)
 {

@@ -39,7 +39,9 @@ TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struc
  */
 TCPWIN_INLINE int tcpwin_stalled_change(__u32 was, __u32 is, __u32 endpoint)
 {
-	return (int)(is >> endpoint & 1) - (int)(was >> endpoint & 1);
+	const __u32 either = (TCPWIN_CLOSED_WINDOW | TCPWIN_SMALL_WINDOW) << (endpoint & 1);
+
+	return !!(is & either) - !!(was & either);
 }
 
 /* Called when the window of endpoint has closed; stalled_flows: the number of such flows of its host now. */

@@ -40,6 +40,8 @@ enum tcpwin_progress_flag {
 	TCPWIN_DOUBTED_SYN = 0x200, /* a SYN among them: the last one */
 	TCPWIN_DOUBTED_RST = 0x400, /* a RST in the window, likewise */
 	TCPWIN_DOUBTED_ACK = 0x800, /* an acknowledgement of what was not seen, likewise */
+	TCPWIN_SILLY_WINDOW =
+		0x1000, /* its window is silly, see tcpwin_is_silly, and the peer had filled the one before */
 };
 
 enum tcpwin_analysis_flag {
@@ -48,6 +50,9 @@ enum tcpwin_analysis_flag {
 	TCPWIN_ANALYSIS_ALARM = 0x04, /* this episode has lasted long enough for an alarm */
 	TCPWIN_ANALYSIS_RST = 0x08,   /* it reset the connection */
 };
+
+/* A window below it is silly. */
+#define TCPWIN_SILLY_BYTES 536
 
 #define TCPWIN_RECENT_SEGMENTS 4
 

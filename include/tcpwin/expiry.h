@@ -17,13 +17,18 @@ TCPWIN_INLINE int tcpwin_is_terminated(const struct tcpwin_flow *flow)
 	       flow->direction[1].timeout == TCPWIN_TIMEOUT_TERMINATED;
 }
 
+TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
+{
+	return (flow->stalled & TCPWIN_CLOSED_WINDOWS) != 0;
+}
+
 /*
  * When the flow ends if no packet comes: the latest of last_ns + timeout over
  * its directions. A closed window may hold it longer.
  */
 TCPWIN_INLINE __u64 tcpwin_expires_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config)
 {
-	__u64 held_ns = flow->stalled && !tcpwin_is_terminated(flow) ? config->stalled_ns : 0;
+	__u64 held_ns = tcpwin_has_open_stall(flow) && !tcpwin_is_terminated(flow) ? config->stalled_ns : 0;
 	__u64 expires = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -130,7 +135,7 @@ TCPWIN_INLINE __u32 tcpwin_active_since(const struct tcpwin_flow *flow, const st
  */
 TCPWIN_INLINE __u64 tcpwin_linger(const struct tcpwin_flow *flow, __u64 linger_ns)
 {
-	if (linger_ns && linger_ns < TCPWIN_CONTINUES_STALLED_NS && flow->stalled)
+	if (linger_ns && linger_ns < TCPWIN_CONTINUES_STALLED_NS && tcpwin_has_open_stall(flow))
 		return TCPWIN_CONTINUES_STALLED_NS;
 	return linger_ns;
 }

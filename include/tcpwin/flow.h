@@ -99,7 +99,9 @@ TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct t
 {
 	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
-	if (analyze && !tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet))
+	if (analyze && (!tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet) ||
+			tcpwin_is_silly(&flow->progress[from & 1], &flow->analysis[from & 1],
+					&flow->analysis[~from & 1], packet->window)))
 		return 0;
 	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
 	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));

@@ -146,6 +146,13 @@ struct tcpwin_direction {
 	__u8 alarms;       /* enum tcpwin_alarm_kind: all that it raised; upper half: those still to be reported */
 };
 
+/* Which endpoints make their peer wait. */
+enum tcpwin_stalled {
+	TCPWIN_CLOSED_WINDOW = 0x01, /* TCPWIN_STALLED */
+	TCPWIN_CLOSED_WINDOWS = 0x03,
+	TCPWIN_SMALL_WINDOW = 0x04, /* TCPWIN_SILLY_WINDOW */
+};
+
 /*
  * One connection. direction[i], progress[i] and analysis[i] belong to the key's
  * endpoint i. With the key and 48 bytes of the kernel, a table entry is
@@ -160,7 +167,7 @@ struct tcpwin_flow {
 	__u8 a_side;          /* which endpoint of the key is A */
 	__u8 hooks;           /* enum tcpwin_hook: all that saw a packet; 0: a capture */
 	__u8 analyzed;        /* 0: progress and analysis are empty or incomplete */
-	__u8 stalled;         /* bit i: the window of endpoint i is closed, as TCPWIN_STALLED of progress[i] */
+	__u8 stalled;         /* enum tcpwin_stalled, shifted by i for endpoint i; as the flags of progress[i] */
 	__u64 recent;         /* of the latest packet: last_ns of its direction, with its timeout in the low bits */
 	__u32 continues_back; /* id minus that of the flow of this connection that ended shortly before; 0: none */
 	__u32 active_since_s; /* seconds, see tcpwin_active_at; written by the sweep */

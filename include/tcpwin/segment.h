@@ -69,6 +69,12 @@ TCPWIN_INLINE struct tcpwin_segment tcpwin_make_segment(struct tcpwin_flow *flow
 	return segment;
 }
 
+/* Whether the window of one endpoint, whose peer is other, may be scaled by an unknown shift. */
+TCPWIN_INLINE int tcpwin_is_scale_unknown(const struct tcpwin_analysis *one, const struct tcpwin_analysis *other)
+{
+	return one->scale != TCPWIN_SCALE_NONE && other->scale != TCPWIN_SCALE_NONE && (!one->scale || !other->scale);
+}
+
 /* Whether a sequence number can be compared with what the sender has sent and the peer has acknowledged. */
 TCPWIN_INLINE int tcpwin_has_positions(const struct tcpwin_segment *segment)
 {

@@ -8,20 +8,34 @@
 
 #include "segment.h"
 
-TCPWIN_INLINE int tcpwin_has_open_stall(const struct tcpwin_flow *flow)
+/*
+ * Whether a window that own announces is open, but too small to transfer anything with. 536 bytes are what any receiver
+ * takes in one segment (RFC 9293, 3.7.1); it should rather announce 0 than less (3.8.6.2.2, silly window syndrome).
+ */
+TCPWIN_INLINE int tcpwin_is_silly(const struct tcpwin_progress *own, const struct tcpwin_analysis *own_stats,
+				  const struct tcpwin_analysis *peer_stats, __u16 window)
 {
-	return flow->stalled != 0;
+	return window && (__u32)window << (own->shift & 0xf) < TCPWIN_SILLY_BYTES &&
+	       !tcpwin_is_scale_unknown(own_stats, peer_stats);
 }
 
 TCPWIN_INLINE void tcpwin_note_stalled(struct tcpwin_flow *flow)
 {
-	flow->stalled =
-		(flow->progress[0].flags & TCPWIN_STALLED ? 1 : 0) | (flow->progress[1].flags & TCPWIN_STALLED ? 2 : 0);
+	__u8 stalled = 0;
+
+	for (int i = 0; i < 2; i++) {
+		if (flow->progress[i].flags & TCPWIN_STALLED)
+			stalled |= TCPWIN_CLOSED_WINDOW << i;
+		if (flow->progress[i].flags & TCPWIN_SILLY_WINDOW)
+			stalled |= TCPWIN_SMALL_WINDOW << i;
+	}
+	flow->stalled = stalled;
 }
 
 TCPWIN_INLINE void tcpwin_end_stall(struct tcpwin_progress *own, struct tcpwin_analysis *stats,
 				    enum tcpwin_stall_end how, __u64 now)
 {
+	own->flags &= ~TCPWIN_SILLY_WINDOW;
 	if (!(own->flags & TCPWIN_STALLED))
 		return;
 	__u64 stalled = tcpwin_since(stats->stalled_since_ns, now);
@@ -108,6 +122,15 @@ TCPWIN_INLINE int tcpwin_is_first_update(const struct tcpwin_progress *own, cons
 	return pure && packet->ack == own->ack && packet->window && (__u32)packet->window << own->shift != own->window;
 }
 
+/* Whether the peer has sent all that the window permitted. */
+TCPWIN_INLINE int tcpwin_is_filled(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_progress *own = segment->own;
+	__u32 window = (__u32)own->window << (own->flags & TCPWIN_SYN_WINDOW ? 0 : own->shift & 0xf);
+
+	return (own->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_before(segment->peer->next, own->ack + window);
+}
+
 /* Takes the window of a segment with ACK and without SYN and RST; it describes the sender's receiver. */
 TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int next_one)
 {
@@ -127,9 +150,13 @@ TCPWIN_INLINE void tcpwin_note_window(const struct tcpwin_segment *segment, int 
 			duplicates = own->duplicate_acks + 1;
 	}
 	own->duplicate_acks = duplicates;
+	int filled = (own->flags & TCPWIN_SILLY_WINDOW) || tcpwin_is_filled(segment);
 	if ((own->flags & TCPWIN_STALLED) && packet->ack == segment->peer->next + 1)
 		segment->peer->next++; /* the byte of a probe was accepted */
 	tcpwin_note_stall(segment);
+	if (filled && !(packet->tcp_flags & TCPWIN_FLAG_FIN) &&
+	    tcpwin_is_silly(own, segment->own_stats, segment->peer_stats, packet->window))
+		own->flags |= TCPWIN_SILLY_WINDOW;
 	tcpwin_take_window(own, packet->window);
 	own->ack = packet->ack;
 	own->flags = (own->flags | TCPWIN_KNOWN_ACK) & ~(TCPWIN_SYN_WINDOW | TCPWIN_CARRIED);

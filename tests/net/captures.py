@@ -6,6 +6,7 @@ import functools
 import os
 import pathlib
 import re
+import struct
 
 from network import run, wait_until
 
@@ -69,3 +70,13 @@ def replay(wire, name, speed=f"--pps={PACKETS_PER_SECOND}"):
     arrived, dropped = wire.received()
     assert (arrived - before, dropped) == (sent, 0), "the kernel, not the agent, lost packets of the replay"
     return sent
+
+
+def write_capture(path, frames, times=None):
+    """A pcap file of Ethernet frames; times: seconds, by default a millisecond apart."""
+    content = struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1)
+    for number, frame in enumerate(frames):
+        microseconds = round(times[number] * 10**6) if times else 1000 * number
+        content += struct.pack("<IIII", 1_700_000_000 + microseconds // 10**6, microseconds % 10**6, len(frame), len(frame))
+        content += frame
+    path.write_bytes(content)

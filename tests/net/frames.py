@@ -22,11 +22,12 @@ CLIENT = Endpoint("10.1.0.1", 40000)
 SERVER = Endpoint("10.1.0.2", 80)
 
 
-def tcp_frame(source, destination, flags="ACK", window=1000, payload=b""):
-    """Ethernet, IPv4 and TCP headers. Checksums stay 0: the agent never reads them."""
-    bits = sum(FLAGS[flag] for flag in flags.split("+"))
-    tcp = struct.pack("!HHIIBBHHH", source.port, destination.port, 1, 1, 5 << 4, bits, window, 0, 0)
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp) + len(payload), 0, 0, 64, 6, 0,
+def tcp_frame(source, destination, flags="ACK", window=1000, payload=b"", *, sequence=1, ack=1, options=b"", ident=0):
+    """Ethernet, IPv4 and TCP headers. Checksums stay 0: the agent never reads them. flags: names, or their bits"""
+    bits = sum(FLAGS[flag] for flag in flags.split("+")) if isinstance(flags, str) else flags
+    tcp = struct.pack("!HHIIBBHHH", source.port, destination.port, sequence, ack, 5 + len(options) // 4 << 4, bits, window,
+                      0, 0) + options
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp) + len(payload), ident, 0, 64, 6, 0,
                      ipaddress.ip_address(source.ip).packed, ipaddress.ip_address(destination.ip).packed)
     ethernet = bytes.fromhex("020000000002" "020000000001" "0800")
     return ethernet + ip + tcp + payload

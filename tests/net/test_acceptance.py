@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments that their receiver ignores or accepts, one at a time, in a stall (RFC 9293, 3.10.7.4; RFC 5961)."""
-import ipaddress
-import struct
-
 import pytest
 
 from agent import run_agent
+from captures import write_capture
+from frames import Endpoint, tcp_frame
 
-CLIENT, SERVER = "192.0.2.10", "198.51.100.20"
-PORTS = {CLIENT: 40000, SERVER: 80}
+CLIENT, SERVER = Endpoint("192.0.2.10", 40000), Endpoint("198.51.100.20", 80)
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 # Both numbers after the handshake and 1000 bytes of the client, which close the server's window.
 CLIENT_START, SERVER_START, DATA = 1000, 900_000, 1000
@@ -22,18 +20,13 @@ class Trace:
     """Builds a capture segment by segment; the IP id counts, so that nothing is a duplicate."""
 
     def __init__(self):
-        self.content, self.packets = struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1), 0
+        self.times, self.frames = [], []
 
     def segment(self, at, sender, flags, seq, ack=0, window=1000, payload=b""):
         receiver = SERVER if sender == CLIENT else CLIENT
-        tcp = struct.pack("!HHIIBBHHH", PORTS[sender], PORTS[receiver], seq % 2**32, ack % 2**32, 5 << 4, flags, window, 0, 0)
-        self.packets += 1
-        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), self.packets, 0, 64, 6, 0,
-                         ipaddress.ip_address(sender).packed, ipaddress.ip_address(receiver).packed)
-        frame = bytes.fromhex("020000000002" "020000000001" "0800") + ip + tcp + payload
-        microseconds = round(at * 10**6)
-        self.content += struct.pack("<IIII", 1_700_000_000 + microseconds // 10**6, microseconds % 10**6, len(frame), len(frame))
-        self.content += frame
+        self.times.append(at)
+        self.frames.append(tcp_frame(sender, receiver, flags, window, payload, sequence=seq % 2**32, ack=ack % 2**32,
+                                     ident=len(self.times)))
         return self
 
     def client(self, at, flags=ACK, seq=CLIENT_NEXT, ack=SERVER_NEXT, **more):
@@ -60,12 +53,12 @@ def replay(tmp_path):
     """replay(trace, engine): (the flow record's side of the client, of the server, the Outcome)"""
     def replay(trace, engine):
         path = tmp_path / "trace.pcap"
-        path.write_bytes(trace.content)
+        write_capture(path, trace.frames, trace.times)
         outcome = run_agent("replay", "--engine", engine, "--profile", "monitor", path)
         assert outcome.exit_code == 0, outcome.stderr
         record, = [record for record in outcome.records if record["event"] == "flow"]
         by_ip = {side["ip"]: side for side in (record["a"], record["b"])}
-        return by_ip[CLIENT], by_ip[SERVER], outcome
+        return by_ip[CLIENT.ip], by_ip[SERVER.ip], outcome
     return replay
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from agent import run_agent
-from captures import DIRECTORY
+from captures import DIRECTORY, write_capture
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from stalled import ADDRESSES, READER, WRITER, stall
 
@@ -63,6 +63,50 @@ def test_a_host_that_stalls_more_flows_than_allowed_raises_an_alarm(wire, watch)
     assert alarm["receiver"] == {"ip": "10.1.0.7", "port": 40005}
     assert len(flows) == 14
     assert sorted(flow["a"]["port"] for flow in flows if flow["a"]["alarms"]) == [40005, 40006, 40007]
+
+
+def trickle(address, count, window, size=1, rounds=3):
+    """`count` connections of one client, which takes `size` bytes at a time and announces `window`, without scaling"""
+    frames = []
+    for port in range(40000, 40000 + count):
+        client = Endpoint(address, port)
+        frames += [tcp_frame(client, SERVER, "SYN", window, sequence=99),
+                   tcp_frame(SERVER, client, "SYN+ACK", 5000, sequence=999, ack=100),
+                   tcp_frame(client, SERVER, window=window, sequence=100, ack=1000)]
+        for start in range(1000, 1000 + rounds * size, size):
+            frames += [tcp_frame(SERVER, client, "ACK+PSH", 5000, bytes(size), sequence=start, ack=100),
+                       tcp_frame(client, SERVER, window=window, sequence=100, ack=start + size)]
+    return frames
+
+
+@pytest.mark.parametrize("engine", ["live", "portable", "kernel"])
+def test_windows_of_a_few_bytes_count_as_closed_ones(engine, wire, watch, tmp_path):
+    """Slow reading without a window of zero (slowhttptest). A small window matters only if the sender fills it."""
+    frames = [*trickle("10.1.0.7", 8, 1), *trickle("10.1.0.8", 8, 100, size=100), *trickle("10.1.0.9", 8, 100, size=10),
+              *trickle("10.1.0.10", 8, 1000, size=1000), *trickle("10.1.0.11", 5, 1)]
+    options = ("--profile", "monitor", "--source-alarm", "5")
+    if engine == "live":
+        agent = watch(wire, *options)
+        send(wire, *frames)
+        outcome = agent.stop()
+    else:
+        write_capture(tmp_path / "trickle.pcap", frames)
+        outcome = run_agent("replay", tmp_path / "trickle.pcap", *options, "--engine", engine)
+    flows, alarms = by_event(outcome)
+    assert [(alarm["alarm"], alarm["stalled_flows"], alarm["receiver"]) for alarm in alarms] == [
+        ("stalled_flows", 6, {"ip": ip, "port": 40005}) for ip in ("10.1.0.7", "10.1.0.8")]
+    marked = [(flow["a"]["ip"], flow["a"]["port"]) for flow in flows if flow["a"]["alarms"]]
+    assert sorted(marked) == [(ip, port) for ip in ("10.1.0.7", "10.1.0.8") for port in (40005, 40006, 40007)]
+    assert {flow["a"]["stall"]["episodes"] for flow in flows} == {0}, "no window was closed"
+
+
+def test_a_window_that_grows_again_no_longer_counts(wire, watch):
+    agent = watch(wire, "--profile", "monitor", "--source-alarm", "5")
+    grown = [tcp_frame(Endpoint("10.1.0.7", port), SERVER, window=2000, sequence=100, ack=1003) for port in range(40000, 40008)]
+    again = trickle("10.1.0.7", 14, 1)[8 * 9:]  # six other ports
+    send(wire, *trickle("10.1.0.7", 8, 1), *grown, *again)
+    _, alarms = by_event(agent.stop())
+    assert [(alarm["stalled_flows"], alarm["receiver"]["port"]) for alarm in alarms] == [(6, 40005), (6, 40013)]
 
 
 def test_alarms_only_writes_only_flows_with_alarms(wire, watch):

@@ -31,8 +31,8 @@ double seconds(std::chrono::nanoseconds time)
 // Without pause after a quiet minute; otherwise twice as long after as before the last one.
 Result<void> Attachment::reattach(Clock::time_point now)
 {
-	pause_ = now > next_try_ + longest_pause ? shortest_pause :
-						   std::min<Clock::duration>(2 * pause_, longest_pause);
+	pause_ =
+		now > next_try_ + longest_pause ? shortest_pause : std::min<Clock::duration>(2 * pause_, longest_pause);
 	next_try_ = now + pause_;
 	auto attached = hook_.reattach();
 	forbidden_ = !attached && attached.error().exit == Exit::no_permission;
@@ -87,9 +87,10 @@ bool Attachment::check_behind(std::string_view name, bool may_reattach, Clock::t
 	seen_ = now + gap;
 	detached_ = !attached;
 	if (attached)
-		log::warning("{} was overtaken by one of other software, which might hide packets from it; it is the first "
-			     "again, {:.3f} s were not seen",
-			     name, seconds(gap));
+		log::warning(
+			"{} was overtaken by one of other software, which might hide packets from it; it is the first "
+			"again, {:.3f} s were not seen",
+			name, seconds(gap));
 	else
 		log::warning("{} cannot be made the first again: {}; they are not seen", name, attached.error().why);
 	return attached.has_value();

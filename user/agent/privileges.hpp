@@ -14,11 +14,11 @@ constexpr unsigned nobody = 65534;
 
 // What the agent still has to do.
 struct Needs {
-	bool attach_more = false;       // to interfaces that appear later
+	bool attach_more = false;    // to interfaces that appear later
 	bool attach_again = false;   // what other software detaches
 	bool change_filters = false; // of clsact: remove them at exit, attach them again
-	bool detach_links = false;      // pinned ones
-	bool pin_more = false;          // in directories of this user, so the user is kept
+	bool detach_links = false;   // pinned ones
+	bool pin_more = false;       // in directories of this user, so the user is kept
 };
 
 // Permanently drops capabilities, root's user and groups, and every system call that is no longer needed; those fail

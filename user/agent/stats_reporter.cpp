@@ -53,8 +53,7 @@ std::string StatsReporter::report(bool still_running) const
 	std::string text = format_report(writers_.totals(), *counters, program_.config(), program_.max_flows());
 	if (const Coverage coverage = interfaces_.coverage(); coverage.unseen.count())
 		text += fmt::format("Programs attached again: {}; at most {:.1f} s of packets were not seen\n",
-				    coverage.reattachments,
-				    std::chrono::duration<double>(coverage.unseen).count());
+				    coverage.reattachments, std::chrono::duration<double>(coverage.unseen).count());
 	if (persistent_ || still_running)
 		text += fmt::format("Flows still in the table: {}\n", program_.live_flows());
 	return text;

@@ -162,8 +162,8 @@ Result<void> Hook::reattach()
 	handle_->link = UniqueFd();
 	TRY(handle_->attach());
 	if (kind() == HookKind::tcx && place() == HookPlace::behind)
-		handle_->revision = find_revision(handle_->interface.index, direction(), handle_->program_fd,
-						  handle_->revision);
+		handle_->revision =
+			find_revision(handle_->interface.index, direction(), handle_->program_fd, handle_->revision);
 	return {};
 }
 

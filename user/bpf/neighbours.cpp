@@ -30,8 +30,7 @@ void add_xdp(unsigned ifindex, std::vector<std::string> &some)
 	if (const auto programs = xdp_programs(ifindex))
 		for (const XdpProgram &program : *programs)
 			if (!is_ours(program.name))
-				some.push_back(
-					describe(program.id, program.name, fmt::format("{} XDP", program.mode)));
+				some.push_back(describe(program.id, program.name, fmt::format("{} XDP", program.mode)));
 }
 
 void add_tcx(unsigned ifindex, Direction direction, std::vector<std::string> &some)
@@ -39,8 +38,8 @@ void add_tcx(unsigned ifindex, Direction direction, std::vector<std::string> &so
 	if (const auto programs = tcx_programs(ifindex))
 		for (const TcProgram &program : *programs)
 			if (program.direction == direction && !is_ours(program.name))
-				some.push_back(describe(program.id, program.name,
-							fmt::format("TCX {}", name_of(direction))));
+				some.push_back(
+					describe(program.id, program.name, fmt::format("TCX {}", name_of(direction))));
 }
 
 void add_filters(unsigned ifindex, Direction direction, Neighbours &found)

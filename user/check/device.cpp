@@ -37,10 +37,7 @@ struct Device {
 	bool has(std::uint64_t bit) const { return features && (*features & bit); }
 	bool only_generic() const { return interface.loopback || (features && !has(xdp_basic)); }
 	bool hides_vlan_tags() const { return interface.has_vlans && takes_vlan_tags_off(interface.name); }
-	bool needs_tc() const
-	{
-		return !interface.ethernet || xdp_taken || xdp_taken_above || hides_vlan_tags();
-	}
+	bool needs_tc() const { return !interface.ethernet || xdp_taken || xdp_taken_above || hides_vlan_tags(); }
 	bool fits_native() const { return interface.mtu <= largest_page_mtu || has(xdp_rx_sg); }
 };
 

@@ -63,7 +63,7 @@ constexpr Setting table[] = {
 	{"stall-alarm", duration_or_none<&Config::stall_alarm_ns>, "5s",
 	 "Raise an alarm when a window has been closed for this long"},
 	{"source-alarm", number_or_none<&Config::source_alarm>, "20",
-	 "Raise an alarm when an address keeps its window closed in more than N flows at once"},
+	 "Raise an alarm when an address keeps its window closed, or at a few bytes, in more than N flows at once"},
 	{"reattach", yes_or_no<TCPWIN_RULE_STAY_DETACHED, false>, "yes",
 	 "Live: attach programs again that other software detached or put its own before"},
 	{"max-clock-jump", duration_or_none<&Config::max_clock_jump_ns>, "1h",

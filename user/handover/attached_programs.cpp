@@ -16,8 +16,7 @@ void add_tc(const std::vector<TcProgram> &some, std::string_view how, std::vecto
 {
 	for (const TcProgram &program : some)
 		if (is_ours(program.name))
-			programs.push_back(
-				{fmt::format("{} {}", how, name_of(program.direction)), program.id});
+			programs.push_back({fmt::format("{} {}", how, name_of(program.direction)), program.id});
 }
 
 } // namespace

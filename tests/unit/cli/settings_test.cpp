@@ -112,7 +112,8 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
 					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM |
-					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS | TCPWIN_RULE_STAY_DETACHED);
+					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS |
+					TCPWIN_RULE_STAY_DETACHED);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},

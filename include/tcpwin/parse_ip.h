@@ -9,8 +9,10 @@
 #include "cursor.h"
 #include "headers.h"
 #include "packet.h"
+#include "repeat.h"
 
 #define TCPWIN_MAX_IPV6_EXTENSIONS 8
+#define TCPWIN_MAX_IPV6_EXTENSION_BYTES 2048
 
 /* declared: the IP packet's length. If 0 (segmentation offload, jumbogram) or beyond the frame, bytes are the frame's. */
 TCPWIN_INLINE void tcpwin_bound_by_ip(struct tcpwin_cursor *cursor, struct tcpwin_packet *packet, __u32 declared)
@@ -67,72 +69,98 @@ TCPWIN_INLINE int tcpwin_is_ipv6_extension(__u8 protocol)
 	       protocol == IPPROTO_AH || protocol == IPPROTO_DSTOPTS;
 }
 
-/*
- * Returns 0, which the verifier cannot see. It distinguishes a packet pointer plus a
- * constant from one plus a variable, and would follow every combination of
- * fragment and other extension headers, 2^8 of them behind each number of VLAN
- * tags.
- */
-TCPWIN_INLINE __u32 tcpwin_opaque_zero(__u32 any)
-{
-#ifdef __bpf__
-	__u32 same = any;
-	__asm__ volatile("%0 -= %1" : "+r"(same) : "r"(any));
-	return same & 0xff;
-#else
-	(void)any;
-	return 0;
-#endif
-}
-
 /* Bytes of the extension header of a protocol, by its second byte. */
 TCPWIN_INLINE __u32 tcpwin_ipv6_extension_length(__u8 protocol, __u8 field)
 {
 	if (protocol == IPPROTO_FRAGMENT)
-		return 8 + tcpwin_opaque_zero(field);
+		return 8;
 	if (protocol == IPPROTO_AH)
 		return (field + 2) * 4; /* RFC 4302, 2.2 */
 	return (field + 1) * 8;
+}
+
+/* Over the extension headers of an IPv6 packet. left: as in tcpwin_cursor, from the next header on. */
+struct tcpwin_extension_walk {
+	const __u8 *start;
+	const __u8 *end;
+	__u32 at;
+	__u32 left;
+	__u32 id;
+	enum tcpwin_reject reject;
+	__u8 protocol; /* of the next header */
+	__u8 first_fragment;
+};
+
+/* Returns the reason to reject the packet, if it is a later fragment. */
+TCPWIN_INLINE enum tcpwin_reject tcpwin_take_fragment(struct tcpwin_extension_walk *walk, const __u8 *header)
+{
+	__u16 fragment = tcpwin_be16(header + TCPWIN_FRAGMENT_OFFSET);
+
+	walk->id = (__u32)tcpwin_be16(header + TCPWIN_FRAGMENT_ID) << 16 | tcpwin_be16(header + TCPWIN_FRAGMENT_ID + 2);
+	walk->first_fragment = fragment & TCPWIN_IPV6_MORE;
+	if (!(fragment & TCPWIN_IPV6_OFFSET))
+		return TCPWIN_ACCEPTED;
+	return header[0] == IPPROTO_TCP || tcpwin_is_ipv6_extension(header[0]) ? TCPWIN_REJECT_LATER_FRAGMENT :
+										 TCPWIN_REJECT_NOT_TCP;
+}
+
+/* Skips one extension header; 1: the walk is over. */
+static inline long tcpwin_step_extension(__u32 index, struct tcpwin_extension_walk *walk)
+{
+	__u32 at = walk->at;
+	__u8 kind = walk->protocol;
+
+	(void)index;
+	if (!tcpwin_is_ipv6_extension(kind))
+		return 1;
+	walk->reject = TCPWIN_REJECT_IP_LENGTH;
+	if (walk->left < 8)
+		return 1;
+	walk->reject = TCPWIN_REJECT_IP_TRUNCATED;
+	if (at > TCPWIN_MAX_IPV6_EXTENSIONS * TCPWIN_MAX_IPV6_EXTENSION_BYTES)
+		return 1;
+	const __u8 *header = walk->start + at;
+	if (header + 8 > walk->end)
+		return 1;
+	walk->protocol = header[0];
+	if (kind == IPPROTO_FRAGMENT) {
+		walk->reject = tcpwin_take_fragment(walk, header);
+		if (walk->reject)
+			return 1;
+	}
+
+	__u32 length = tcpwin_ipv6_extension_length(kind, header[1]);
+	walk->reject = TCPWIN_REJECT_IP_LENGTH;
+	if (walk->left < length)
+		return 1;
+	walk->reject = TCPWIN_REJECT_IP_TRUNCATED;
+	if (header + length > walk->end)
+		return 1;
+	walk->reject = TCPWIN_ACCEPTED;
+	walk->at = at + length;
+	walk->left -= length;
+	return 0;
 }
 
 /* Sets protocol to the one after the extension headers, unless the packet is a later fragment. */
 TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_cursor *cursor, __u8 *protocol,
 							     struct tcpwin_packet *packet)
 {
-#ifdef __clang__
-#pragma clang loop unroll(full)
-#endif
-	for (int i = 0; i < TCPWIN_MAX_IPV6_EXTENSIONS; i++) {
-		const __u8 *extension = cursor->pos;
-		__u8 kind = *protocol;
+	struct tcpwin_extension_walk walk = {cursor->pos,      cursor->end, 0, cursor->left, packet->id,
+					     TCPWIN_ACCEPTED, *protocol,   0};
 
-		if (!tcpwin_is_ipv6_extension(kind))
-			return TCPWIN_ACCEPTED;
-		if (cursor->left < 8)
-			return TCPWIN_REJECT_IP_LENGTH;
-		if (extension + 8 > cursor->end)
-			return TCPWIN_REJECT_IP_TRUNCATED;
-		*protocol = extension[0];
-		if (kind == IPPROTO_FRAGMENT) {
-			__u16 fragment = tcpwin_be16(extension + TCPWIN_FRAGMENT_OFFSET);
-			packet->id = (__u32)tcpwin_be16(extension + TCPWIN_FRAGMENT_ID) << 16 |
-				     tcpwin_be16(extension + TCPWIN_FRAGMENT_ID + 2);
-			if (fragment & TCPWIN_IPV6_OFFSET)
-				return *protocol == IPPROTO_TCP || tcpwin_is_ipv6_extension(*protocol) ?
-					       TCPWIN_REJECT_LATER_FRAGMENT :
-					       TCPWIN_REJECT_NOT_TCP;
-			packet->first_fragment = fragment & TCPWIN_IPV6_MORE;
-		}
-
-		__u32 length = tcpwin_ipv6_extension_length(kind, extension[1]);
-		if (cursor->left < length)
-			return TCPWIN_REJECT_IP_LENGTH;
-		if (extension + length > cursor->end)
-			return TCPWIN_REJECT_IP_TRUNCATED;
-		packet->header_bytes += length;
-		tcpwin_advance(cursor, length);
-	}
-	return tcpwin_is_ipv6_extension(*protocol) ? TCPWIN_REJECT_IPV6_EXTENSIONS : TCPWIN_ACCEPTED;
+	TCPWIN_REPEAT(TCPWIN_MAX_IPV6_EXTENSIONS, tcpwin_step_extension, &walk);
+	packet->id = walk.id;
+	packet->first_fragment = walk.first_fragment;
+	if (walk.reject)
+		return walk.reject;
+	if (tcpwin_is_ipv6_extension(walk.protocol))
+		return TCPWIN_REJECT_IPV6_EXTENSIONS;
+	*protocol = walk.protocol;
+	packet->header_bytes += walk.at;
+	cursor->pos += walk.at;
+	cursor->left = walk.left;
+	return TCPWIN_ACCEPTED;
 }
 
 /* Moves the cursor behind the fixed header, and sets protocol to the one that follows. */

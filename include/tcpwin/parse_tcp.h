@@ -9,20 +9,7 @@
 #include "cursor.h"
 #include "headers.h"
 #include "packet.h"
-
-/*
- * Calls step(index, context) until it returns non-zero, at most count times. The
- * BPF programs define it as bpf_loop: unrolled, the walk over the options costs
- * the verifier over a million instructions.
- */
-#ifndef TCPWIN_REPEAT
-#define TCPWIN_REPEAT(count, step, context)                        \
-	do {                                                       \
-		for (__u32 index_ = 0; index_ < (count); index_++) \
-			if (step(index_, context))                 \
-				break;                             \
-	} while (0)
-#endif
+#include "repeat.h"
 
 struct tcpwin_option_walk {
 	const __u8 *options;

@@ -7,7 +7,8 @@ import subprocess
 # The suites that have each kernel. They are read with a private apt state; that of the machine is neither used nor changed.
 SUITES = {
     "6.1": ["debian bookworm", "debian-security bookworm-security"],
-    "6.12": ["debian bookworm-backports"],
+    "6.12": ["debian trixie", "debian-security trixie-security"],
+    "newest": ["debian sid"],
 }
 MIRROR = "http://deb.debian.org"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -43,22 +44,29 @@ class Apt:
 
 
 def download(directory, suites):
+    """The packages of the newest kernel. From Linux 7 on, kernel and modules are in packages of their own."""
     apt = Apt(directory / "apt", suites)
     apt.run("apt-get", "--error-on=any", "update")
     depends = apt.run("apt-cache", "depends", METAPACKAGE)
     name = re.search(r"Depends: (linux-image-\S+)", depends)
     if not name:
         raise Unavailable(f"{METAPACKAGE} depends on no kernel: {depends!r}")
-    apt.run("apt-get", "download", name[1], cwd=directory)
-    package, = directory.glob("*.deb")
-    return package
+    parts = re.findall(r"Depends: (linux-(?:binary|modules)-\S+)", apt.run("apt-cache", "depends", name[1]))
+    apt.run("apt-get", "download", name[1], *parts, cwd=directory)
+    return sorted(directory.glob("*.deb"))
 
 
-def unpack(package, directory):
-    subprocess.run(["dpkg-deb", "--extract", package, directory], check=True)
+def unpack(packages, directory):
+    for package in packages:
+        subprocess.run(["dpkg-deb", "--extract", package, directory], check=True)
+    if not (directory / "lib").exists():
+        (directory / "lib").symlink_to("usr/lib")
     # Installing the package would create modules.dep.
     release, = (directory / "lib" / "modules").iterdir()
     subprocess.run(["busybox", "depmod", "-b", directory, release.name], check=True)
+    if not (directory / "boot").exists():
+        (directory / "boot").mkdir()
+        shutil.copy(release / "vmlinuz", directory / "boot" / f"vmlinuz-{release.name}")
 
 
 def kernel_image(version, cache):

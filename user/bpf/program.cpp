@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <tcpwin.skel.h>
 
+#include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "bpf/agent_maps.hpp"
 #include "bpf/counters.hpp"
@@ -23,6 +24,7 @@ namespace tcpwin {
 namespace {
 
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // about 600,000 packets
+constexpr __u32 verifier_statistics = 4; // BPF_LOG_STATS: one line for each program
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 // In the order of pinned_maps.
@@ -33,7 +35,16 @@ std::array<bpf_map *, pinned_maps.size()> maps_to_pin(const tcpwin_bpf *skeleton
 #undef X
 }
 
-tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
+// Whether the kernel refuses to create a map like this one. The verifier has the same errors for programs.
+bool is_refused(const bpf_map *map)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
+	const UniqueFd created(bpf_map_create(bpf_map__type(map), nullptr, bpf_map__key_size(map),
+					      bpf_map__value_size(map), bpf_map__max_entries(map), &options));
+	return !created;
+}
+
+tl::unexpected<Error> explain_load_error(int error, const bpf_map *flows)
 {
 	if (error == -EPERM) // EACCES comes from the verifier, not from missing capabilities
 		return fail("cannot load the BPF programs", describe_errno(EPERM), std::string(needed_capabilities),
@@ -41,9 +52,9 @@ tl::unexpected<Error> explain_load_error(int error, std::uint32_t max_flows)
 	if (auto missing = find_missing_feature())
 		return fail("cannot load the BPF programs", fmt::format("this kernel has no {}", missing->name),
 			    fmt::format("Linux {} or later has it", missing->since), Exit::unsupported);
-	if (error == -ENOMEM || error == -E2BIG)
-		return fail(fmt::format("cannot create a flow table of {} entries", max_flows), describe_errno(error),
-			    "lower --max-flows");
+	if (flows && (error == -ENOMEM || error == -E2BIG) && is_refused(flows))
+		return fail(fmt::format("cannot create a flow table of {} entries", bpf_map__max_entries(flows)),
+			    describe_errno(error), "lower --max-flows");
 	return fail("cannot load the BPF programs", describe_errno(error), "--verbose shows the kernel's reason",
 		    Exit::unsupported);
 }
@@ -58,14 +69,15 @@ void Program::Skeleton::operator()(tcpwin_bpf *skeleton) const
 Result<Program> Program::load(const ProgramOptions &options)
 {
 	Program program;
-	program.skeleton_.reset(tcpwin_bpf__open());
+	LIBBPF_OPTS(bpf_object_open_opts, opening, .kernel_log_level = log::is_verbose() ? verifier_statistics : 0);
+	program.skeleton_.reset(tcpwin_bpf__open_opts(&opening));
 	if (!program.skeleton_)
-		return explain_load_error(-errno, options.tracking.max_flows);
+		return explain_load_error(-errno, nullptr);
 	program.configure(options);
 	if (options.adopted)
 		TRY(program.adopt(*options.adopted));
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
-		return explain_load_error(error, options.tracking.max_flows);
+		return explain_load_error(error, program.skeleton_->maps.flows);
 	if (options.adopted)
 		TRY(program.map_variables());
 	program.set_config(options.tracking.config); // again: .data may be an adopted map, which packets read

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Landlock: which files this process and its threads can still reach, whoever it runs as.
+#pragma once
+
+#include <string>
+
+#include "base/error.hpp"
+
+namespace tcpwin {
+
+// Permanently limits access by path to creating, listing, renaming and removing entries below this directory; empty: no
+// access at all. Open descriptors keep working. It needs no_new_privs or CAP_SYS_ADMIN. Error: the kernel has no Landlock
+// (Linux 5.13), or it is switched off (the boot parameter lsm=).
+Result<void> restrict_files(const std::string &directory);
+
+} // namespace tcpwin

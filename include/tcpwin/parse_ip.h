@@ -146,8 +146,8 @@ static inline long tcpwin_step_extension(__u32 index, struct tcpwin_extension_wa
 TCPWIN_INLINE enum tcpwin_reject tcpwin_skip_ipv6_extensions(struct tcpwin_cursor *cursor, __u8 *protocol,
 							     struct tcpwin_packet *packet)
 {
-	struct tcpwin_extension_walk walk = {cursor->pos,      cursor->end, 0, cursor->left, packet->id,
-					     TCPWIN_ACCEPTED, *protocol,   0};
+	struct tcpwin_extension_walk walk = {cursor->pos, cursor->end,     0,         cursor->left,
+					     packet->id,  TCPWIN_ACCEPTED, *protocol, 0};
 
 	TCPWIN_REPEAT(TCPWIN_MAX_IPV6_EXTENSIONS, tcpwin_step_extension, &walk);
 	packet->id = walk.id;

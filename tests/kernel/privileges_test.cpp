@@ -42,6 +42,7 @@
 #include "bpf/hook.hpp"
 #include "bpf/program.hpp"
 #include "kernel.hpp"
+#include "agent/landlock.hpp"
 #include "agent/privileges.hpp"
 #include "base/unique_fd.hpp"
 
@@ -376,7 +377,7 @@ TEST_F(PrivilegesTest, PinningKeepsTheUser)
 {
 	const std::string saw = in_child([] {
 		const ProcStatus status;
-		const std::string error = error_of(drop_privileges({.pin_more = true}, yes));
+		const std::string error = error_of(drop_privileges({.pin_below = "/tmp"}, yes));
 		return error + status.fields({"Uid", "CapPrm", "CapBnd"});
 	});
 	EXPECT_EQ(saw, "Uid 0 0 0 0\nCapPrm "s + none + "\nCapBnd " + none + "\n");
@@ -509,7 +510,9 @@ TEST_F(PrivilegesTest, RefusesWhatTheAgentDoesNotNeed)
 		  names_of({always_refused, detaching, pinning}));
 	EXPECT_EQ(in_child([] { return refused_after({.detach_links = true}); }),
 		  names_of({always_refused, netlink, linking, attaching, pinning}));
-	EXPECT_EQ(in_child([] { return refused_after({.attach_more = true, .detach_links = true, .pin_more = true}); }),
+	EXPECT_EQ(in_child([] {
+			  return refused_after({.attach_more = true, .detach_links = true, .pin_below = "/tmp"});
+		  }),
 		  names_of({always_refused}));
 }
 
@@ -770,10 +773,59 @@ TEST_F(PrivilegesTest, PinsMore)
 		    mount("bpf", bpffs.c_str(), "bpf", 0, nullptr) != 0 || mkdir((bpffs / "top").c_str(), 0700) != 0)
 			return "no BPF file system: "s + strerror(errno);
 		const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, 4, 1, nullptr));
-		const std::string error = error_of(drop_privileges({.attach_more = true, .pin_more = true}, yes));
+		const std::string error =
+			error_of(drop_privileges({.attach_more = true, .pin_below = bpffs / "top"}, yes));
 		return error + pin_and_unpin(map.get(), bpffs / "top");
 	});
 	EXPECT_EQ(saw, "old\nmaps\nflows\nopened, 3 removed\n");
+}
+
+// In a scratch directory, whose owner tries to reach it from the process that pins. Each call must fail.
+std::string reached_outside(const std::filesystem::path &scratch, const std::filesystem::path &pins, int map)
+{
+	const std::string file = scratch / "file", other = scratch / "other", directory = scratch / "directory";
+	const Call calls[] = {
+		{"read", [&] { return errno_of(open(file.c_str(), O_RDONLY)); }},
+		{"write", [&] { return errno_of(open(file.c_str(), O_WRONLY)); }},
+		{"truncate", [&] { return errno_of(open(file.c_str(), O_WRONLY | O_TRUNC)); }},
+		{"create", [&] { return errno_of(open(other.c_str(), O_WRONLY | O_CREAT, 0600)); }},
+		{"list", [&] { return errno_of(open(scratch.c_str(), O_RDONLY | O_DIRECTORY)); }},
+		{"unlink", [&] { return errno_of(unlink(file.c_str())); }},
+		{"unlinkat", [&] { return errno_of(unlinkat(AT_FDCWD, file.c_str(), 0)); }},
+		{"rename", [&] { return errno_of(rename(file.c_str(), other.c_str())); }},
+		{"replace a pin", [&] { return errno_of(rename(file.c_str(), (pins / "file").c_str())); }},
+		{"mkdir", [&] { return errno_of(mkdir(other.c_str(), 0700)); }},
+		{"rmdir", [&] { return errno_of(rmdir(directory.c_str())); }},
+		{"pin", [&] { return -bpf_obj_pin(map, (pins.parent_path() / "outside").c_str()); }},
+		{"rmdir of the pins", [&] { return errno_of(rmdir(pins.c_str())); }},
+	};
+	std::string reached;
+	for (const Call &call : calls)
+		if (const int error = call.error(); error != EACCES && error != EXDEV)
+			reached += fmt::format("{}: {}\n", call.name, strerror(error));
+	return reached;
+}
+
+TEST_F(PrivilegesTest, PinsNowhereElse)
+{
+	if (!has_landlock())
+		GTEST_SKIP() << "this kernel has no Landlock";
+	const std::string saw = in_child([]() -> std::string {
+		const std::filesystem::path bpffs = "/sys/fs/bpf", scratch = "/tmp";
+		if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+		    mount("bpf", bpffs.c_str(), "bpf", 0, nullptr) != 0 || mkdir((bpffs / "top").c_str(), 0700) != 0 ||
+		    mount("tmpfs", scratch.c_str(), "tmpfs", 0, nullptr) != 0)
+			return "no file systems: "s + strerror(errno);
+		const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", 4, 4, 1, nullptr));
+		const UniqueFd file(open((scratch / "file").c_str(), O_WRONLY | O_CREAT, 0600));
+		if (!file || mkdir((scratch / "directory").c_str(), 0700) != 0)
+			return "no scratch files: "s + strerror(errno);
+		const std::string error =
+			error_of(drop_privileges({.attach_more = true, .pin_below = bpffs / "top"}, yes));
+		return error + reached_outside(scratch, bpffs / "top", map.get()) +
+		       (::write(file.get(), "x", 1) == 1 ? "what is open still works\n" : "it cannot write\n");
+	});
+	EXPECT_EQ(saw, "what is open still works\n");
 }
 
 // Attaches a program that does nothing to the clsact qdisc of the loopback device.

@@ -254,7 +254,7 @@ Needs Interfaces::needs() const
 		.attach_again = reattach,
 		.change_filters = filters && (!persistence_ || reattach),
 		.detach_links = persistence_ != nullptr,
-		.pin_more = persistence_ && options_.any()};
+		.pin_below = persistence_ && options_.any() && may_pin_ ? persistence_->root() : ""};
 }
 
 void Interfaces::note_process()

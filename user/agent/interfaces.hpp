@@ -59,10 +59,12 @@ public:
 	void remember_name(unsigned ifindex, std::string name) { names_[ifindex] = std::move(name); }
 	// What must still be possible after privileges are dropped.
 	Needs needs() const;
+	// Interfaces that appear from now on are watched without pins.
+	void stop_pinning() { may_pin_ = false; }
 	void note_process();
 
 private:
-	HookSource source() const { return {options_, program_, persistence_}; }
+	HookSource source() const { return {options_, program_, may_pin_ ? persistence_ : nullptr}; }
 	bool is_wanted(const Interface &interface) const;
 	bool is_pinned(unsigned ifindex) const { return persistence_ && persistence_->is_pinned(ifindex); }
 	std::string_view why_no_egress(const Interface &interface, const All &all) const;
@@ -82,6 +84,7 @@ private:
 	std::optional<Claim> process_;                 // with any: makes later claims credible
 	Coverage before_;                              // of interfaces that are no longer watched
 	std::uint16_t last_scope_ = 0;
+	bool may_pin_ = true;
 };
 
 bool is_named(const WatchOptions &options, const Interface &interface);

@@ -42,6 +42,11 @@ Result<void> permit_entries(const UniqueFd &rules, const std::string &directory)
 
 } // namespace
 
+bool has_landlock()
+{
+	return version() > 0;
+}
+
 Result<void> restrict_files(const std::string &directory)
 {
 	landlock_ruleset_attr attributes{};

@@ -8,9 +8,12 @@
 
 namespace tcpwin {
 
+// Linux 5.13 has it; the boot parameter lsm= may switch it off.
+bool has_landlock();
+
 // Permanently limits access by path to creating, listing, renaming and removing entries below this directory; empty: no
-// access at all. Open descriptors keep working. It needs no_new_privs or CAP_SYS_ADMIN. Error: the kernel has no Landlock
-// (Linux 5.13), or it is switched off (the boot parameter lsm=).
+// access at all. Open descriptors keep working. It needs no_new_privs or CAP_SYS_ADMIN. Error: there is no
+// Landlock, or no such directory.
 Result<void> restrict_files(const std::string &directory);
 
 } // namespace tcpwin

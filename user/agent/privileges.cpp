@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/landlock.hpp"
 #include "agent/seccomp.hpp"
 #include "base/log.hpp"
 
@@ -144,10 +145,18 @@ Result<void> drop_unneeded_capabilities(const Needs &needs, const std::function<
 	if (capng_get_caps_process() != 0)
 		return fail("capabilities", "cannot be read");
 	auto kept = TRY(find_needed(needs, still_works));
-	auto dropped = drop_capabilities(kept, needs.pin_more);
+	auto dropped = drop_capabilities(kept, !needs.pin_below.empty());
 	if (dropped)
 		log::debug("capabilities kept: {}; user {}", describe(kept), geteuid());
 	return dropped;
+}
+
+// Without Landlock, seccomp alone keeps the agent from opening files, unless it has to pin.
+Result<void> limit_files(const Needs &needs)
+{
+	if (!has_landlock() && needs.pin_below.empty())
+		return {};
+	return restrict_files(needs.pin_below);
 }
 
 Result<void> keep_only_dac_override()
@@ -174,8 +183,8 @@ template <std::size_t n> Result<void> all_of(const Result<void> (&results)[n])
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works)
 {
 	preload_files();
-	const auto dropped = all_of({forbid_new_privileges(), drop_unneeded_capabilities(needs, still_works),
-				     install_seccomp_filter(needs)});
+	const auto dropped = all_of({forbid_new_privileges(), limit_files(needs),
+				     drop_unneeded_capabilities(needs, still_works), install_seccomp_filter(needs)});
 	if (dropped)
 		return {};
 	return fail("cannot drop all privileges", dropped.error().sentence(), "the agent keeps them");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "base/error.hpp"
 
@@ -18,14 +19,15 @@ struct Needs {
 	bool attach_again = false;   // what other software detaches
 	bool change_filters = false; // of clsact: remove them at exit, attach them again
 	bool detach_links = false;   // pinned ones
-	bool pin_more = false;       // in directories of this user, so the user is kept
+	std::string pin_below =
+		{}; // this directory of the bpffs, which the user owns, so the user is kept; empty: nowhere
 };
 
-// Permanently drops capabilities, root's user and groups, and every system call that is no longer needed; those fail
-// with EPERM. Afterwards no file can be opened, and no thread or process started. still_works exercises the agent's
-// programs and maps; kernels before 5.19 require CAP_BPF for it. Call this while the process has one thread, because
-// capabilities are per thread. The three are dropped independently; the error names the first that could not be
-// dropped, and the agent keeps working.
+// Permanently drops capabilities, root's user and groups, access to files by path (Landlock, where the kernel has it) and
+// every system call that is no longer needed; those fail with EPERM. Afterwards no file can be opened, and no thread or
+// process started. still_works exercises the agent's programs and maps; kernels before 5.19 require CAP_BPF for it. Call
+// this while the process has one thread, because capabilities are per thread. Each is dropped independently; the error
+// names the first that could not be dropped, and the agent keeps working.
 Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &still_works);
 
 // For the file helper. It keeps its user, its groups and, if it had it, CAP_DAC_OVERRIDE; system calls that it does not

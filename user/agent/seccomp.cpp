@@ -149,7 +149,7 @@ Result<void> install_seccomp_filter(const Needs &needs)
 		allow_netlink(filter);
 	if (needs.detach_links)
 		filter.allow_bpf({BPF_LINK_DETACH});
-	if (needs.pin_more)
+	if (!needs.pin_below.empty())
 		allow_pinning(filter);
 	return filter.load();
 }

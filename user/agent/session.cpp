@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include "agent/landlock.hpp"
 #include "agent/privileges.hpp"
 #include "base/clocks.hpp"
 #include "base/log.hpp"
@@ -83,6 +84,12 @@ Result<void> Session::forget_gone()
 void Session::drop_privileges()
 {
 	interfaces_.note_process();
+	if (!interfaces_.needs().pin_below.empty() && (!has_landlock() || !persistence_->make_root())) {
+		log::warning(
+			"without Landlock nothing would limit what the agent could remove: interfaces that appear later "
+			"are watched, but what is attached to them ends with this agent");
+		interfaces_.stop_pinning();
+	}
 	const auto still_works = [this] { return sweeper_.works(); };
 	if (auto dropped = tcpwin::drop_privileges(interfaces_.needs(), still_works); !dropped)
 		log::warning("{}", dropped.error().sentence());

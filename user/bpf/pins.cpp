@@ -174,6 +174,17 @@ bool PinnedInterface::is_attached() const
 	});
 }
 
+Result<void> PinDirectory::make_root() const
+{
+	const int error = make_directory(root_);
+	return error ? cannot_pin(root_, error) : Result<void>{};
+}
+
+void PinDirectory::remove_empty_root() const
+{
+	rmdir(root_.c_str());
+}
+
 std::vector<PinnedInterface> PinDirectory::list() const
 {
 	return list_if([&](std::uint64_t network) { return network == network_; });

@@ -64,6 +64,12 @@ public:
 	// Creates nothing. Error: the directory is not on a bpffs or cannot be read.
 	static Result<PinDirectory> open(const std::string &bpffs);
 
+	// BPFFS/tcpwin-agent
+	const std::filesystem::path &root() const { return root_; }
+	Result<void> make_root() const;
+	// Removes it if nothing is pinned in it.
+	void remove_empty_root() const;
+
 	// Of all layouts, in order of layout and interface index.
 	std::vector<PinnedInterface> list() const;
 	// The pins of other network namespaces, which may no longer exist.

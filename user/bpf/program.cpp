@@ -24,7 +24,7 @@ namespace tcpwin {
 namespace {
 
 constexpr std::uint32_t packet_ring_size = 64 * 1024 * 1024; // about 600,000 packets
-constexpr __u32 verifier_statistics = 4; // BPF_LOG_STATS: one line for each program
+constexpr __u32 verifier_statistics = 4;                     // BPF_LOG_STATS: one line for each program
 constexpr std::string_view needed_capabilities = "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
 // In the order of pinned_maps.

@@ -211,6 +211,7 @@ Result<Exit> detach(const DetachOptions &options)
 			targets.push_back({.pinned = one, .name = {}, .elsewhere = true});
 		}
 	if (targets.empty()) {
+		directory.remove_empty_root(); // of an agent that had no permission to
 		log::info("nothing was left attached");
 		return Exit::success;
 	}

@@ -43,6 +43,9 @@ public:
 	// Interfaces that were deleted since; their flows are in the adopted maps.
 	const std::vector<PinnedInterface> &gone() const { return gone_; }
 	bool is_pinned(unsigned ifindex) const;
+	// The directory below which everything is pinned; it may not exist yet.
+	const std::string &root() const { return directory_.root().native(); }
+	Result<void> make_root() const { return directory_.make_root(); }
 
 	// Pins the program's maps for the interface; to be called before its first hook is attached.
 	Result<PinnedInterface> prepare(const Program &program, unsigned ifindex) const;

@@ -127,7 +127,9 @@ std::optional<WallTime> since(const Row &row)
 {
 	if (!row.known())
 		return std::nullopt;
-	return WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset());
+	// Rounded, because the two clocks cannot be read at the same moment.
+	return std::chrono::round<std::chrono::milliseconds>(
+		WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset()));
 }
 
 std::string describe_since(const Row &row)

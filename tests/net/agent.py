@@ -127,7 +127,7 @@ class Written:
     @staticmethod
     def content(path):
         """Empty for anything but a regular file, such as /dev/full."""
-        return pathlib.Path(path).read_text(errors="replace") if os.path.isfile(path) else ""
+        return pathlib.Path(path).read_text() if os.path.isfile(path) else ""
 
     def validate(self, stdout, whole):
         if self.to_stdout:

@@ -53,7 +53,6 @@ Result<void> complete(AttachOptions &options)
 {
 	WatchOptions &watch = options.session.watch;
 	options.output.append = watch.persistent;
-	options.output.inputs = {options.session.settings.file};
 	remove_repeated(watch.interfaces);
 	if (watch.any() && watch.interfaces.size() > 1)
 		return fail("wrong usage", "'any' stands for all interfaces", "name either 'any' or interfaces",

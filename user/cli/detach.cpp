@@ -172,7 +172,7 @@ Result<void> write_tables(const std::vector<Target> &tables, const std::vector<I
 		return {};
 	auto signals = TRY(Signals::create());
 	auto writers = TRY(
-		RecordWriters::open({.flows = options.output, .packets = {}, .alarms_only = false, .append = true, .inputs = {}}));
+		RecordWriters::open({.flows = options.output, .packets = {}, .alarms_only = false, .append = true}));
 	for (const Target &table : tables)
 		TRY(write_table(table, all, writers, signals, options.verbosity));
 	return {};

@@ -7,9 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "base/closest.hpp"
 #include "base/duration.hpp"
-#include "base/wrap.hpp"
 
 namespace tcpwin {
 namespace {
@@ -47,15 +45,6 @@ public:
 			text.replace(at, bracketed.size(), "=" + option->get_default_str());
 		return text;
 	}
-
-	// CLI11 puts each line of a description into the second column.
-	std::string make_option_desc(const CLI::Option *option) const override
-	{
-		return wrap(CLI::Formatter::make_option_desc(option), help_width - get_column_width());
-	}
-
-private:
-	static constexpr std::size_t help_width = 100;
 };
 
 struct Defined {
@@ -69,32 +58,11 @@ Error wrong_usage(std::string why, const std::string &command)
 	return {"wrong usage", std::move(why), "see tcpwin-agent " + command + "--help", Exit::usage};
 }
 
-// "unknown option '--timeout-es'; did you mean --timeout-est?"
-std::string describe_unknown(const std::string &word, const CLI::App &command)
-{
-	if (!word.starts_with('-'))
-		return fmt::format("'{}' is one argument too many", word);
-	std::vector<std::string> names;
-	for (const CLI::Option *option : command.get_options())
-		for (const std::string &name : option->get_lnames())
-			names.push_back("--" + name);
-	const std::vector<std::string_view> known(names.begin(), names.end());
-	const std::string option = word.substr(0, word.find('='));
-	const std::string_view closest = closest_word(option, known);
-	return fmt::format("there is no option {}{}", option,
-			   closest.empty() ? "" : fmt::format(" (did you mean {}?)", closest));
-}
-
 Error describe(const CLI::ParseError &error, const std::vector<Defined> &commands, int argc, const char *const *argv)
 {
-	for (const Defined &command : commands) {
-		if (!command.app->parsed())
-			continue;
-		const std::vector<std::string> unknown = command.app->remaining();
-		const bool extra = dynamic_cast<const CLI::ExtrasError *>(&error) && !unknown.empty();
-		return wrong_usage(extra ? describe_unknown(unknown.front(), *command.app) : error.what(),
-				   command.app->get_name() + " ");
-	}
+	for (const Defined &command : commands)
+		if (command.app->parsed())
+			return wrong_usage(error.what(), command.app->get_name() + " ");
 	return wrong_usage(argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing", "");
 }
 

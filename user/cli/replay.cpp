@@ -236,8 +236,6 @@ void define_replay(OptionList &list, ReplayOptions &options)
 Result<Exit> replay(const ReplayOptions &options)
 {
 	log::set_verbosity(options.verbosity);
-	if (std::ranges::count(options.files, "-") > 1)
-		return fail("wrong usage", "standard input (-) is named twice", "it can be read once", Exit::usage);
 	for (const std::string &path : options.files)
 		TRY(CaptureReader::check(path));
 	auto signals = TRY(Signals::create(Signals::Taken::report));
@@ -247,11 +245,7 @@ Result<Exit> replay(const ReplayOptions &options)
 		signals.collect(); // either a signal ended the wait for the first bytes, or the file is invalid
 		return signals.requested() ? Result<Exit>(Exit::success) : tl::unexpected(first.error());
 	}
-	OutputOptions output = options.output;
-	output.inputs = options.files;
-	output.inputs.push_back(options.settings.file);
-	std::erase(output.inputs, "-");
-	auto writers = TRY(RecordWriters::open(output));
+	auto writers = TRY(RecordWriters::open(options.output));
 
 	Replay replay(options, std::move(signals), interruptions, std::move(writers));
 	auto engine = TRY(make_engine(options, replay));

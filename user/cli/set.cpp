@@ -10,7 +10,6 @@
 
 #include "base/log.hpp"
 #include "base/printable.hpp"
-#include "base/wrap.hpp"
 #include "bpf/live_config.hpp"
 #include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
@@ -24,8 +23,7 @@ std::string make_footer()
 {
 	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type, profile_text);
 	for (const Setting &setting : all_settings())
-		text += fmt::format("  {}={}\n      {}\n", setting.key, setting.type(),
-				    wrap(setting.text, 94, "\n      "));
+		text += fmt::format("  {}={}\n      {}\n", setting.key, setting.type(), setting.text);
 	return text + R"(
 They take effect at once, also for flows that are already tracked, until the agent ends (with --persistent: until the
 next one starts) or reads its --config file again (SIGHUP).

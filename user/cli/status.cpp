@@ -127,9 +127,7 @@ std::optional<WallTime> since(const Row &row)
 {
 	if (!row.known())
 		return std::nullopt;
-	// Rounded, because the two clocks cannot be read at the same moment.
-	return std::chrono::round<std::chrono::milliseconds>(
-		WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset()));
+	return WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset());
 }
 
 std::string describe_since(const Row &row)

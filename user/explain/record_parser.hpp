@@ -21,13 +21,10 @@ public:
 	// The flow record of a line; nothing if the line is another event of tcpwin-agent. Error: a clause that says
 	// what is wrong with the line.
 	Result<std::optional<ParsedFlow>, std::string> parse(std::string_view line);
-	// The kind of the last line.
-	const std::string &event() const { return event_; }
 
 private:
 	struct State;
 	std::unique_ptr<State> state_;
-	std::string event_;
 };
 
 } // namespace tcpwin

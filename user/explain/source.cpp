@@ -2,7 +2,6 @@
 #include "explain/source.hpp"
 
 #include <map>
-#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -80,15 +79,13 @@ tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, cons
 		    cut ? "the lines before it are summarized" : "flow records are JSON lines of tcpwin-agent");
 }
 
-constexpr std::size_t most_events_named = 6;
-
 } // namespace
 
 Result<void> read_records(const Input &input, Connections &connections)
 {
 	LineReader lines(input);
 	RecordParser parser;
-	std::set<std::string> others; // events that are no flows
+	std::uint64_t others = 0;
 	std::map<std::uint64_t, ParsedFlow> interim; // the last interim record of each flow
 	while (true) {
 		auto line = TRY(lines.next());
@@ -98,8 +95,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 		if (!flow)
 			return bad_line(input, lines, flow.error());
 		if (!*flow) {
-			if (others.size() < most_events_named)
-				others.insert(parser.event());
+			others++;
 			continue;
 		}
 		const std::uint64_t id = (*flow)->id;
@@ -112,12 +108,9 @@ Result<void> read_records(const Input &input, Connections &connections)
 	}
 	for (auto &[id, flow] : interim)
 		connections.add(std::move(flow));
-	if (!others.empty() && !connections.flows())
-		return fail("cannot explain " + input.name(),
-			    fmt::format("it holds lines of tcpwin-agent ({}), but no flow records",
-					fmt::join(others, ", ")),
-			    others.contains("packet") ? "use the file of --output, not that of --packets" :
-							"flow records are written when flows end");
+	if (others && !connections.flows())
+		return fail("cannot explain " + input.name(), "it holds events of tcpwin-agent, but no flow records",
+			    "use the file of --output, not that of --packets");
 	return {};
 }
 

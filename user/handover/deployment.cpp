@@ -33,11 +33,11 @@ struct Pinned {
 	std::vector<PinnedInterface> orphans;
 };
 
-// Empty if the default directory is no bpffs.
+// Empty without a bpffs.
 Result<Pinned> list_pinned(const std::string &bpffs)
 {
 	auto directory = PinDirectory::open(bpffs);
-	if (!directory && (directory.error().exit == Exit::no_permission || bpffs != default_bpffs))
+	if (!directory && directory.error().exit == Exit::no_permission)
 		return tl::unexpected(directory.error());
 	return directory ? Pinned{directory->list(), orphans(*directory)} : Pinned{};
 }

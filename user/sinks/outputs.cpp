@@ -1,23 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/outputs.hpp"
 
-#include <filesystem>
-#include <system_error>
-
-#include <fmt/format.h>
-
 namespace tcpwin {
-namespace {
-
-// The same words, or two names of one regular file.
-bool is_same(const std::string &left, const std::string &right)
-{
-	std::error_code ignored; // one of them does not exist
-	return (left == right && !left.empty()) || (std::filesystem::is_regular_file(left, ignored) &&
-						    std::filesystem::equivalent(left, right, ignored));
-}
-
-} // namespace
 
 RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const OutputOptions &options)
 	: flows_(std::move(flows)), packets_(std::move(packets)),
@@ -32,16 +16,9 @@ RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const 
 
 Result<RecordWriters> RecordWriters::open(const OutputOptions &options)
 {
-	if (is_same(options.packets, options.flows.path))
+	if (options.packets == options.flows.path)
 		return fail("wrong usage", "--packets and --output are the same (" + options.flows.path + ")",
 			    "send one of them to another file", Exit::usage);
-	for (const std::string &output : {options.flows.path, options.packets})
-		for (const std::string &input : options.inputs)
-			if (is_same(output, input))
-				return fail("wrong usage",
-					    fmt::format("{} would be emptied before it is read: it is also an output",
-							input),
-					    "choose another file for --output or --packets", Exit::usage);
 	auto flows = TRY(Output::open(options.flows.path, options.append));
 	std::optional<Writer> packet_writer;
 	if (!options.packets.empty()) {

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "record/report.hpp"
 #include "record/stats.hpp"
@@ -27,7 +26,6 @@ struct OutputOptions {
 	std::string packets;      // file for packet records, - for standard output, or empty
 	bool alarms_only = false; // only flow records that raised an alarm
 	bool append = false;      // to files that exist
-	std::vector<std::string> inputs = {}; // files that are read: no output may be one of them
 };
 
 class RecordWriters {

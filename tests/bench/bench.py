@@ -21,7 +21,6 @@ import tools
 from measure import floor_mb, last_line, number_in, run, summarize, use_one_core
 
 LIVE_FLOWS = 1_000_000
-COLLIDING_FLOWS = 20_000  # the time grows with the square
 TIMEOUT = 60  # seconds per run
 SLOW = 8  # seconds; a tool that takes longer runs once
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -64,8 +63,6 @@ class Bench:
             self.make("few", "100 concurrent connections, 64 to 128 bytes per packet"),
             self.make("mixed", f"{len(captures)} real captures, repeated with different hosts and merged by time", *captures),
             self.make("flows", "one SYN per flow, all flows alive at once", str(LIVE_FLOWS)),
-            self.make("random", "one SYN per IPv6 address", str(COLLIDING_FLOWS)),
-            self.make("collide", "the same, of addresses whose keys have one hash", str(COLLIDING_FLOWS)),
         ]
 
     # ---- running ----
@@ -181,7 +178,7 @@ def measure(options, directory):
         bench.compare_with_libpcap(source)
     for source in sources[:2]:
         bench.kernel_engine(source)
-    bench.other_tools(sources[:3], others, reason)
+    bench.other_tools(sources, others, reason)
     return {
         "machine": report.machine(core),
         "floor_mb": floor_mb(),

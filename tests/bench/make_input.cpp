@@ -3,7 +3,6 @@
 //   few    2,000,000 TCP packets of 100 connections at a time, 64 to 128 bytes, one per microsecond
 //   mixed  1,500,000 packets of real captures, repeated with other hosts and merged by time
 //   flows  N packets of N distinct flows within a second
-//   random, collide  the same by IPv6, of random addresses, or of some whose keys have one hash
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -16,8 +15,6 @@
 #include <vector>
 
 #include <pcap/pcap.h>
-
-#include "support/collisions.hpp"
 
 namespace {
 
@@ -286,39 +283,6 @@ void make_flows(Writer &writer, std::uint64_t flows)
 	}
 }
 
-// One SYN per IPv6 address to one server.
-template <typename NextAddress> void make_addresses(Writer &writer, std::uint64_t flows, NextAddress next)
-{
-	Segment segment{0, 0, 1024, 443};
-	segment.flags = syn;
-	Bytes frame(ethernet_header + ipv6_header + tcp_header);
-	put16(&frame[12], 0x86dd);
-	std::uint8_t *ip = &frame[ethernet_header];
-	ip[0] = 0x60;
-	put16(ip + 4, tcp_header);
-	ip[6] = 6;
-	ip[7] = 64;
-	std::memset(ip + 24, 0xfe, 16);
-	for (std::uint64_t i = 0; i < flows; i++) {
-		const tcpwin_address address = next(i);
-		std::memcpy(ip + 8, address.byte, sizeof(address.byte));
-		put_tcp(ip + ipv6_header, segment, tcp_header);
-		writer.write(begin_of_time + static_cast<Microseconds>(i * 1'000'000 / flows), frame, frame.size());
-	}
-}
-
-void make_random(Writer &writer, std::uint64_t flows)
-{
-	Random random;
-	make_addresses(writer, flows, [&](std::uint64_t) {
-		tcpwin_address address{};
-		for (std::uint8_t &byte : address.byte)
-			byte = static_cast<std::uint8_t>(random.below(256));
-		address.byte[0] = 0x20;
-		return address;
-	});
-}
-
 // ---- mixed: packets of real captures ----
 
 struct Packet {
@@ -484,14 +448,8 @@ int main(int argc, char **argv)
 	} else if (kind == "flows" && argc == 4) {
 		Writer writer(argv[2]);
 		make_flows(writer, std::strtoull(argv[3], nullptr, 10));
-	} else if (kind == "random" && argc == 4) {
-		Writer writer(argv[2]);
-		make_random(writer, std::strtoull(argv[3], nullptr, 10));
-	} else if (kind == "collide" && argc == 4) {
-		Writer writer(argv[2]);
-		make_addresses(writer, std::strtoull(argv[3], nullptr, 10), tcpwin::test::colliding_address);
 	} else {
-		std::fprintf(stderr, "usage: make_input few OUT | mixed OUT CAPTURE... | flows|random|collide OUT N\n");
+		std::fprintf(stderr, "usage: make_input few OUT | mixed OUT CAPTURE... | flows OUT N\n");
 		return 2;
 	}
 	return 0;

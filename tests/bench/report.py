@@ -13,7 +13,6 @@ TRANALYZER2 = {"few": 5.3e6, "mixed": 2.7e6}
 OF_LIBPCAP = {"few": 0.6, "mixed": 0.4}
 FASTER_THAN_TOOLS = 5
 FLOWS_MB = 300
-OF_RANDOM = 1.2
 
 
 def field_of(path, name):
@@ -86,16 +85,11 @@ def speed_goals(rows, source):
     return made
 
 
-def collisions(rows):
-    times = find(rows, "collide", AGENT)["cpu_seconds"] / find(rows, "random", AGENT)["cpu_seconds"]
-    return goal("collide: CPU time, times that of random keys", f"{times:.1f}", f"<= {OF_RANDOM}", times <= OF_RANDOM)
-
-
 def goals(rows):
     peak = find(rows, "flows", AGENT)["peak_mb"]
     memory = goal("flows: peak memory of one million live flows", f"{peak:.0f} MB", f"< {FLOWS_MB} MB",
                   peak < FLOWS_MB)
-    return [*speed_goals(rows, "few"), *speed_goals(rows, "mixed"), memory, collisions(rows)]
+    return [*speed_goals(rows, "few"), *speed_goals(rows, "mixed"), memory]
 
 
 # ---- text ----

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import tools
 from measure import floor_mb, last_line, number_in, run, summarize, use_one_core
 
 LIVE_FLOWS = 1_000_000
+HASHED_FLOWS = 40_000
 TIMEOUT = 60  # seconds per run
 SLOW = 8  # seconds; a tool that takes longer runs once
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -109,6 +111,19 @@ class Bench:
         self.add(source, report.LIBPCAP, **summarize(source.packets, loops), processed=source.packets)
         self.add(source, report.AGENT, **summarize(source.packets, agents), processed=processed)
 
+    def collisions(self):
+        """Replays as many flows whose keys collide in the flow table, and flows with random keys, in turns."""
+        sources = [self.make(kind, "", str(HASHED_FLOWS)) for kind in ("colliding", "random")]
+        seconds = {source.name: [] for source in sources}
+        for _ in range(3):
+            for source in sources:
+                self.say(f"{source.name} keys: tcpwin-agent")
+                result, _, reason = self.once(lambda scratch: self.agent(source, "--quiet"))
+                if result.failed and not result.timed_out:
+                    raise RuntimeError(f"replay of {source.name} keys: status {result.status}: {reason}")
+                seconds[source.name].append(result.cpu)
+        return {"flows": HASHED_FLOWS, **{name: statistics.median(values) for name, values in seconds.items()}}
+
     def kernel_engine(self, source):
         self.say(f"{source.name}: kernel engine")
         if os.geteuid() != 0:
@@ -179,6 +194,7 @@ def measure(options, directory):
     for source in sources[:2]:
         bench.kernel_engine(source)
     bench.other_tools(sources, others, reason)
+    collisions = bench.collisions()
     return {
         "machine": report.machine(core),
         "floor_mb": floor_mb(),
@@ -187,6 +203,7 @@ def measure(options, directory):
         "tools": [{"name": tool.name, "version": tools.package_version(tool), "evidence": tool.evidence,
                    "command": " ".join(tool.command("FILE", "DIR"))} for tool in others],
         "rows": bench.rows,
+        "collisions": collisions,
     }
 
 

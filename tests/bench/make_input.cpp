@@ -3,6 +3,7 @@
 //   few    2,000,000 TCP packets of 100 connections at a time, 64 to 128 bytes, one per microsecond
 //   mixed  1,500,000 packets of real captures, repeated with other hosts and merged by time
 //   flows  N packets of N distinct flows within a second
+//   colliding, random  N SYNs of N IPv6 flows, whose keys have one hash value or many
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -15,6 +16,8 @@
 #include <vector>
 
 #include <pcap/pcap.h>
+
+#include "support/colliding_keys.hpp"
 
 namespace {
 
@@ -422,6 +425,30 @@ void make_mixed(Writer &writer, const std::vector<Capture> &captures)
 	}
 }
 
+void make_hashed(Writer &writer, std::uint32_t flows, bool collide)
+{
+	for (std::uint32_t i = 0; i < flows; i++) {
+		const tcpwin_packet packet = tcpwin::make_hashed_packet(i, collide);
+		Bytes frame(ethernet_header + ipv6_header + tcp_header);
+		std::uint8_t *ip = &frame[ethernet_header], *tcp = ip + ipv6_header;
+		frame[0] = frame[6] = 0x02;
+		put16(&frame[12], 0x86dd);
+		ip[0] = 0x60;
+		put16(ip + 4, tcp_header);
+		ip[6] = 6;
+		ip[7] = 64;
+		std::memcpy(ip + 8, packet.source.byte, sizeof(packet.source.byte));
+		std::memcpy(ip + 24, packet.destination.byte, sizeof(packet.destination.byte));
+		put16(tcp, packet.source_port);
+		put16(tcp + 2, packet.destination_port);
+		tcp[12] = tcp_header << 2;
+		tcp[13] = syn;
+		put16(tcp + 14, 64240);
+		put16(tcp + 16, checksum(sum16(tcp, tcp_header, sum16(ip + 8, 32, 6 + tcp_header))));
+		writer.write(begin_of_time + i, frame, frame.size());
+	}
+}
+
 std::vector<Capture> read_captures(int count, char **paths)
 {
 	std::vector<Capture> captures;
@@ -448,8 +475,14 @@ int main(int argc, char **argv)
 	} else if (kind == "flows" && argc == 4) {
 		Writer writer(argv[2]);
 		make_flows(writer, std::strtoull(argv[3], nullptr, 10));
+	} else if ((kind == "colliding" || kind == "random") && argc == 4) {
+		Writer writer(argv[2]);
+		make_hashed(writer, static_cast<std::uint32_t>(std::strtoul(argv[3], nullptr, 10)),
+			    kind == "colliding");
 	} else {
-		std::fprintf(stderr, "usage: make_input few OUT | mixed OUT CAPTURE... | flows OUT N\n");
+		std::fprintf(stderr,
+			     "usage: make_input few OUT | mixed OUT CAPTURE... | flows OUT N | colliding OUT N | "
+			     "random OUT N\n");
 		return 2;
 	}
 	return 0;

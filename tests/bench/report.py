@@ -182,6 +182,11 @@ def limits(rows):
         yield f"Other work ran on the core: up to {wait:.1f} s of wall time per second of CPU time, and caches were shared."
 
 
+def collisions_text(of):
+    return (f"{of['flows']:,} IPv6 flows whose keys all have one hash value: {of['colliding']:.2f} s of CPU time; with random "
+            f"keys: {of['random']:.2f} s.\nRatio: {of['colliding'] / of['random']:.1f}.")
+
+
 def text(result):
     limit_lines = "\n".join("  " + line for line in limits(result["rows"]))
     return f"""
@@ -196,6 +201,9 @@ Goals:
 
 Limits:
 {limit_lines}
+
+Collisions:
+{collisions_text(result['collisions'])}
 
 {machine_text(result['machine'])}
 Inputs:

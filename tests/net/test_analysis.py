@@ -109,7 +109,11 @@ def count(mark):
 
 
 def window_updates(packets, _):
-    """tshark 4.4 calls an update with SACK blocks a duplicate acknowledgement, 4.0 a window update."""
+    """Segments without data that repeat sequence and acknowledgement number but announce another window.
+
+    tshark 4.0 calls all of them window updates: a duplicate acknowledgement needs the same window. tshark 4.4 calls those
+    with SACK blocks duplicate acknowledgements, whatever the window; then the window tells. In ethereum.pcap: 142, 577.
+    """
     before = [None] + [packet.raw for packet in packets]
     return sum(mark_of(packet.marks["window_update"]) or (mark_of(packet.marks["duplicate_ack"]) and packet.raw != last)
                for packet, last in zip(packets, before))

@@ -242,7 +242,10 @@ def test_other_events_are_ignored(explain):
 
 @pytest.mark.parametrize("text, words", [
     ("hello\n", ["neither flow records", "nor a capture", "pcap"]),
-    ('{"schema":1,"event":"packet"}\n', ["no flow records", "--output", "--packets"]),
+    ('{"schema":1,"event":"packet"}\n', ["1 packet line", "no flow records", "--output", "--packets"]),
+    ('{"schema":1,"event":"alarm"}\n' * 2 + '{"schema":1,"event":"stats"}\n',
+     ["2 alarm lines, 1 stats line,", "no flow records", "when flows end"]),
+    ('{"schema":1,"event":"status"}\n', ["1 status line", "attach or replay"]),
     ('{"a":1}\n', ["line 1", "not a line of tcpwin-agent"]),
     ('{"schema":2,"event":"flow"}\n', ["line 1", "schema 2"]),
     ("%dir\tflowInd\n", ["Tranalyzer2", "--format json"]),

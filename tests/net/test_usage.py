@@ -6,12 +6,20 @@ import pytest
 
 from agent import run_agent
 
+COMMANDS = ["attach", "replay", "flows", "top", "status", "set", "detach", "explain", "check"]
+
 # (arguments, words that the error sentence must contain)
 WRONG = [
     ([], ["command", "--help"]),
     (["watch", "lo"], ["'watch'"]),
     (["attach"], ["IFACE"]),
-    (["attach", "lo", "--nonsense"], ["--nonsense"]),
+    (["attach", "lo", "--nonsense"], ["unknown option --nonsense; see tcpwin-agent attach --help"]),
+    (["replay", "x", "--timeout-es", "5s"], ["unknown option --timeout-es; did you mean --timeout-est? See"]),
+    (["replay", "--ouput=x"], ["unknown option --ouput; did you mean --output? See tcpwin-agent replay --help"]),
+    (["explain", "x", "y"], ["unexpected argument 'y'"]),
+    (["--versoin"], ["unknown option --versoin; did you mean --version? See tcpwin-agent --help"]),
+    (["detatch"], ["there is no command 'detatch'; did you mean detach?"]),
+    (["replay", "-", "x", "-"], ["standard input", "only once"]),
     (["attach", "lo", "--timeout-est", "5parsecs"], ["--timeout-est", "5parsecs", "parsecs"]),
     (["attach", "lo", "--timeout-est", "10"], ["--timeout-est", "'10'", "unit"]),
     (["attach", "lo", "--timeout-est", "0s"], ["--timeout-est", "'0s'"]),
@@ -60,6 +68,13 @@ def test_help_has_examples(arguments):
     assert "tcpwin-agent attach eth0" in outcome.stdout
 
 
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda words: "".join(words) or "none")
+def test_help_fits_100_columns(command):
+    lines = run_agent(*command, "--help").stdout.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_help_lists_every_option_with_its_default():
     text = run_agent("attach", "--help").stdout
     for option, default in {"--mode": "auto", "--output": "-", "--format": "json", "--poll-interval": "100ms",
@@ -75,3 +90,13 @@ def test_version_is_printed():
     outcome = run_agent("--version")
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     assert re.fullmatch(r"tcpwin-agent \d+\.\d+\.\d+\n", outcome.stdout)
+
+
+@pytest.mark.needs_root
+def test_status_names_a_bpffs_that_does_not_exist(tmp_path):
+    missing = tmp_path / "missing"
+    for directory, why in ((missing, "No such file or directory"), (tmp_path, "it is not a bpffs")):
+        outcome = run_agent("status", "--bpffs", directory)
+        assert (outcome.exit_code, outcome.stdout) == (1, "")
+        sentence, = outcome.errors
+        assert f"cannot use {directory}: {why}" in sentence

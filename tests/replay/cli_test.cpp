@@ -137,6 +137,26 @@ TEST_F(Cli, PacketsAndFlowsToTheSameFileAreRefused)
 	EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("--packets and --output are the same (-)")));
 }
 
+TEST_F(Cli, AnOutputThatIsAnInputIsRefusedAndStays)
+{
+	const std::string copy =
+		"cp " + tutorial + " $OUT/in.pcap; ln -s in.pcap $OUT/soft; ln $OUT/in.pcap $OUT/hard; ";
+	const std::string commands[] = {
+		"--output $OUT/in.pcap $OUT/in.pcap", "--output $OUT/soft $OUT/in.pcap",
+		"--output $OUT/in.pcap $OUT/soft",    "--output $OUT/hard " + tutorial + " $OUT/in.pcap",
+		"--packets $OUT/hard $OUT/in.pcap",   "--output $OUT/in.pcap - < $OUT/hard",
+		"$OUT/in.pcap >> $OUT/soft",
+	};
+	run(copy);
+	for (const std::string &command : commands) {
+		const Ran ran = replay(command);
+		EXPECT_EQ(ran.exit, 2) << command;
+		EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("is the same file as the capture"))) << command;
+		EXPECT_EQ(text_of(directory / "in.pcap"), text_of(tutorial)) << command;
+	}
+	EXPECT_EQ(replay("--output /dev/null - < /dev/null").exit, 1) << "a device is no file that could be lost";
+}
+
 TEST_F(Cli, TimeoutAndAbortCountOptionsTakeEffect)
 {
 	const Ran ran = replay("-q --format t2 --timeout-est 4s --abort-count 3 " + tutorial);

@@ -32,7 +32,8 @@ Examples:
   sudo tcpwin-agent attach eth0 --persistent --output flows.json
 
   # Endpoints that closed their window, as flows end
-  sudo tcpwin-agent attach eth0 | jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
+  sudo tcpwin-agent attach eth0 |
+    jq -c '.a, .b | select(. and .zero_window_count > 0) | [.ip, .zero_window_count]'
 
   # Tranalyzer2's columns, with the timeouts of its tutorial's exercise
   sudo tcpwin-agent attach eth0 --format t2 --timeout-est 4s --abort-count 3

@@ -13,10 +13,10 @@ namespace tcpwin {
 namespace {
 
 constexpr auto examples =
-	R"(FILE is either flow records, the JSON lines that attach and replay write, or a capture, compressed or not; the type is
-detected from the content. A capture is read with timeouts of ten minutes and without aborts, so that a stall stays in
-one flow. Recorded flows stay as they are: they were cut by the timeouts in force when they were recorded, and
---vlan-tracking does not join them.
+	R"(FILE is either flow records, the JSON lines that attach and replay write, or a capture, compressed
+or not; the type is detected from the content. A capture is read with timeouts of ten minutes and
+without aborts, so that a stall stays in one flow. Recorded flows stay as they are: they were cut by
+the timeouts in force when they were recorded, and --vlan-tracking does not join them.
 
 Examples:
   # Which endpoints of a capture stopped reading, for how long, and how it ended
@@ -29,7 +29,8 @@ Examples:
   # One host only
   jq -c 'select(.a.ip == "192.0.2.1" or .b.ip == "192.0.2.1")' flows.json | tcpwin-agent explain -
 
-Exit codes: 0 done (also if nothing stalled), 1 the file could not be read (to its end), 2 wrong usage.)";
+Exit codes: 0 done (also if nothing stalled), 1 the file could not be read (to its end),
+2 wrong usage.)";
 
 Result<void> read(const ExplainOptions &options, const Input &input, InputKind kind, Connections &connections)
 {

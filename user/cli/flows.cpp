@@ -14,9 +14,9 @@ namespace tcpwin {
 namespace {
 
 constexpr auto examples =
-	R"(Lists flows that have not ended, of running agents and of what persistent agents left. CLOSED shows the sides
-whose window is closed now; an open stall counts up to now. With --json, one object per flow, with the fields of a flow
-record.
+	R"(Lists flows that have not ended, of running agents and of what persistent agents left. CLOSED shows
+the sides whose window is closed now; an open stall counts up to now. With --json, one object per
+flow, with the fields of a flow record.
 
 Examples:
   # The ten flows that were stalled longest
@@ -26,9 +26,11 @@ Examples:
   sudo tcpwin-agent flows --filter :443
 
   # The endpoints whose window is closed now
-  sudo tcpwin-agent flows --json | jq -c '.a, .b | select(. and .stall.open) | [.ip, .port, .stall.total]'
+  sudo tcpwin-agent flows --json |
+    jq -c '.a, .b | select(. and .stall.open) | [.ip, .port, .stall.total]'
 
-Exit codes: 0 done, 1 no agent was found or its flows cannot be read, 2 wrong usage, 77 no permission.)";
+Exit codes: 0 done, 1 no agent was found or its flows cannot be read, 2 wrong usage,
+77 no permission.)";
 
 constexpr auto what = "cannot list the flows";
 

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "base/duration.hpp"
+#include "base/printable.hpp"
+#include "base/words.hpp"
 
 namespace tcpwin {
 namespace {
@@ -27,6 +29,8 @@ const CLI::Validator not_empty([](const std::string &text) { return std::string(
 // CLI11 allows no '=' in the name of an argument, which the help text of KEY=VALUE needs.
 constexpr char equals_sign = '\x7f';
 
+constexpr std::size_t help_width = 100;
+
 class HelpFormatter : public CLI::Formatter {
 public:
 	std::string make_option_name(const CLI::Option *option, bool is_positional) const override
@@ -34,6 +38,12 @@ public:
 		std::string name = CLI::Formatter::make_option_name(option, is_positional);
 		std::ranges::replace(name, equals_sign, '=');
 		return name;
+	}
+
+	// CLI11 2.1 does not break lines.
+	std::string make_option_desc(const CLI::Option *option) const override
+	{
+		return wrap(CLI::Formatter::make_option_desc(option), help_width - get_column_width());
 	}
 
 	// CLI11 writes a default as "=10s", from version 2.4 on as " [10s] ".
@@ -58,12 +68,58 @@ Error wrong_usage(std::string why, const std::string &command)
 	return {"wrong usage", std::move(why), "see tcpwin-agent " + command + "--help", Exit::usage};
 }
 
-Error describe(const CLI::ParseError &error, const std::vector<Defined> &commands, int argc, const char *const *argv)
+Error wrong_word(std::string why, std::string_view meant, const std::string &command)
 {
+	Error error = wrong_usage(std::move(why), command);
+	if (!meant.empty())
+		error.advice = fmt::format("did you mean {}? S{}", meant, error.advice.substr(1));
+	return error;
+}
+
+// "--timeout-es=5s" is unknown where there is --timeout-est.
+Error unknown_option(const std::string &word, const CLI::App &app, const std::string &command)
+{
+	const std::string name = word.substr(0, word.find('='));
+	std::vector<std::string> known;
+	for (const CLI::Option *option : app.get_options())
+		for (const std::string &one : option->get_lnames())
+			known.push_back("--" + one);
+	const std::vector<std::string_view> candidates(known.begin(), known.end());
+	return wrong_word("unknown option " + printable(name), closest_word(name, candidates), command);
+}
+
+Error unknown_command(const std::string &word, const std::vector<Defined> &commands)
+{
+	std::vector<std::string> known;
 	for (const Defined &command : commands)
-		if (command.app->parsed())
-			return wrong_usage(error.what(), command.app->get_name() + " ");
-	return wrong_usage(argc > 1 ? fmt::format("there is no command '{}'", argv[1]) : "a command is missing", "");
+		known.push_back(command.app->get_name());
+	const std::vector<std::string_view> candidates(known.begin(), known.end());
+	return wrong_word(fmt::format("there is no command '{}'", printable(word)), closest_word(word, candidates), "");
+}
+
+bool is_option(const std::string &word)
+{
+	return word.size() > 1 && word.starts_with('-');
+}
+
+// A mistyped option leads to other errors, for instance a missing argument: name it first.
+Error describe(const CLI::ParseError &error, const CLI::App &app, const std::vector<Defined> &commands, int argc,
+	       const char *const *argv)
+{
+	for (const Defined &command : commands) {
+		if (!command.app->parsed())
+			continue;
+		const std::string name = command.app->get_name() + " ";
+		const std::vector<std::string> rest = command.app->remaining();
+		if (const auto option = std::ranges::find_if(rest, is_option); option != rest.end())
+			return unknown_option(*option, *command.app, name);
+		if (!rest.empty())
+			return wrong_usage(fmt::format("unexpected argument '{}'", printable(rest.front())), name);
+		return wrong_usage(error.what(), name);
+	}
+	if (argc < 2)
+		return wrong_usage("a command is missing", "");
+	return is_option(argv[1]) ? unknown_option(argv[1], app, "") : unknown_command(argv[1], commands);
 }
 
 void set_needed(CLI::Option &option, OptionList::Needed needed)
@@ -217,7 +273,7 @@ Result<std::variant<Information, Run>> parse_command_line(std::span<const Comman
 		app.parse(argc, argv);
 	} catch (const CLI::ParseError &error) {
 		if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
-			return tl::unexpected(describe(error, defined, argc, argv));
+			return tl::unexpected(describe(error, app, defined, argc, argv));
 		std::ostringstream text, ignored;
 		app.exit(error, text, ignored);
 		return Information{text.str()};

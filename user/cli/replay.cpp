@@ -8,6 +8,8 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/progress.hpp"
 #include "capture/frame_clock.hpp"
@@ -28,13 +30,15 @@ Examples:
   tcpwin-agent replay capture.pcapng
 
   # Flows and packets as Tranalyzer2 prints them
-  tcpwin-agent replay capture.pcap --format t2 --timeout-new 182s --output flows.txt --packets packets.txt
+  tcpwin-agent replay capture.pcap --format t2 --timeout-new 182s \
+    --output flows.txt --packets packets.txt
 
   # One host of what tcpdump writes
   tcpdump -r capture.pcap.zst -w - | tcpwin-agent replay - --filter 'host 192.0.2.1'
 
-Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage, 78 the --config file is invalid;
-with --engine kernel also 69 not supported by this kernel, 77 no permission.)";
+Exit codes: 0 done, 1 a file could not be read (to its end), 2 wrong usage,
+78 the --config file is invalid; with --engine kernel also 69 not supported by this kernel,
+77 no permission.)";
 
 constexpr std::uint64_t frames_between_checks = 4096; // of signals and of the clock
 
@@ -214,6 +218,46 @@ Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowOb
 	return make_portable_engine(options.tracking, observer);
 }
 
+// A regular file, whatever its name.
+struct FileIdentity {
+	dev_t device;
+	ino_t inode;
+
+	bool operator==(const FileIdentity &) const = default;
+};
+
+// standard: the descriptor that - means. Nothing for pipes, devices, and what does not exist.
+std::optional<FileIdentity> identify(const std::string &path, int standard)
+{
+	struct stat status{};
+	if ((path == "-" ? fstat(standard, &status) : stat(path.c_str(), &status)) != 0 || !S_ISREG(status.st_mode))
+		return std::nullopt;
+	return FileIdentity{status.st_dev, status.st_ino};
+}
+
+// Opening an output truncates it.
+Result<void> check_output(const ReplayOptions &options, const std::string &option, const std::string &path)
+{
+	const auto output = identify(path, STDOUT_FILENO);
+	for (const std::string &file : options.files)
+		if (output && output == identify(file, STDIN_FILENO))
+			return fail("wrong usage",
+				    fmt::format("{} {} is the same file as the capture {}", option, path, file),
+				    "choose another file for the output", Exit::usage);
+	return {};
+}
+
+Result<void> check_files(const ReplayOptions &options)
+{
+	if (std::ranges::count(options.files, "-") > 1)
+		return fail("wrong usage", "standard input (-) is given twice, but can be read only once",
+			    "give - once", Exit::usage);
+	TRY(check_output(options, "--output", options.output.flows.path));
+	if (!options.output.packets.empty())
+		TRY(check_output(options, "--packets", options.output.packets));
+	return {};
+}
+
 } // namespace
 
 void define_replay(OptionList &list, ReplayOptions &options)
@@ -236,6 +280,7 @@ void define_replay(OptionList &list, ReplayOptions &options)
 Result<Exit> replay(const ReplayOptions &options)
 {
 	log::set_verbosity(options.verbosity);
+	TRY(check_files(options));
 	for (const std::string &path : options.files)
 		TRY(CaptureReader::check(path));
 	auto signals = TRY(Signals::create(Signals::Taken::report));

@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/printable.hpp"
+#include "base/words.hpp"
 #include "bpf/live_config.hpp"
 #include "bpf/object_info.hpp"
 #include "cli/common_options.hpp"
@@ -21,12 +22,16 @@ namespace {
 // Includes a list of the settings, which are the arguments.
 std::string make_footer()
 {
-	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type, profile_text);
+	constexpr std::size_t width = 100 - 6; // the first line begins after the indent
+	constexpr std::string_view indent = "      ";
+	std::string text = fmt::format("Settings:\n  {}={}\n      {}\n", profile_key, profile_type,
+				       wrap(profile_text, width, indent));
 	for (const Setting &setting : all_settings())
-		text += fmt::format("  {}={}\n      {}\n", setting.key, setting.type(), setting.text);
+		text += fmt::format("  {}={}\n      {}\n", setting.key, setting.type(),
+				    wrap(setting.text, width, indent));
 	return text + R"(
-They take effect at once, also for flows that are already tracked, until the agent ends (with --persistent: until the
-next one starts) or reads its --config file again (SIGHUP).
+They take effect at once, also for flows that are already tracked, until the agent ends (with
+--persistent: until the next one starts) or reads its --config file again (SIGHUP).
 
 Examples:
   # Print the current settings
@@ -38,8 +43,8 @@ Examples:
   # On one interface, the settings for operation, but without stall alarms
   sudo tcpwin-agent set --iface eth0 profile=monitor stall-alarm=none
 
-Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage, 77 no permission, 78 the --config
-file is invalid.)";
+Exit codes: 0 done, 1 no agent was found or one is of another version, 2 wrong usage,
+77 no permission, 78 the --config file is invalid.)";
 }
 
 // If a key is repeated, the last value counts.

@@ -108,6 +108,9 @@ bool is_asked(const StatusOptions &options, const std::string &name)
 
 Result<std::vector<Row>> find_rows(const StatusOptions &options)
 {
+	// The default need not be mounted: without it, nothing is persistent.
+	if (options.bpffs != default_bpffs)
+		TRY(PinDirectory::open(options.bpffs));
 	auto all = TRY(find_deployments(options.bpffs, "cannot see what is attached"));
 	std::vector<Row> rows;
 	for (const Deployment &deployment : all) {
@@ -123,11 +126,13 @@ Result<std::vector<Row>> find_rows(const StatusOptions &options)
 	return rows;
 }
 
+// The offset varies by some nanoseconds from call to call, because the clocks are read in turn.
 std::optional<WallTime> since(const Row &row)
 {
 	if (!row.known())
 		return std::nullopt;
-	return WallTime(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset());
+	const WallTime exact(std::chrono::nanoseconds(row.known()->since_ns) + wall_clock_offset());
+	return std::chrono::round<std::chrono::milliseconds>(exact);
 }
 
 std::string describe_since(const Row &row)

@@ -32,8 +32,8 @@ Examples:
   # One interface, every five seconds
   sudo tcpwin-agent top eth0 --interval 5s
 
-Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the terminal cannot be used, 2 wrong usage,
-77 no permission.)";
+Exit codes: 0 done, 1 no agent was found, its flows cannot be read or the terminal cannot be used,
+2 wrong usage, 77 no permission.)";
 
 constexpr auto what = "cannot show the flows";
 

@@ -2,10 +2,9 @@
 #include "config/settings.hpp"
 
 #include <algorithm>
-#include <numeric>
-#include <utility>
 #include <vector>
 
+#include "base/words.hpp"
 #include "config/setting_kinds.hpp"
 
 namespace tcpwin {
@@ -77,22 +76,6 @@ const Profile *find_profile(std::string_view name)
 	return found == std::end(profiles) ? nullptr : &*found;
 }
 
-// Number of characters to change, remove or insert (Levenshtein).
-std::size_t distance(std::string_view left, std::string_view right)
-{
-	std::vector<std::size_t> row(right.size() + 1);
-	std::iota(row.begin(), row.end(), std::size_t{0});
-	for (std::size_t i = 0; i < left.size(); i++) {
-		std::size_t diagonal = std::exchange(row[0], i + 1);
-		for (std::size_t j = 0; j < right.size(); j++) {
-			const std::size_t changed = diagonal + (left[i] != right[j]);
-			diagonal = row[j + 1];
-			row[j + 1] = std::min({changed, diagonal + 1, row[j] + 1});
-		}
-	}
-	return row.back();
-}
-
 } // namespace
 
 std::span<const Setting> all_settings()
@@ -119,11 +102,10 @@ ParsedSetting check_setting(std::string_view key, std::string_view value)
 
 std::string_view closest_key(std::string_view key)
 {
-	std::string_view closest = profile_key;
+	std::vector<std::string_view> keys{profile_key};
 	for (const Setting &setting : table)
-		if (distance(key, setting.key) < distance(key, closest))
-			closest = setting.key;
-	return distance(key, closest) <= 2 ? closest : std::string_view();
+		keys.push_back(setting.key);
+	return closest_word(key, keys);
 }
 
 SettingValues merge_settings(SettingValues weaker, const SettingValues &stronger)

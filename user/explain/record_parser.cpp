@@ -190,8 +190,10 @@ Result<std::optional<ParsedFlow>, std::string> RecordParser::parse(std::string_v
 		return tl::unexpected(std::string("it is not a line of tcpwin-agent: schema or event is missing"));
 	if (*schema != 1)
 		return tl::unexpected(fmt::format("it has schema {}; this tcpwin-agent knows schema 1", *schema));
-	if (*event != "flow")
+	if (*event != "flow") {
+		other_event_ = printable(std::string(*event));
 		return std::nullopt;
+	}
 	ParsedFlow flow = read_flow(members, problem);
 	if (!problem.empty())
 		return tl::unexpected(problem);

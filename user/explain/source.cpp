@@ -3,6 +3,8 @@
 
 #include <map>
 #include <span>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -79,13 +81,25 @@ tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, cons
 		    cut ? "the lines before it are summarized" : "flow records are JSON lines of tcpwin-agent");
 }
 
+tl::unexpected<Error> no_flows(const Input &input, const std::map<std::string, std::uint64_t> &lines_by_event)
+{
+	std::vector<std::string> found;
+	for (const auto &[event, lines] : lines_by_event)
+		found.push_back(fmt::format("{} {} {}", lines, event, lines == 1 ? "line" : "lines"));
+	return fail("cannot explain " + input.name(),
+		    fmt::format("it has {}, but no flow records", fmt::join(found, ", ")),
+		    lines_by_event.contains("packet") ? "use the file of --output, not that of --packets" :
+		    lines_by_event.contains("status") ? "use what attach or replay writes" :
+							"flow records are written when flows end");
+}
+
 } // namespace
 
 Result<void> read_records(const Input &input, Connections &connections)
 {
 	LineReader lines(input);
 	RecordParser parser;
-	std::uint64_t others = 0;
+	std::map<std::string, std::uint64_t> others; // lines by event
 	std::map<std::uint64_t, ParsedFlow> interim; // the last interim record of each flow
 	while (true) {
 		auto line = TRY(lines.next());
@@ -95,7 +109,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 		if (!flow)
 			return bad_line(input, lines, flow.error());
 		if (!*flow) {
-			others++;
+			others[parser.other_event()]++;
 			continue;
 		}
 		const std::uint64_t id = (*flow)->id;
@@ -108,9 +122,8 @@ Result<void> read_records(const Input &input, Connections &connections)
 	}
 	for (auto &[id, flow] : interim)
 		connections.add(std::move(flow));
-	if (others && !connections.flows())
-		return fail("cannot explain " + input.name(), "it holds events of tcpwin-agent, but no flow records",
-			    "use the file of --output, not that of --packets");
+	if (!others.empty() && !connections.flows())
+		return no_flows(input, others);
 	return {};
 }
 

@@ -91,7 +91,7 @@ TEST(Options, WrongUsageNamesOptionAndValue)
 		{{"replay"}, "FILE", "required"},
 		{{"replay", "x", "--engine", "steam"}, "--engine", "steam"},
 		{{"detatch"}, "detatch", "detatch"},
-		{{"--colour"}, "command", "--colour"},
+		{{"--colour"}, "unknown option", "--colour"},
 		{{}, "command", "missing"},
 	};
 	for (const auto &row : table) {

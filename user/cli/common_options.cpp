@@ -81,7 +81,7 @@ void add_config_file(OptionList &list, std::string &file)
 void add_max_flows(OptionList &list, std::uint32_t &max_flows)
 {
 	list.number("--max-flows", max_flows, 1, 100'000'000,
-		    "Size of the kernel's flow table (about 460 bytes of kernel memory per entry)");
+		    "Size of the kernel's flow table (about 530 bytes of kernel memory per entry)");
 }
 
 void add_live_selection(OptionList &list, LiveSelection &selection)

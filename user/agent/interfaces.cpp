@@ -232,10 +232,14 @@ bool Interfaces::pins_are_gone() const
 
 void Interfaces::release(bool leave)
 {
-	if (leave)
-		for (const auto &[ifindex, watched] : watched_)
+	for (const auto &[ifindex, watched] : watched_) {
+		if (leave && watched.outlives_agent())
 			log::info("{} stays attached: 'attach --persistent' takes it over, 'detach' detaches it",
 				  name(ifindex));
+		else if (leave)
+			log::warning("{} does not stay attached as a whole: 'attach --persistent' attaches again",
+				     name(ifindex));
+	}
 	before_ = coverage();
 	watched_.clear();
 }

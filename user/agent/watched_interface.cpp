@@ -157,9 +157,11 @@ void WatchedInterface::check(std::string_view name, bool reattach)
 	for (auto *attachment : {&ingress_, &egress_}) {
 		if (!*attachment || !(*attachment)->check(name, reattach))
 			continue;
-		if (auto pinned = pin(*attachment); !pinned)
+		if (auto pinned = pin(*attachment); !pinned) {
+			unpinned_ = true;
 			log::warning("{}; what was attached again does not outlive this agent",
 				     pinned.error().sentence());
+		}
 	}
 }
 

@@ -50,6 +50,8 @@ public:
 	// Whether no program is attached any more, and none may be attached.
 	bool is_blind() const;
 	Coverage coverage() const;
+	// Whether all that is attached is pinned.
+	bool outlives_agent() const { return pins_ && !unpinned_; }
 
 	bool has_egress() const { return egress_.has_value(); }
 	bool has_filter() const;
@@ -67,6 +69,7 @@ private:
 	std::optional<Attachment> ingress_;
 	std::optional<Attachment> egress_;
 	Coverage before_;                     // of attachments that were given up
+	bool unpinned_ = false;               // what was attached again could not be pinned
 	std::optional<PinnedInterface> pins_; // persistent
 	UniqueFd directory_;                  // of the pins; keeps the bpffs from being unmounted
 };

@@ -7,11 +7,9 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/nobody.hpp"
 
 namespace tcpwin {
-
-// The user and group that an agent started by root switches to.
-constexpr unsigned nobody = 65534;
 
 // What the agent still has to do.
 struct Needs {

@@ -91,6 +91,7 @@ Error unknown_option(const std::string &word, const CLI::App &app, const std::st
 Error unknown_command(const std::string &word, const std::vector<Defined> &commands)
 {
 	std::vector<std::string> known;
+	known.reserve(commands.size());
 	for (const Defined &command : commands)
 		known.push_back(command.app->get_name());
 	const std::vector<std::string_view> candidates(known.begin(), known.end());

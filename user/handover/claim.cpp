@@ -13,8 +13,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "agent/privileges.hpp"
 #include "base/log.hpp"
+#include "base/nobody.hpp"
 
 namespace tcpwin {
 namespace {

@@ -151,9 +151,14 @@ TEST_F(Cli, AnOutputThatIsAnInputIsRefusedAndStays)
 	for (const std::string &command : commands) {
 		const Ran ran = replay(command);
 		EXPECT_EQ(ran.exit, 2) << command;
-		EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("is the same file as the capture"))) << command;
+		EXPECT_THAT(ran.error_lines(), ElementsAre(HasSubstr("is the same file as the input"))) << command;
 		EXPECT_EQ(text_of(directory / "in.pcap"), text_of(tutorial)) << command;
 	}
+	run("echo 'abort-count = 3' > $OUT/settings");
+	EXPECT_EQ(replay("--config $OUT/settings --output $OUT/settings " + tutorial).exit, 2);
+	EXPECT_EQ(text_of(directory / "settings"), "abort-count = 3\n");
+	EXPECT_EQ(replay("--packets $OUT/soft --output $OUT/hard " + tutorial).exit, 2) << "two names of one file";
+	EXPECT_EQ(text_of(directory / "in.pcap"), text_of(tutorial));
 	EXPECT_EQ(replay("--output /dev/null - < /dev/null").exit, 1) << "a device is no file that could be lost";
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/session.hpp"
 #include "cli/common_options.hpp"
+#include "cli/files.hpp"
 
 namespace tcpwin {
 namespace {
@@ -62,7 +63,7 @@ Result<void> complete(AttachOptions &options)
 		return fail("wrong usage",
 			    "--stats-interval writes JSON lines, which do not fit the columns of --format t2",
 			    "use --format json", Exit::usage);
-	return {};
+	return check_outputs(options.output, {options.session.settings.file});
 }
 
 void define_watching(OptionList &list, WatchOptions &options)

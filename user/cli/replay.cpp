@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <optional>
 #include <span>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/progress.hpp"
 #include "capture/frame_clock.hpp"
 #include "capture/reader.hpp"
 #include "cli/common_options.hpp"
+#include "cli/files.hpp"
 #include "engine/kernel.hpp"
 #include "engine/portable.hpp"
 #include "record/record.hpp"
@@ -218,44 +216,14 @@ Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowOb
 	return make_portable_engine(options.tracking, observer);
 }
 
-// A regular file, whatever its name.
-struct FileIdentity {
-	dev_t device;
-	ino_t inode;
-
-	bool operator==(const FileIdentity &) const = default;
-};
-
-// standard: the descriptor that - means. Nothing for pipes, devices, and what does not exist.
-std::optional<FileIdentity> identify(const std::string &path, int standard)
-{
-	struct stat status{};
-	if ((path == "-" ? fstat(standard, &status) : stat(path.c_str(), &status)) != 0 || !S_ISREG(status.st_mode))
-		return std::nullopt;
-	return FileIdentity{status.st_dev, status.st_ino};
-}
-
-// Opening an output truncates it.
-Result<void> check_output(const ReplayOptions &options, const std::string &option, const std::string &path)
-{
-	const auto output = identify(path, STDOUT_FILENO);
-	for (const std::string &file : options.files)
-		if (output && output == identify(file, STDIN_FILENO))
-			return fail("wrong usage",
-				    fmt::format("{} {} is the same file as the capture {}", option, path, file),
-				    "choose another file for the output", Exit::usage);
-	return {};
-}
-
 Result<void> check_files(const ReplayOptions &options)
 {
 	if (std::ranges::count(options.files, "-") > 1)
 		return fail("wrong usage", "standard input (-) is given twice, but can be read only once",
 			    "give - once", Exit::usage);
-	TRY(check_output(options, "--output", options.output.flows.path));
-	if (!options.output.packets.empty())
-		TRY(check_output(options, "--packets", options.output.packets));
-	return {};
+	std::vector<std::string> inputs = options.files;
+	inputs.push_back(options.settings.file);
+	return check_outputs(options.output, inputs);
 }
 
 } // namespace

@@ -29,7 +29,7 @@ class Apt:
         sources.write_text("".join(f"deb [arch=amd64 signed-by={KEYRING}] {MIRROR}/{suite} main\n" for suite in suites))
         settings = (f"Dir::Etc::sourcelist={sources}", "Dir::Etc::sourceparts=-", f"Dir::State::lists={directory}/lists",
                     "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=", "APT::Sandbox::User=root", "Acquire::Retries=1",
-                    "Acquire::http::Timeout=15")
+                    "Acquire::http::Timeout=15", "Acquire::Check-Valid-Until=false")  # mirrors lag behind unstable
         self.options = [word for setting in settings for word in ("-o", setting)]
 
     def run(self, tool, *arguments, **options):

@@ -84,6 +84,7 @@ tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, cons
 tl::unexpected<Error> no_flows(const Input &input, const std::map<std::string, std::uint64_t> &lines_by_event)
 {
 	std::vector<std::string> found;
+	found.reserve(lines_by_event.size());
 	for (const auto &[event, lines] : lines_by_event)
 		found.push_back(fmt::format("{} {} {}", lines, event, lines == 1 ? "line" : "lines"));
 	return fail("cannot explain " + input.name(),

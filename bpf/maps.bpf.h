@@ -92,6 +92,14 @@ struct {
 	__type(value, struct fresh);
 } fresh_flow SEC(".maps");
 
+/* The keys of the youngest flows, by their number modulo the size of the table: see evict.bpf.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144);
+	__type(key, __u32);
+	__type(value, struct tcpwin_key);
+} numbered_keys SEC(".maps");
+
 /* By interface index. Written by the agent before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -104,6 +112,7 @@ struct {
 const volatile bool report_packets = false; /* packet mode */
 const volatile bool per_interface = false;  /* each interface has its own flows */
 const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
+const volatile __u32 max_flows = 262144;    /* entries of flows and of numbered_keys */
 
 /*
  * The agent may write it at any time, and then sweeps, because due_ns is no longer valid. In .data, away from the
@@ -112,9 +121,12 @@ const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 
 __u64 flows_numbered = 0;   /* number of the youngest flow */
+__u64 oldest_flow = 1;      /* number of the flow that is evicted next, if it can be */
 __u64 live_flows = 0;       /* entries of the table that are neither ENDED nor DYING */
 __u64 full_notified_ns = 0; /* when the agent was last notified that the table is full */
 __u64 due_ns = 0;           /* no flow that began or got another timeout since the last sweep is due before this */
+
+struct tcpwin_pressure pressure = {};
 
 struct tcpwin_batch batch = {}; /* written and read by agents only */
 

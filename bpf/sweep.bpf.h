@@ -6,12 +6,12 @@
 #ifndef TCPWIN_SWEEP_BPF_H
 #define TCPWIN_SWEEP_BPF_H
 
-#include "alarm.bpf.h"
-#include "ownership.bpf.h"
+#include "evict.bpf.h"
 
 struct bpf_map;
 
 #define NEVER (~0ULL)
+#define NO_TIMEOUT (NEVER / 2) /* later than any time, even if it is added to one */
 
 /* The copy in the ring buffer becomes the flow's record if no packet changed the flow since. */
 static __always_inline bool export(struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq,
@@ -82,6 +82,13 @@ static __always_inline void keep(__u64 due, struct tcpwin_sweep *sweep)
 		sweep->due_ns = due;
 }
 
+static __always_inline bool ends_early(const struct tcpwin_flow *flow, const struct tcpwin_sweep *sweep)
+{
+	__u64 recent = flow->recent & ~(__u64)TCPWIN_RECENT_TIMEOUT;
+
+	return sweep->now_ns >= recent + sweep->unanswered_ns && tcpwin_is_unanswered(flow);
+}
+
 /* An entry that may need attention. */
 static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, struct tcpwin_flow *flow,
 						    struct tcpwin_sweep *sweep)
@@ -96,6 +103,11 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 		enum tcpwin_end_reason reason = tcpwin_reason_to_end(flow, &config, sweep->now_ns >= due, gone);
 		if (export(key, flow, seq, reason, sweep))
 			seq |= TCPWIN_MARK_ENDED;
+	} else if (is_free(seq) && ends_early(flow, sweep)) {
+		if (export(key, flow, seq, TCPWIN_END_UNANSWERED_TIMEOUT, sweep)) {
+			seq |= TCPWIN_MARK_ENDED;
+			sweep->early++;
+		}
 	} else if (is_free(seq)) {
 		__u64 active = tcpwin_active_at(flow, &config);
 		if (sweep->now_ns >= active && export_interim(key, flow, seq, sweep))
@@ -105,7 +117,7 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 	}
 	__u32 mark = tcpwin_mark_of(seq);
 	if (mark == TCPWIN_MARK_ENDED)
-		due += tcpwin_linger(flow, sweep->linger_ns);
+		due = sweep->linger_ns ? due + tcpwin_linger(flow, sweep->linger_ns) : 0;
 	bool removable = mark == TCPWIN_MARK_DYING || /* a delete that failed before */
 			 (mark == TCPWIN_MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
 	if (!removable || !remove(key, flow, seq, sweep))
@@ -120,7 +132,7 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	__u64 seq = read_seq_acquire(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
 
-	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely)
+	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely || ends_early(flow, sweep))
 		return sweep_closely(key, flow, sweep);
 	keep(due, sweep);
 	return 0;
@@ -130,10 +142,18 @@ static __always_inline void sweep_table(struct tcpwin_sweep *sweep)
 {
 	if (sweep->now_ns == TCPWIN_CLOCK_NOW)
 		sweep->now_ns = bpf_ktime_get_boot_ns();
+	if (sweep->examine)
+		tcpwin_update_pressure(&pressure, &config, max_flows, live_flows, sweep->now_ns);
+	if (pressure.since_ns)
+		sweep->linger_ns = 0;
+	sweep->unanswered_ns = sweep->examine && pressure.since_ns ? config.unanswered_ns : NO_TIMEOUT;
 	sweep->due_ns = NEVER;
 	sweep->closely = sweep->shutdown || sweep->ifindex || config.active_s;
 	__sync_lock_test_and_set(&due_ns, NEVER); /* a barrier: packets note what they change from here on */
 	bpf_for_each_map_elem(&flows, sweep_entry, sweep, 0);
+	__sync_fetch_and_add(&pressure.ended_early, sweep->early);
+	if (sweep->examine && pressure.since_ns)
+		pass_over();
 	if (sweep->ring_full)
 		sweep->due_ns = 0;
 }

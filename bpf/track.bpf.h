@@ -5,12 +5,11 @@
 #ifndef TCPWIN_TRACK_BPF_H
 #define TCPWIN_TRACK_BPF_H
 
-#include "alarm.bpf.h"
-#include "ownership.bpf.h"
-#include "report.bpf.h"
+#include "evict.bpf.h"
 #include <linux/errno.h>
 
 #define MAX_LOOKUPS 256
+#define MAX_EVICTIONS 4 /* by one packet: other CPUs may take the entries */
 
 /* Begins a flow in place of one that has ended. */
 static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
@@ -18,6 +17,7 @@ static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival
 	__u64 id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
 
 	tcpwin_succeed_flow(flow, &config, id, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
+	remember_number(arrival, id);
 }
 
 static __always_inline bool is_cut(const struct tcpwin_flow *flow, const struct arrival *arrival)
@@ -84,7 +84,7 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	if (!fresh)
 		return UNTRACKED_CONTENDED;
 	fresh->key = arrival->key;
-	fresh->flow.seq = tcpwin_busy_seq(arrival->key_hash);
+	fresh->flow.seq = tcpwin_busy_seq(arrival->key_hash, arrival->now);
 	tcpwin_begin_flow(&fresh->flow, 0, arrival->ifindex, &arrival->packet, arrival->from, arrival->now);
 	count_packet(&fresh->flow, arrival);
 
@@ -92,7 +92,8 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	if (error == -EEXIST || error == -EBUSY)
 		return LOOK_UP_AGAIN;
 	if (error) {
-		notify_full(arrival->now);
+		if (arrival->evictions++ < MAX_EVICTIONS && evict(arrival->now))
+			return LOOK_UP_AGAIN;
 		note_untracked_flow(arrival->key_hash);
 		return UNTRACKED_FULL;
 	}
@@ -105,6 +106,7 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	__u64 live = add_live_flow();
 	note_due(flow);
 	unlock_flow(flow);
+	remember_number(arrival, arrival->flow_id);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(live);
 	report_alarm(arrival);

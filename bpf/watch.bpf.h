@@ -27,6 +27,7 @@ static __always_inline void watch(struct arrival *arrival, enum tcpwin_reject re
 		count(TCPWIN_COUNTER_OF_REJECT(reject));
 		return;
 	}
+	arrival->evictions = 0;
 	arrival->now = now == TCPWIN_CLOCK_NOW ? bpf_ktime_get_boot_ns() : now;
 	add_counter(reject ? (enum tcpwin_counter)track_fragment(arrival) : track_packet(arrival),
 		    arrival->packet.segments);

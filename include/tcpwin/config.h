@@ -53,7 +53,8 @@ enum tcpwin_on_threshold {
 	X(ABORT_ALARM, 0x08)          \
 	X(IGNORE_VLAN, 0x10)          \
 	X(SPLIT_CONNECTIONS, 0x20)    \
-	X(STAY_DETACHED, 0x40)
+	X(STAY_DETACHED, 0x40)        \
+	X(SUMMARIZE_UNANSWERED, 0x80)
 
 /*
  * FIN_TIMEOUT: after FIN or RST the timeout stays FIN, after RST in both
@@ -65,6 +66,7 @@ enum tcpwin_on_threshold {
  * was reset or closed.
  * IGNORE_VLAN: packets of one connection belong together whatever their VLANs are.
  * STAY_DETACHED: a program that other software detached is not attached again.
+ * SUMMARIZE_UNANSWERED: flows of one packet that ended early because the table filled have no records of their own.
  */
 enum tcpwin_rule {
 #define X(name, bit) TCPWIN_RULE_##name = bit,
@@ -79,13 +81,16 @@ struct tcpwin_config {
 	__u64 stalled_ns;                       /* minimum timeout of a flow with a closed window; 0: none */
 	__u64 stall_alarm_ns;                   /* 0: no alarm; source_alarm likewise */
 	__u64 max_clock_jump_ns;                /* of a capture, see user/capture; 0: its times are taken as they are */
+	__u64 unanswered_ns;                    /* timeout of an unanswered flow under pressure, see pressure.h */
+	__u32 syn_flood_alarm;                  /* unanswered connections per second and receiver; 0: no alarm */
 	__u32 source_alarm;                     /* flows */
 	__u32 active_s;                         /* period of interim records; 0: none */
 	__u32 window_threshold;                 /* raw windows below it count */
 	__u32 abort_count;                      /* that many of them trigger on_threshold */
 	__u8 on_threshold;                      /* enum tcpwin_on_threshold */
 	__u8 rules;                             /* enum tcpwin_rule */
-	__u8 zero[6];
+	__u8 pressure;                          /* percent of the table, 1 to 100 */
+	__u8 zero[1];
 };
 TCPWIN_NO_PADDING_END
 
@@ -101,13 +106,16 @@ TCPWIN_NO_PADDING_END
 		.timeout_ns = {TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_)}, \
 		.stalled_ns = 0,                                          \
 		.stall_alarm_ns = 0,                                      \
-		.max_clock_jump_ns = 0,                                   \
+		.max_clock_jump_ns = 0, \
+		.unanswered_ns = TCPWIN_SECONDS(1), \
+		.syn_flood_alarm = 0,                                   \
 		.source_alarm = 0,                                        \
 		.active_s = 0,                                            \
 		.window_threshold = 1,                                    \
 		.abort_count = 2,                                         \
 		.on_threshold = TCPWIN_ON_THRESHOLD_ABORT,                \
-		.rules = 0,                                               \
+		.rules = 0, \
+		.pressure = 100,                                               \
 		.zero = {0},                                              \
 	}
 #define TCPWIN_DEFAULT_CONFIG TCPWIN_TUTORIAL_CONFIG
@@ -119,14 +127,18 @@ TCPWIN_NO_PADDING_END
 			       TCPWIN_SECONDS(5)},                                                                   \
 		.stalled_ns = TCPWIN_SECONDS(300),                                                                   \
 		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                                 \
-		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                           \
+		.max_clock_jump_ns = TCPWIN_SECONDS(3600), \
+		.unanswered_ns = TCPWIN_SECONDS(1), \
+		.syn_flood_alarm = 1000,                                                           \
 		.source_alarm = 20,                                                                                  \
 		.active_s = 300,                                                                                     \
 		.window_threshold = 1,                                                                               \
 		.abort_count = 10,                                                                                   \
 		.on_threshold = TCPWIN_ON_THRESHOLD_COUNT,                                                           \
 		.rules = TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                                 \
-			 TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM | TCPWIN_RULE_SPLIT_CONNECTIONS, \
+			 TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM | TCPWIN_RULE_SPLIT_CONNECTIONS | \
+			 TCPWIN_RULE_SUMMARIZE_UNANSWERED, \
+		.pressure = 80, \
 		.zero = {0},                                                                                         \
 	}
 

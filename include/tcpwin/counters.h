@@ -48,6 +48,13 @@ enum tcpwin_reject {
 	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                            \
 	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")              \
 	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "")   \
+	X(EVICTED_UNANSWERED, "evicted_unanswered", "unanswered flows evicted: flow table full",        \
+	  "Unanswered flows evicted (flow table full)")                                                 \
+	X(EVICTED_ENDED, "evicted_ended", "ended flows forgotten at once: flow table full", "")         \
+	X(UNRECORDED_FLOWS, "unrecorded_flows", "evicted flows without a record: ring buffer half full", \
+	  "Evicted flows without a record (ring buffer half full)")                                     \
+	X(UNRECORDED_PACKETS, "unrecorded_packets", "packets of evicted flows without a record",        \
+	  "Packets of evicted flows without a record")                                                  \
 	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full",   \
 	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                            \
 	X(DUPLICATES, "duplicates", "segments that were captured again",                                \

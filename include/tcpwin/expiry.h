@@ -144,7 +144,7 @@ TCPWIN_INLINE __u64 tcpwin_linger(const struct tcpwin_flow *flow, __u64 linger_n
 TCPWIN_INLINE __u64 tcpwin_forgotten_at(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
 					__u64 linger_ns)
 {
-	return tcpwin_expires_at(flow, config) + tcpwin_linger(flow, linger_ns);
+	return linger_ns ? tcpwin_expires_at(flow, config) + tcpwin_linger(flow, linger_ns) : 0;
 }
 
 #endif

@@ -48,10 +48,10 @@ TCPWIN_INLINE __u64 tcpwin_next_seq(__u64 seq)
 	return (seq & 0xffffffff00000000ULL) | (__u32)(((__u32)seq & ~TCPWIN_MARK_MASK) + TCPWIN_SEQ_STEP);
 }
 
-/* Of a new entry, locked. */
-TCPWIN_INLINE __u64 tcpwin_busy_seq(__u32 key_hash)
+/* Of a new entry, locked. The sequence begins at another number than in an entry of the same key that was deleted. */
+TCPWIN_INLINE __u64 tcpwin_busy_seq(__u32 key_hash, __u64 now)
 {
-	return (__u64)key_hash << 32 | TCPWIN_MARK_BUSY;
+	return (__u64)key_hash << 32 | ((__u32)now & ~(__u32)TCPWIN_MARK_MASK) | TCPWIN_MARK_BUSY;
 }
 
 #endif

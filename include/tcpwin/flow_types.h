@@ -82,7 +82,9 @@ enum tcpwin_stat {
 	X(FIN_TIMEOUT, "fin_timeout")       \
 	X(TERMINATED, "terminated")         \
 	X(NEW_CONNECTION, "new_connection") \
-	X(ACTIVE_TIMEOUT, "active_timeout")
+	X(ACTIVE_TIMEOUT, "active_timeout") \
+	X(EVICTED, "evicted")               \
+	X(UNANSWERED_TIMEOUT, "unanswered_timeout")
 
 enum tcpwin_end_reason {
 #define X(name, text) TCPWIN_END_##name,

@@ -11,6 +11,7 @@
 #include "counters.h"
 #include "flow_types.h"
 #include "messages.h"
+#include "pressure.h"
 
 /*
  * Version of all these types and of the maps that outlive an agent (attach
@@ -18,6 +19,6 @@
  * takes over the maps of the same layout, and drains and removes those of another.
  * If a member gets another name, user/bpf/struct_reader.cpp needs the former one.
  */
-#define TCPWIN_LAYOUT_VERSION 5
+#define TCPWIN_LAYOUT_VERSION 6
 
 #endif

@@ -72,12 +72,14 @@ public:
 		if (!skeleton_)
 			fail("open the skeleton", errno);
 		set_size(skeleton_->maps.flows, setup.flows);
+		set_size(skeleton_->maps.numbered_keys, setup.flows);
 		set_size(skeleton_->maps.records, setup.records);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp_at, setup.clock == Clock::test);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp, setup.clock == Clock::live);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_ingress, setup.clock == Clock::tc);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_egress, setup.clock == Clock::tc);
 		skeleton_->rodata->per_interface = setup.per_interface;
+		skeleton_->rodata->max_flows = setup.flows;
 		check("load the programs", tcpwin_bpf::load(skeleton_.get()));
 		int records = bpf_map__fd(skeleton_->maps.records);
 		ring_.reset(ring_buffer__new(records, receive, &drained_, nullptr));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The portable engine and the XDP program give the same flow records, packet
 // records and counters, in the same order. Needs root.
+#include <array>
 #include <cstdio>
 #include <cstring>
 
@@ -200,6 +201,8 @@ public:
 			std::ranges::count(portable.flows, TCPWIN_END_ACTIVE_TIMEOUT, &tcpwin_record::reason));
 		for (int i = 0; i < TCPWIN_COUNTER_COUNT; i++)
 			counters.value[i] += portable.counters.value[i];
+		for (const tcpwin_record &record : portable.flows)
+			ended_by[record.reason]++;
 		return difference(portable, kernel);
 	}
 
@@ -211,6 +214,7 @@ public:
 	std::uint64_t alarms = 0;
 	std::uint64_t interim = 0;
 	tcpwin_counters counters{};
+	std::array<std::uint64_t, TCPWIN_END_COUNT> ended_by{}; // records by reason
 
 private:
 	bool by_number_ = false;
@@ -268,9 +272,10 @@ TEST_F(Engines, AgreeOnLargeFrames)
 }
 
 // Finds the shortest prefix of the capture on which a new pair of engines differs, and saves it to a file.
-std::string save_shortest(const Frames &frames, const tcpwin_config &config, const LinkFormat *format)
+std::string save_shortest(const Frames &frames, const tcpwin_config &config, const LinkFormat *format = nullptr,
+			  std::uint32_t max_flows = 4096)
 {
-	auto pair = Pair::make(config);
+	auto pair = Pair::make(config, max_flows);
 	std::string text = "not reproduced by the capture alone";
 	for (std::size_t length = 1; pair && length <= frames.size(); length++) {
 		const Frames prefix(frames.begin(), frames.begin() + static_cast<std::ptrdiff_t>(length));
@@ -415,6 +420,83 @@ TEST_F(Engines, AgreeWhenTheTableIsSmall)
 			 1'000'000'000'000'000'000 + i * 1'000'000ULL});
 	EXPECT_EQ(pair->compare(frames), "");
 	EXPECT_EQ(pair->flows, 20'000U);
+}
+
+void expect_agreement_in_a_table_of(std::uint32_t max_flows, Pair &pair, const tcpwin_config &config)
+{
+	const std::uint64_t seed = seed_of_run();
+	for (std::uint64_t i = 0; i < 1'000; i++) {
+		const Frames frames = Generator(seed + i, config).capture();
+		const std::string found = pair.compare(frames);
+		ASSERT_TRUE(found.empty()) << "capture " << i << " of TCPWIN_SEED=" << seed << ", " << max_flows
+					   << " entries, " << save_shortest(frames, config, nullptr, max_flows);
+	}
+	EXPECT_GT(pair.counters.value[TCPWIN_COUNTER_EVICTED_UNANSWERED], 100U);
+	EXPECT_GT(pair.counters.value[TCPWIN_COUNTER_UNTRACKED_FULL], 0U);
+	EXPECT_GT(pair.ended_by[TCPWIN_END_UNANSWERED_TIMEOUT], 10U);
+	EXPECT_EQ(pair.ended_by[TCPWIN_END_EVICTED], pair.counters.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]);
+}
+
+// The same flows are evicted, for the same reason, at the same packet.
+TEST_F(Engines, AgreeOnRandomCapturesWhenTheTableIsFull)
+{
+	for (std::uint32_t max_flows : {1, 2, 3}) {
+		ASSERT_NO_FATAL_FAILURE(open(TCPWIN_TUTORIAL_CONFIG, max_flows));
+		if (IsSkipped())
+			return;
+		expect_agreement_in_a_table_of(max_flows, *pair, TCPWIN_TUTORIAL_CONFIG);
+	}
+}
+
+TEST_F(Engines, AgreeUnderPressureInTheMonitorProfile)
+{
+	tcpwin_config config = TCPWIN_MONITOR_CONFIG;
+	config.timeout_ns[TCPWIN_TIMEOUT_NEW] = config.timeout_ns[TCPWIN_TIMEOUT_BGN] = 5'000'000'000;
+	config.unanswered_ns = 300'000'000;
+	config.pressure = 50;
+	for (std::uint32_t max_flows : {2, 3}) {
+		ASSERT_NO_FATAL_FAILURE(open(config, max_flows));
+		if (IsSkipped())
+			return;
+		expect_agreement_in_a_table_of(max_flows, *pair, config);
+	}
+}
+
+// A flood from which 16 connections stand out, one of them begun before, the others meanwhile.
+Frames flood_with_connections(std::uint32_t flood_packets)
+{
+	Frames frames;
+	std::uint64_t now = 1'000'000'000'000'000'000;
+	const auto add = [&](const char *from, std::uint16_t port, const char *to, std::uint16_t to_port,
+			     std::uint8_t flags, std::uint32_t seq, std::uint32_t ack) {
+		frames.push_back({Frame().ethernet().ipv4(from, to).tcp(port, to_port, flags, {.seq = seq, .ack = ack}).bytes(),
+				  now += 1'000});
+	};
+	for (std::uint32_t i = 0; i < flood_packets; i++) {
+		const std::uint32_t connection = i * 16 / flood_packets, step = i % (flood_packets / 16);
+		const auto port = static_cast<std::uint16_t>(50'000 + connection);
+		if (step == 0)
+			add("10.0.0.1", port, "10.0.0.2", 80, 0x02, 1000, 0);
+		else if (step == 20)
+			add("10.0.0.2", 80, "10.0.0.1", port, 0x12, 5000, 1001);
+		else if (step == 40 || step == flood_packets / 16 - 1)
+			add("10.0.0.1", port, "10.0.0.2", 80, 0x10, 1001, 5001);
+		const std::string source = fmt::format("10.{}.{}.{}", 1 + (i >> 16), i >> 8 & 255, i & 255);
+		add(source.c_str(), 1024, "10.0.0.2", 80, 0x02, 1, 0);
+	}
+	return frames;
+}
+
+TEST_F(Engines, AgreeOnAFloodThatLosesNoConnection)
+{
+	constexpr std::uint32_t flood = 64'000;
+	ASSERT_NO_FATAL_FAILURE(open(TCPWIN_MONITOR_CONFIG, 1'024));
+	if (IsSkipped())
+		return;
+	EXPECT_EQ(pair->compare(flood_with_connections(flood)), "");
+	EXPECT_EQ(pair->flows, flood + 16);
+	EXPECT_EQ(pair->counters.value[TCPWIN_COUNTER_UNTRACKED_FULL], 0U);
+	EXPECT_GT(pair->ended_by[TCPWIN_END_EVICTED], flood / 2);
 }
 
 // More flows than one read of the ring buffer returns, and more frames than between two sweeps.

@@ -18,6 +18,7 @@ namespace tcpwin {
 	X(fragments)          \
 	X(interfaces)         \
 	X(stalled_hosts)      \
+	X(numbered_keys)      \
 	X(data)               \
 	X(bss)
 
@@ -30,7 +31,7 @@ constexpr std::array pinned_maps = std::to_array<std::string_view>({TCPWIN_PINNE
 // "sources" up to layout 3), and the flows can be drained all the same.
 constexpr bool is_read_by_agents(std::string_view map)
 {
-	return map != "fragments" && map != "stalled_hosts";
+	return map != "fragments" && map != "stalled_hosts" && map != "numbered_keys";
 }
 
 // Descriptors of an agent's maps, which the caller keeps open. -1: not open.

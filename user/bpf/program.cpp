@@ -76,6 +76,7 @@ Result<Program> Program::load(const ProgramOptions &options)
 	program.configure(options);
 	if (options.adopted)
 		TRY(program.adopt(*options.adopted));
+	program.skeleton_->rodata->max_flows = program.max_flows();
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
 		return explain_load_error(error, program.skeleton_->maps.flows);
 	if (options.adopted)
@@ -89,6 +90,7 @@ void Program::configure(const ProgramOptions &options)
 {
 	tcpwin_bpf *skeleton = skeleton_.get();
 	bpf_map__set_max_entries(skeleton->maps.flows, options.tracking.max_flows);
+	bpf_map__set_max_entries(skeleton->maps.numbered_keys, options.tracking.max_flows);
 	if (options.tracking.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
 	for (bpf_program *live :
@@ -149,6 +151,34 @@ std::uint64_t Program::live_flows() const
 	return *static_cast<const volatile __u64 *>(&skeleton_->bss->live_flows);
 }
 
+std::uint64_t Program::flows_numbered() const
+{
+	return *static_cast<const volatile __u64 *>(&skeleton_->bss->flows_numbered);
+}
+
+std::uint64_t Program::most_entries() const
+{
+	return std::min<std::uint64_t>(max_flows(), remaining_ + flows_numbered() - numbered_);
+}
+
+bool Program::fills() const
+{
+	const tcpwin_pressure pressure = this->pressure();
+	return pressure.since_ns || pressure.ended_early || is_above_mark();
+}
+
+bool Program::is_above_mark() const
+{
+	const tcpwin_config config = this->config();
+	return most_entries() >= tcpwin_pressure_mark(&config, max_flows());
+}
+
+tcpwin_pressure Program::pressure() const
+{
+	const volatile auto &now = skeleton_->bss->pressure; // packets write it
+	return {.since_ns = now.since_ns, .counted_ns = now.counted_ns, .ended_early = now.ended_early};
+}
+
 ProgramFds Program::fds() const
 {
 	return {.xdp = bpf_program__fd(skeleton_->progs.tcpwin_xdp),
@@ -182,10 +212,13 @@ void Program::remove_interface(unsigned ifindex)
 
 Result<tcpwin_sweep> Program::sweep(tcpwin_sweep request)
 {
+	const std::uint64_t numbered = flows_numbered();
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &request, .ctx_size_in = sizeof(request));
 	if (int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.tcpwin_sweep), &options))
 		return fail("cannot sweep the flow table", describe_errno(error));
 	due_ns_ = request.due_ns;
+	remaining_ = request.remaining;
+	numbered_ = numbered;
 	return request;
 }
 

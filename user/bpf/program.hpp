@@ -47,6 +47,13 @@ public:
 	void remove_interface(unsigned ifindex);
 	std::uint32_t max_flows() const;
 	std::uint64_t live_flows() const;
+	// Upper bound of the entries of the table: those after the last sweep, and one for each flow begun since.
+	std::uint64_t most_entries() const;
+	// Whether these are as many as the setting "pressure" says.
+	bool is_above_mark() const;
+	// Whether a sweep has to examine the pressure (tcpwin_sweep.examine).
+	bool fills() const;
+	tcpwin_pressure pressure() const;
 
 	// Ends flows that are due; their records go into the ring buffer. Returns the request with the results filled in.
 	Result<tcpwin_sweep> sweep(tcpwin_sweep request);
@@ -95,13 +102,16 @@ private:
 	Result<void> map_variables();
 	Result<void> open_rings();
 	Result<std::vector<tcpwin_counters>> counters_of(std::uint32_t entry) const;
+	std::uint64_t flows_numbered() const;
 
 	std::unique_ptr<tcpwin_bpf, Skeleton> skeleton_;
 	std::optional<RingReader> records_; // separate ring buffers, so that packets never delay records
 	std::optional<RingReader> packets_;
 	std::vector<std::uint8_t> test_frame_;
 	bool table_full_ = false;
-	std::uint64_t due_ns_ = 0; // when the flows visited by the last sweep are due
+	std::uint64_t due_ns_ = 0;    // when the flows visited by the last sweep are due
+	std::uint64_t remaining_ = 0; // entries that it left
+	std::uint64_t numbered_ = 0;  // flows that had begun before it
 };
 
 } // namespace tcpwin

@@ -172,6 +172,31 @@ constexpr SettingKind yes_or_no{
 	},
 };
 
+// names: of the rule's states off and on.
+template <tcpwin_rule rule, const auto &names, const std::string_view &type>
+constexpr SettingKind rule_choice{
+	type,
+	[](tcpwin_config &config, std::string_view text) -> ParsedSetting {
+		if (text != names[0] && text != names[1])
+			return tl::unexpected(fmt::format("it must be {} or {}", names[0], names[1]));
+		set_rule(config, rule, text == names[1]);
+		return {};
+	},
+	[](const tcpwin_config &config) { return std::string(names[config.rules & rule ? 1 : 0]); },
+};
+
+template <auto field>
+constexpr SettingKind percent{
+	"PERCENT",
+	[](tcpwin_config &config, std::string_view text) -> ParsedSetting {
+		if (text.ends_with('%'))
+			text.remove_suffix(1);
+		auto parsed = parse_number(std::invoke(field, config), text, 1, 100);
+		return parsed ? ParsedSetting() : tl::unexpected(std::string("it must be from 1% to 100%"));
+	},
+	[](const tcpwin_config &config) { return fmt::format("{}%", std::invoke(field, config)); },
+};
+
 template <auto field, const auto &choices, const std::string_view &type>
 constexpr SettingKind choice{
 	type,

@@ -30,6 +30,9 @@ constexpr Choice on_threshold_choices[] = {
 constexpr std::string_view on_threshold_type = &TCPWIN_ON_THRESHOLD(X)[1];
 #undef X
 
+constexpr std::string_view unanswered_choices[] = {"each", "summary"};
+constexpr std::string_view unanswered_type = "each|summary";
+
 using Config = tcpwin_config;
 
 constexpr Setting table[] = {
@@ -63,6 +66,14 @@ constexpr Setting table[] = {
 	 "Raise an alarm when a window has been closed for this long"},
 	{"source-alarm", number_or_none<&Config::source_alarm>, "20",
 	 "Raise an alarm when an address keeps its window closed, or at a few bytes, in more than N flows at once"},
+	{"pressure", percent<&Config::pressure>, "80%",
+	 "When the flow table is filled to this share of --max-flows, unanswered flows end after --timeout-unanswered"},
+	{"timeout-unanswered", duration<&Config::unanswered_ns>, "1s",
+	 "Timeout, under pressure, of a flow in which not both sides have sent a segment with ACK"},
+	{"unanswered-records", rule_choice<TCPWIN_RULE_SUMMARIZE_UNANSWERED, unanswered_choices, unanswered_type>, "summary",
+	 "Flows of one packet that end under pressure: each: a record for each; summary: one line per second for all"},
+	{"syn-flood-alarm", number_or_none<&Config::syn_flood_alarm>, "1000",
+	 "Raise an alarm when more than N connections per second to a receiver end unanswered"},
 	{"reattach", yes_or_no<TCPWIN_RULE_STAY_DETACHED, false>, "yes",
 	 "Live: attach programs again that other software detached or put its own before"},
 	{"max-clock-jump", duration_or_none<&Config::max_clock_jump_ns>, "1h",

@@ -71,6 +71,22 @@ public:
 
 	std::size_t size() const { return size_; }
 
+	// visit(slot, number), for the slots in use.
+	template <typename Visit> void for_each(Visit visit)
+	{
+		for (std::uint32_t number = 0; number < used_; number++)
+			if (slot(number).flow.id)
+				visit(slot(number), number);
+	}
+
+	template <typename Predicate> void erase_if(Predicate predicate)
+	{
+		for_each([&](const Slot &slot, std::uint32_t number) {
+			if (predicate(slot))
+				erase(number);
+		});
+	}
+
 private:
 	struct Cell {
 		std::uint32_t key_hash = 0;

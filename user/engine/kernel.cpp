@@ -20,6 +20,7 @@
 
 #include "bpf/program.hpp"
 #include "capture/link_layer.hpp"
+#include "engine/pressure_period.hpp"
 
 namespace tcpwin {
 namespace {
@@ -32,18 +33,19 @@ class KernelEngine final : public Engine {
 public:
 	KernelEngine(const TrackingOptions &options, FlowObserver &observer, Program program)
 		: config_(options.config), exact_(config_.active_s || config_.source_alarm),
-		  report_packets_(options.report_packets), observer_(observer), program_(std::move(program)),
-		  room_(program_.max_flows())
+		  report_packets_(options.report_packets), observer_(observer), program_(std::move(program))
 	{
 	}
 
 	Result<void> packet(const Frame &frame) override
 	{
-		if (frame.time_ns < now_ || since_sweep_ >= std::min(room_, sweep_every))
+		if (frame.time_ns < now_ || since_sweep_ >= sweep_every)
 			TRY(sweep(false));
 		now_ = frame.time_ns;
-		if (exact_ && program_.is_due(now_))
+		if ((exact_ || program_.pressure().since_ns || is_full()) && program_.is_due(now_))
 			TRY(sweep(false));
+		if (period_.begins(now_) && program_.fills())
+			TRY(examine_pressure());
 		since_sweep_++;
 		if (!make_ethernet(frame)) {
 			too_short_++;
@@ -101,29 +103,41 @@ private:
 		program_.commit();
 	}
 
+	// Expired flows must not take the place of others.
+	bool is_full() const { return program_.most_entries() >= program_.max_flows(); }
+
 	// Ends the flows that have expired by now_, or all (shutdown), and passes on their records.
 	Result<void> sweep(bool shutdown)
 	{
-		since_sweep_ = 0;
-		TRY(sweep(shutdown, TCPWIN_CONTINUES_NS));
-		// A small table keeps no ended entries for flows that may be continued.
-		if (!shutdown && room_ < program_.max_flows() / 2)
-			TRY(sweep(shutdown, 0));
+		tcpwin_sweep request{};
+		request.shutdown = shutdown;
+		request.linger_ns = TCPWIN_CONTINUES_NS;
+		TRY(sweep(request));
 		pass_on();
 		return {};
 	}
 
-	Result<void> sweep(bool shutdown, std::uint64_t linger_ns)
+	Result<void> examine_pressure()
 	{
+		TRY(sweep(false)); // most_entries() is their number then
+		if (!program_.fills())
+			return {};
+		tcpwin_sweep request{};
+		request.examine = 1;
+		request.linger_ns = program_.is_above_mark() ? 0 : TCPWIN_CONTINUES_NS;
+		TRY(sweep(request));
+		pass_on();
+		return {};
+	}
+
+	Result<void> sweep(tcpwin_sweep request)
+	{
+		since_sweep_ = 0;
+		request.now_ns = now_;
 		while (true) {
-			tcpwin_sweep request{};
-			request.now_ns = now_;
-			request.shutdown = shutdown;
-			request.linger_ns = linger_ns;
 			auto swept = TRY(program_.sweep(request));
 			drain();
-			room_ = std::max<std::uint64_t>(1, program_.max_flows() - swept.remaining);
-			if (!swept.ring_full && (!shutdown || swept.remaining == 0))
+			if (!swept.ring_full && (!request.shutdown || swept.remaining == 0))
 				return {};
 		}
 	}
@@ -134,8 +148,10 @@ private:
 			if (const auto *alarm = std::get_if<tcpwin_alarm>(&event))
 				return std::tuple(alarm->now_ns, true, __u64{0});
 			const auto &record = std::get<tcpwin_record>(event);
-			if (record.reason == TCPWIN_END_NEW_CONNECTION) // at a packet, after what has expired by then
-				return std::tuple(record.now_ns, true, __u64{0});
+			if (record.reason == TCPWIN_END_NEW_CONNECTION || record.reason == TCPWIN_END_EVICTED)
+				return std::tuple(record.now_ns, true, __u64{0}); // at a packet, after what has expired
+			if (record.reason == TCPWIN_END_UNANSWERED_TIMEOUT)
+				return std::tuple(record.now_ns, true, record.flow.id);
 			return std::tuple(record.reason == TCPWIN_END_ACTIVE_TIMEOUT ?
 						  tcpwin_active_at(&record.flow, &config_) :
 						  tcpwin_expires_at(&record.flow, &config_),
@@ -162,8 +178,8 @@ private:
 	std::vector<std::uint8_t> bytes_;
 	std::uint32_t wire_length_ = 0;
 	std::uint64_t now_ = 0;
-	std::uint64_t room_; // free entries after the last sweep; each frame takes at most one
-	std::uint64_t since_sweep_ = 0;
+	std::uint64_t since_sweep_ = 0; // frames
+	PressurePeriod period_;
 	std::uint64_t too_short_ = 0;
 };
 

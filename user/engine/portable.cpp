@@ -16,6 +16,7 @@
 #include "capture/link_layer.hpp"
 #include "engine/flow_table.hpp"
 #include "engine/fragment_table.hpp"
+#include "engine/pressure_period.hpp"
 
 namespace tcpwin {
 namespace {
@@ -31,11 +32,20 @@ struct Due {
 	}
 };
 
+class Schedule : public std::priority_queue<Due, std::vector<Due>, std::greater<>> {
+public:
+	template <typename Predicate> void erase_if(Predicate predicate)
+	{
+		std::erase_if(c, predicate);
+		std::ranges::make_heap(c, comp);
+	}
+};
+
 class PortableEngine final : public Engine {
 public:
 	PortableEngine(const TrackingOptions &options, FlowObserver &observer)
 		: config_(options.config), report_packets_(options.report_packets), analyze_(options.analyze_stalls),
-		  observer_(observer)
+		  observer_(observer), max_flows_(options.max_flows)
 	{
 	}
 
@@ -43,6 +53,8 @@ public:
 	{
 		now_ = frame.time_ns;
 		end_due_flows();
+		if (period_.begins(now_))
+			examine_pressure();
 		tcpwin_packet packet;
 		const tcpwin_reject reject = parse_frame(frame, packet);
 		if (reject == TCPWIN_REJECT_LATER_FRAGMENT)
@@ -111,8 +123,101 @@ private:
 		for (unsigned i : {0, 1})
 			if (const int change = tcpwin_stalled_change(slot.flow.stalled, 0, i))
 				add_stalled(slot.key, i, change);
-		schedule(number, tcpwin_forgotten_at(&slot.flow, &config_, TCPWIN_CONTINUES_NS));
+		const bool forget = pressure_.since_ns && reason != TCPWIN_END_NEW_CONNECTION; // that reuses the slot
+		if (forget || reason == TCPWIN_END_EVICTED)
+			table_.erase(number);
+		else
+			schedule(number, tcpwin_forgotten_at(&slot.flow, &config_, TCPWIN_CONTINUES_NS));
 		observer_.on_flow(record);
+	}
+
+	void examine_pressure()
+	{
+		tcpwin_update_pressure(&pressure_, &config_, max_flows_, live_flows_, now_);
+		if (pressure_.since_ns || table_.size() >= tcpwin_pressure_mark(&config_, max_flows_))
+			table_.erase_if([](const Slot &slot) { return slot.ended; });
+		if (!pressure_.since_ns)
+			return;
+		end_unanswered_flows();
+		while (const std::uint64_t number = next_number()) {
+			if (const Slot *slot = find_flow(number); slot && is_candidate(*slot))
+				break;
+			oldest_flow_ = number + 1;
+		}
+	}
+
+	// In the order of their numbers.
+	void end_unanswered_flows()
+	{
+		std::vector<std::pair<std::uint64_t, std::uint32_t>> due;
+		table_.for_each([&](const Slot &slot, std::uint32_t number) {
+			const std::uint64_t recent = slot.flow.recent & ~std::uint64_t{TCPWIN_RECENT_TIMEOUT};
+			if (!slot.ended && tcpwin_is_unanswered(&slot.flow) && now_ >= recent + config_.unanswered_ns)
+				due.emplace_back(slot.flow.id, number);
+		});
+		std::ranges::sort(due);
+		for (const auto &[id, number] : due)
+			end_flow(number, TCPWIN_END_UNANSWERED_TIMEOUT);
+		pressure_.ended_early += due.size();
+	}
+
+	// As bpf/evict.bpf.h: the same steps, so that both engines evict the same flows.
+	std::uint64_t next_number()
+	{
+		oldest_flow_ = std::max<std::uint64_t>(oldest_flow_,
+						       tcpwin_first_remembered(flows_numbered_, max_flows_));
+		return oldest_flow_ <= flows_numbered_ ? oldest_flow_ : 0;
+	}
+
+	const Slot *find_flow(std::uint64_t number)
+	{
+		const std::uint32_t place = numbered_slots_[number % max_flows_];
+		const Slot &slot = table_.slot(place);
+		return slot.flow.id == number ? &slot : nullptr;
+	}
+
+	static bool is_candidate(const Slot &slot) { return slot.ended || tcpwin_is_unanswered(&slot.flow); }
+
+	bool evict()
+	{
+		for (int i = 0; i < TCPWIN_MAX_CANDIDATES; i++) {
+			const std::uint64_t number = next_number();
+			if (!number)
+				return false;
+			oldest_flow_ = number + 1;
+			const Slot *slot = find_flow(number);
+			if (!slot || !is_candidate(*slot))
+				continue;
+			const std::uint32_t place = numbered_slots_[number % max_flows_];
+			if (slot->ended) {
+				counters_.value[TCPWIN_COUNTER_EVICTED_ENDED]++;
+				table_.erase(place);
+			} else {
+				counters_.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]++;
+				pressure_.ended_early++;
+				end_flow(place, TCPWIN_END_EVICTED);
+			}
+			return true;
+		}
+		return false;
+	}
+
+	// Remembers the slot of the flow that was numbered last.
+	void remember_number(std::uint32_t slot)
+	{
+		const std::size_t place = flows_numbered_ % max_flows_;
+		if (place >= numbered_slots_.size())
+			numbered_slots_.resize(std::min<std::size_t>(max_flows_, 2 * place + 1));
+		numbered_slots_[place] = slot;
+	}
+
+	void note_untracked(std::uint32_t key_hash)
+	{
+		counters_.value[TCPWIN_COUNTER_UNTRACKED_FULL]++;
+		untracked_.resize(TCPWIN_UNTRACKED_BITS);
+		auto bit = untracked_[key_hash % TCPWIN_UNTRACKED_BITS];
+		counters_.value[TCPWIN_COUNTER_UNTRACKED_FLOWS] += !bit;
+		bit = true;
 	}
 
 	// An interim record, unless it would contain nothing new.
@@ -164,6 +269,18 @@ private:
 		Slot &slot = table_.slot(number);
 		slot.due_ns = time_ns;
 		due_.push({time_ns, slot.flow.id, number});
+		if (due_.size() > most_due_)
+			drop_stale();
+	}
+
+	// Evicted flows leave entries behind.
+	void drop_stale()
+	{
+		due_.erase_if([&](const Due &due) {
+			const Slot &slot = table_.slot(due.slot);
+			return slot.flow.id != due.flow_id || slot.due_ns != due.time_ns;
+		});
+		most_due_ = std::max(2 * due_.size(), least_due);
 	}
 
 	// In a new slot, or in that of an ended flow of the same key.
@@ -179,6 +296,7 @@ private:
 			tcpwin_succeed_flow(&slot.flow, &config_, flows_numbered_, 0, &packet, from, now_);
 		else
 			tcpwin_begin_flow(&slot.flow, flows_numbered_, 0, &packet, from, now_);
+		remember_number(number);
 		slot.flow.seq = 0;
 		slot.due_ns = UINT64_MAX;
 		slot.ended = false;
@@ -196,6 +314,10 @@ private:
 		if (number != FlowTable::none && !table_.slot(number).ended &&
 		    tcpwin_begins_connection(&table_.slot(number).flow, &config_, &packet, from))
 			end_flow(number, TCPWIN_END_NEW_CONNECTION);
+		if (number == FlowTable::none && table_.size() >= max_flows_ && !evict()) {
+			note_untracked(key_hash);
+			return;
+		}
 		if (number == FlowTable::none || table_.slot(number).ended)
 			number = begin_flow(number, packet, key, from, key_hash);
 
@@ -251,12 +373,20 @@ private:
 	const bool analyze_;
 	FlowObserver &observer_;
 	FlowTable table_;
-	std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+	Schedule due_;
+	static constexpr std::size_t least_due = 65'536;
+	std::size_t most_due_ = least_due; // stale ones are dropped then
 	FragmentTable fragments_;
 	tcpwin_counters counters_{};
 	std::uint64_t flows_numbered_ = 0;
 	std::unordered_map<std::string, std::int64_t> stalled_flows_; // by the bytes of tcpwin_stalled_host
 	__u64 live_flows_ = 0;                                        // the table also has ended ones
+	const std::uint32_t max_flows_;
+	PressurePeriod period_;
+	tcpwin_pressure pressure_{};
+	std::vector<std::uint32_t> numbered_slots_; // of the youngest flows, by their number modulo max_flows_
+	std::uint64_t oldest_flow_ = 1;             // number of the flow that is evicted next, if it can be
+	std::vector<bool> untracked_;               // as the map of this name
 	std::uint64_t now_ = 0;
 };
 

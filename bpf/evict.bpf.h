@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Making room for a new flow in a full table. The rules are in tcpwin/pressure.h.
+ *
+ * numbered_keys has the keys of the youngest flows, oldest_flow is the number
+ * that is examined next. A flow is found by its key and known by its number, so
+ * an entry of numbered_keys that is overwritten or half-written does no harm.
+ */
+#ifndef TCPWIN_EVICT_BPF_H
+#define TCPWIN_EVICT_BPF_H
+
+#include "alarm.bpf.h"
+#include "ownership.bpf.h"
+#include "report.bpf.h"
+
+#define MAX_PASSED_OVER (1U << 23) /* bpf_loop's limit */
+
+/* Called for every flow that begins, once it is in the table. */
+__attribute__((noinline)) int remember_number(const struct arrival *arrival, __u64 number)
+{
+	__u32 slot = number % max_flows;
+	struct tcpwin_key *key = bpf_map_lookup_elem(&numbered_keys, &slot);
+
+	if (key && arrival)
+		*key = arrival->key;
+	return 0;
+}
+
+/* The flow with this number, if it is in the table; fills key. */
+static __always_inline struct tcpwin_flow *find_flow(__u64 number, struct tcpwin_key *key)
+{
+	__u32 slot = number % max_flows;
+	const struct tcpwin_key *remembered = bpf_map_lookup_elem(&numbered_keys, &slot);
+
+	if (!remembered)
+		return NULL;
+	*key = *remembered;
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, key);
+	return flow && flow->id == number ? flow : NULL;
+}
+
+/* Returns the number that is examined next; 0: no flow is left. */
+static __always_inline __u64 next_number(void)
+{
+	__u64 youngest = flows_numbered, oldest = oldest_flow;
+	__u64 first = tcpwin_first_remembered(youngest, max_flows);
+
+	if (oldest < first) {
+		__sync_val_compare_and_swap(&oldest_flow, oldest, first);
+		oldest = first;
+	}
+	return oldest <= youngest ? oldest : 0;
+}
+
+/* Whether the entry with this word can be given to another flow. */
+static __always_inline bool is_candidate(const struct tcpwin_flow *flow, __u64 seq)
+{
+	__u32 mark = tcpwin_mark_of(seq);
+
+	return mark == TCPWIN_MARK_ENDED || (mark == TCPWIN_MARK_FREE && tcpwin_is_unanswered(flow));
+}
+
+static __always_inline void count_unrecorded(__u64 packets)
+{
+	count(TCPWIN_COUNTER_UNRECORDED_FLOWS);
+	add_counter(TCPWIN_COUNTER_UNRECORDED_PACKETS, packets);
+}
+
+/* Evicted flows leave half of the ring buffer to other records and to alarms. */
+static __always_inline struct tcpwin_record *reserve_record(void)
+{
+	if (bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&records, BPF_RB_RING_SIZE) / 2)
+		return NULL;
+	return bpf_ringbuf_reserve(&records, sizeof(struct tcpwin_record), 0);
+}
+
+/* Ends a live flow, as export() of the sweep does. Its entry is DYING then. */
+static __always_inline bool end_unanswered(const struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq, __u64 now)
+{
+	struct tcpwin_record *record = reserve_record();
+	__u64 packets = flow->direction[0].packets + flow->direction[1].packets;
+	__u32 stalled = flow->stalled;
+
+	if (record)
+		tcpwin_fill_record(record, key, flow, now, TCPWIN_END_EVICTED);
+	if (!swap_seq(flow, seq, tcpwin_marked(seq, TCPWIN_MARK_DYING))) {
+		if (record)
+			bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	if (record)
+		bpf_ringbuf_submit(record, 0);
+	else
+		count_unrecorded(packets);
+	if (stalled)
+		forget_stalled(key, stalled);
+	__sync_fetch_and_sub(&live_flows, 1);
+	__sync_fetch_and_add(&pressure.ended_early, 1);
+	count(TCPWIN_COUNTER_EVICTED_UNANSWERED);
+	return true;
+}
+
+struct eviction {
+	__u64 now;
+	__u64 made_room;
+};
+
+/* Returns 1 if the search ends. */
+static long evict_next(__u32 index, struct eviction *eviction)
+{
+	struct tcpwin_key key;
+	__u64 number = next_number();
+
+	if (!number)
+		return 1;
+	if (__sync_val_compare_and_swap(&oldest_flow, number, number + 1) != number)
+		return 0;
+	struct tcpwin_flow *flow = find_flow(number, &key);
+	if (!flow)
+		return 0;
+	__u64 seq = read_seq_acquire(flow);
+	if (flow->id != number || !is_candidate(flow, seq))
+		return 0;
+	if (tcpwin_mark_of(seq) == TCPWIN_MARK_ENDED) {
+		if (!swap_seq(flow, seq, tcpwin_marked(seq, TCPWIN_MARK_DYING)))
+			return 0;
+		count(TCPWIN_COUNTER_EVICTED_ENDED);
+	} else if (!end_unanswered(&key, flow, seq, eviction->now)) {
+		return 0;
+	}
+	eviction->made_room = bpf_map_delete_elem(&flows, &key) == 0;
+	return eviction->made_room;
+}
+
+/* Returns whether there is room for another flow, unless another CPU takes it. */
+__attribute__((noinline)) int evict(__u64 now)
+{
+	struct eviction eviction = {.now = now};
+
+	notify_full(now);
+	bpf_loop(TCPWIN_MAX_CANDIDATES, evict_next, &eviction, 0);
+	return eviction.made_room;
+}
+
+static long pass_over_next(__u32 index, void *nothing)
+{
+	struct tcpwin_key key;
+	__u64 number = next_number();
+
+	if (!number)
+		return 1;
+	struct tcpwin_flow *flow = find_flow(number, &key);
+	if (flow && is_candidate(flow, read_seq(flow)))
+		return 1;
+	__sync_val_compare_and_swap(&oldest_flow, number, number + 1);
+	return 0;
+}
+
+/* So that a packet finds a flow to evict at once: passes over those that were answered or are gone. */
+static __always_inline void pass_over(void)
+{
+	bpf_loop(max_flows < MAX_PASSED_OVER ? max_flows : MAX_PASSED_OVER, pass_over_next, NULL, 0);
+}
+
+#endif

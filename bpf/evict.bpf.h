@@ -128,7 +128,7 @@ static long evict_next(__u32 index, struct eviction *eviction)
 	} else if (!end_unanswered(&key, flow, seq, eviction->now)) {
 		return 0;
 	}
-	eviction->made_room = bpf_map_delete_elem(&flows, &key) == 0;
+	eviction->made_room = delete_dying(&key, flow);
 	return eviction->made_room;
 }
 
@@ -156,10 +156,24 @@ static long pass_over_next(__u32 index, void *nothing)
 	return 0;
 }
 
-/* So that a packet finds a flow to evict at once: passes over those that were answered or are gone. */
-static __always_inline void pass_over(void)
+/*
+ * So that packets find flows to evict at once: passes over those that were answered or are gone. entries: of the table
+ * after a sweep. If there are few, notify_filling() wakes the agent when there may be enough.
+ */
+static __always_inline void prepare_evictions(__u64 entries)
 {
-	bpf_loop(max_flows < MAX_PASSED_OVER ? max_flows : MAX_PASSED_OVER, pass_over_next, NULL, 0);
+	__u64 mark = tcpwin_pressure_mark(&config, max_flows);
+
+	fills_at = flows_numbered + (entries < mark ? mark - entries : 0);
+	if (pressure.since_ns || entries >= mark)
+		bpf_loop(max_flows < MAX_PASSED_OVER ? max_flows : MAX_PASSED_OVER, pass_over_next, NULL, 0);
+}
+
+/* number: of a flow that has begun. */
+static __always_inline void notify_filling(__u64 number, __u64 now)
+{
+	if (number >= fills_at)
+		notify_full(now);
 }
 
 #endif

@@ -9,6 +9,11 @@
  *     sweep:   FREE  --CAS--> ENDED     the copy in the ring buffer is the flow's record
  *              FREE  --CAS--> FREE, sequence + 1    the copy is consistent, the flow continues
  *              ENDED --CAS--> DYING, then deleted
+ *     packet that needs room (evict.bpf.h):
+ *              FREE|ENDED --CAS--> DYING, then deleted
+ *
+ * Whoever made an entry DYING deletes it, and nobody else: its key may be that of
+ * another flow in the next moment.
  *
  * A packet runs with softirqs off, so no packet can interrupt the holder of a
  * lock on its own CPU; a packet of another CPU waits for the few dozen
@@ -30,7 +35,7 @@
  *    the sweep on the same CPU between its CAS and its delete, or the host of a
  *    virtual machine stopped the sweep there, the entry cannot be deleted in time:
  *    that packet is counted as untracked_contended. Only flows idle for seconds
- *    die, unless the table is full.
+ *    die, unless the table is full or nearly full.
  *  - The sequence wraps (2^30 packets) between the sweep's read and its CAS: the
  *    sweep would have to be interrupted for minutes.
  */
@@ -135,6 +140,15 @@ static __always_inline void unlock_as(struct tcpwin_flow *flow, enum tcpwin_mark
 static __always_inline void unlock_flow(struct tcpwin_flow *flow)
 {
 	unlock_as(flow, TCPWIN_MARK_FREE);
+}
+
+/* For whoever made it DYING. Its flow has been recorded or counted. */
+static __always_inline bool delete_dying(const struct tcpwin_key *key, struct tcpwin_flow *flow)
+{
+	if (!bpf_map_delete_elem(&flows, key))
+		return true;
+	unlock_as(flow, TCPWIN_MARK_ENDED); /* the table's lock was held: the next sweep tries again */
+	return false;
 }
 
 /* For a holder that leaves an ended entry ended. */

@@ -69,7 +69,7 @@ static __always_inline bool remove(struct tcpwin_key *key, struct tcpwin_flow *f
 {
 	if (!swap_seq(flow, seq, seq | TCPWIN_MARK_DYING))
 		return false;
-	if (bpf_map_delete_elem(&flows, key))
+	if (!delete_dying(key, flow))
 		return false;
 	sweep->deleted++;
 	return true;
@@ -118,8 +118,7 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 	__u32 mark = tcpwin_mark_of(seq);
 	if (mark == TCPWIN_MARK_ENDED)
 		due = sweep->linger_ns ? due + tcpwin_linger(flow, sweep->linger_ns) : 0;
-	bool removable = mark == TCPWIN_MARK_DYING || /* a delete that failed before */
-			 (mark == TCPWIN_MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due));
+	bool removable = mark == TCPWIN_MARK_ENDED && (sweep->shutdown || sweep->now_ns >= due);
 	if (!removable || !remove(key, flow, seq, sweep))
 		keep(due, sweep);
 	return sweep->ring_full ? 1 : 0;
@@ -152,8 +151,8 @@ static __always_inline void sweep_table(struct tcpwin_sweep *sweep)
 	__sync_lock_test_and_set(&due_ns, NEVER); /* a barrier: packets note what they change from here on */
 	bpf_for_each_map_elem(&flows, sweep_entry, sweep, 0);
 	__sync_fetch_and_add(&pressure.ended_early, sweep->early);
-	if (sweep->examine && pressure.since_ns)
-		pass_over();
+	if (sweep->examine)
+		prepare_evictions(sweep->remaining);
 	if (sweep->ring_full)
 		sweep->due_ns = 0;
 }

@@ -9,7 +9,7 @@
 #include <linux/errno.h>
 
 #define MAX_LOOKUPS 256
-#define MAX_EVICTIONS 4 /* by one packet: other CPUs may take the entries */
+#define MAX_EVICTIONS 16 /* by one packet: other CPUs may take the entries */
 
 /* Begins a flow in place of one that has ended. */
 static __always_inline void begin(struct tcpwin_flow *flow, const struct arrival *arrival)
@@ -107,6 +107,7 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	note_due(flow);
 	unlock_flow(flow);
 	remember_number(arrival, arrival->flow_id);
+	notify_filling(arrival->flow_id, arrival->now);
 	count(TCPWIN_COUNTER_FLOWS_CREATED);
 	note_peak(live);
 	report_alarm(arrival);

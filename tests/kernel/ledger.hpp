@@ -69,13 +69,17 @@ public:
 	uint64_t inconsistent() const { return inconsistent_; }
 	const std::string &first_inconsistent() const { return first_inconsistent_; }
 
-	// Whether the flows of all records are numbered 1, 2, 3 ..., each once.
-	bool is_gapless() const
+	// Whether the flows of all records are numbered 1, 2, 3 ..., each once, except so many that have no record.
+	bool is_gapless(uint64_t unrecorded = 0) const
 	{
-		for (uint64_t id = 1; id <= records_; id++)
-			if (id >= seen_.size() || seen_[id] != 1)
+		uint64_t missing = 0;
+		for (uint64_t id = 1; id <= records_ + unrecorded; id++) {
+			const int seen = id < seen_.size() ? seen_[id] : 0;
+			missing += seen == 0;
+			if (seen > 1)
 				return false;
-		return true;
+		}
+		return missing == unrecorded;
 	}
 
 	// Adds the flow's counts to the packets of its streams. False if it cannot be a flow of them.

@@ -405,12 +405,22 @@ TEST_F(SweepTest, AnEndedEntryIsReusedWhileTheRingBufferIsFull)
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_DEFERRED_CUTS), 0u);
 }
 
+// Each flow has a packet of either side, so that no other flow takes its place.
+void answer(Kernel &kernel, uint16_t clients, uint64_t now)
+{
+	for (uint16_t i = 1; i <= clients; i++) {
+		kernel.run_at(from_client(i), now);
+		kernel.run_at(from_server(i), now);
+	}
+}
+
 TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsNotified)
 {
 	Kernel &kernel = load({.flows = 4});
-	for (uint16_t i = 1; i <= 6; i++)
-		kernel.run_at(from_client(i), start);
-	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
+	answer(kernel, 4, start);
+	kernel.run_at(from_client(5), start);
+	kernel.run_at(from_client(6), start);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 8u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 2u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FLOWS), 2u);
 	EXPECT_THAT(kernel.flows(), SizeIs(4));
@@ -433,8 +443,9 @@ TEST_F(SweepTest, PacketsOfAFullTableAreCountedAndTheAgentIsNotified)
 TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)
 {
 	Kernel &kernel = load({.flows = 4});
-	for (uint16_t i = 1; i <= 6; i++)
-		kernel.run_at(from_client(i), start);
+	answer(kernel, 4, start);
+	kernel.run_at(from_client(5), start);
+	kernel.run_at(from_client(6), start);
 	EXPECT_EQ(kernel.flows_numbered(), 4u);
 	EXPECT_EQ(ids(sweep_all(sweep_at(start + est, 0))), (std::vector<uint64_t>{1, 2, 3, 4}));
 
@@ -447,14 +458,87 @@ TEST_F(SweepTest, AFullTableLeavesNoGapsInTheNumbersOfFlows)
 TEST_F(SweepTest, KnownFlowsContinueInAFullTable)
 {
 	Kernel &kernel = load({.flows = 2});
-	kernel.run_at(from_client(1), start);
-	kernel.run_at(from_client(2), start);
+	answer(kernel, 2, start);
 	kernel.run_at(from_client(3), start);
 	kernel.run_at(from_server(1), start + 1);          // known
 	kernel.run_at(from_client(2), start + 2 * second); // expired: cut in place
-	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 4u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_TRACKED), 6u);
 	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 1u);
 	EXPECT_EQ(kernel.flow(key_of_client(2)).value().id, 3u);
+}
+
+TEST_F(SweepTest, ANewFlowTakesThePlaceOfTheOldestUnansweredOne)
+{
+	Kernel &kernel = load({.flows = 4});
+	answer(kernel, 1, start);
+	for (uint16_t n : {2, 3, 4, 2, 5, 6})
+		kernel.run_at(from_client(n, syn), start + n);
+	EXPECT_TRUE(kernel.flow(key_of_client(1))) << "the oldest one, but answered";
+	EXPECT_FALSE(kernel.flow(key_of_client(2)));
+	EXPECT_FALSE(kernel.flow(key_of_client(3)));
+	EXPECT_EQ(kernel.flow(key_of_client(6)).value().id, 6u);
+	EXPECT_EQ(kernel.live_flows(), 4u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_EVICTED_UNANSWERED), 2u);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNTRACKED_FULL), 0u);
+
+	const auto records = kernel.drain().records;
+	ASSERT_THAT(records, SizeIs(2));
+	EXPECT_EQ(records[0].flow.id, 2u);
+	EXPECT_EQ(records[0].reason, TCPWIN_END_EVICTED);
+	EXPECT_EQ(records[0].now_ns, start + 5);
+	EXPECT_EQ(packets(records[0].flow), 2u);
+	EXPECT_EQ(records[1].flow.id, 3u);
+}
+
+TEST_F(SweepTest, AnEntryWhoseFlowHasEndedIsEvictedWithoutAnotherRecord)
+{
+	Kernel &kernel = load({.flows = 2});
+	answer(kernel, 2, start);
+	EXPECT_THAT(sweep_all(sweep_at(start + est)), SizeIs(2));
+	kernel.run_at(from_client(3), start + est);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_EVICTED_ENDED), 1u);
+	EXPECT_THAT(kernel.drain().records, IsEmpty());
+	EXPECT_FALSE(kernel.flow(key_of_client(1)));
+	EXPECT_EQ(kernel.flow(key_of_client(3)).value().id, 3u);
+	EXPECT_EQ(kernel.live_flows(), 1u);
+}
+
+// The other half is for records of other flows, and for alarms.
+TEST_F(SweepTest, EvictedFlowsLeaveHalfOfTheRingBuffer)
+{
+	Kernel &kernel = load({.flows = 2, .records = small_ring});
+	for (uint16_t i = 1; i <= 20; i++)
+		kernel.run_at(from_client(i, syn), start);
+	const uint64_t evicted = kernel.counter(TCPWIN_COUNTER_EVICTED_UNANSWERED);
+	const uint64_t unrecorded = kernel.counter(TCPWIN_COUNTER_UNRECORDED_FLOWS);
+	const auto records = kernel.drain().records.size();
+	EXPECT_EQ(evicted, 18u);
+	EXPECT_EQ(records + unrecorded, evicted);
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_UNRECORDED_PACKETS), unrecorded);
+	EXPECT_GT(records, small_ring_records / 2 - 1);
+	EXPECT_LE(records, small_ring_records / 2 + 1);
+}
+
+// With the timeouts of the tutorial a SYN lives for 2.2 s.
+TEST_F(SweepTest, UnderPressureUnansweredFlowsEndEarly)
+{
+	Kernel &kernel = load({.flows = 10});
+	kernel.config().pressure = 50;
+	kernel.config().unanswered_ns = 100 * millisecond;
+	answer(kernel, 1, start);
+	for (uint16_t n : {2, 3, 4})
+		kernel.run_at(from_client(n, syn), start);
+	tcpwin_sweep examine = sweep_at(start + 200 * millisecond);
+	examine.examine = 1;
+	EXPECT_THAT(sweep_all(examine), IsEmpty()) << "four of ten are no pressure";
+
+	kernel.run_at(from_client(5, syn), start + 150 * millisecond);
+	const auto records = sweep_all(examine);
+	EXPECT_EQ(ids(records), (std::vector<uint64_t>{2, 3, 4}));
+	for (const tcpwin_record &record : records)
+		EXPECT_EQ(record.reason, TCPWIN_END_UNANSWERED_TIMEOUT);
+	EXPECT_THAT(kernel.flows(), SizeIs(2)) << "nothing lingers under pressure";
+	EXPECT_EQ(kernel.counter(TCPWIN_COUNTER_EVICTED_UNANSWERED), 0u);
 }
 
 TEST_F(SweepTest, ChangedTimeoutsApplyToLivingFlows)

@@ -137,8 +137,12 @@ private:
 	bool is_right() const
 	{
 		const tcpwin_counters counters = kernel_->counters();
-		return sent_ == sum(ledger_->packets()) + untracked() && ledger_->inconsistent() == 0 &&
-		       ledger_->records() == counters.value[TCPWIN_COUNTER_FLOWS_CREATED] && ledger_->is_gapless() &&
+		const uint64_t unrecorded = counters.value[TCPWIN_COUNTER_UNRECORDED_FLOWS];
+		return sent_ == sum(ledger_->packets()) + untracked() +
+					counters.value[TCPWIN_COUNTER_UNRECORDED_PACKETS] &&
+		       ledger_->inconsistent() == 0 &&
+		       ledger_->records() + unrecorded == counters.value[TCPWIN_COUNTER_FLOWS_CREATED] &&
+		       ledger_->is_gapless(unrecorded) &&
 		       swept_.remaining == 0 && kernel_->live_flows() == 0;
 	}
 

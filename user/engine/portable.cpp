@@ -133,12 +133,14 @@ private:
 
 	void examine_pressure()
 	{
+		const std::uint64_t mark = tcpwin_pressure_mark(&config_, max_flows_);
 		tcpwin_update_pressure(&pressure_, &config_, max_flows_, live_flows_, now_);
-		if (pressure_.since_ns || table_.size() >= tcpwin_pressure_mark(&config_, max_flows_))
+		if (pressure_.since_ns || table_.size() >= mark)
 			table_.erase_if([](const Slot &slot) { return slot.ended; });
-		if (!pressure_.since_ns)
+		if (pressure_.since_ns)
+			end_unanswered_flows();
+		if (!pressure_.since_ns && table_.size() < mark)
 			return;
-		end_unanswered_flows();
 		while (const std::uint64_t number = next_number()) {
 			if (const Slot *slot = find_flow(number); slot && is_candidate(*slot))
 				break;

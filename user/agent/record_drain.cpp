@@ -27,6 +27,24 @@ Result<void> RecordDrain::flush()
 	return written;
 }
 
+Result<void> RecordDrain::pass_time()
+{
+	const std::uint64_t now_ns = boot_clock_ns();
+	if (unanswered_.covers(now_ns))
+		return {};
+	if (const auto counters = program_.counters())
+		unanswered_.set_unrecorded(*counters);
+	unanswered_.pass_to(now_ns, program_.config(), wall_clock_offset());
+	return flush();
+}
+
+void RecordDrain::finish()
+{
+	if (const auto counters = program_.counters())
+		unanswered_.set_unrecorded(*counters);
+	unanswered_.finish(program_.config(), wall_clock_offset());
+}
+
 Result<void> RecordDrain::write_records()
 {
 	const std::chrono::nanoseconds wall_offset = wall_clock_offset();
@@ -40,6 +58,9 @@ Result<void> RecordDrain::write_records()
 	};
 	program_.drain(
 		[&](const tcpwin_record &record) {
+			unanswered_.pass_to(record.now_ns, config, wall_offset);
+			if (unanswered_.add(record, config))
+				return;
 			writers_.flow(
 				make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
 			flush_if_large();

@@ -20,6 +20,8 @@ public:
 		: program_(program), writers_(writers), interfaces_(interfaces), signals_(signals),
 		  persistent_(persistent)
 	{
+		if (const auto counters = program.counters())
+			unanswered_.begin(*counters);
 	}
 
 	// Writes all records in the ring buffers.
@@ -27,6 +29,10 @@ public:
 	// Writes and commits the records passed to the writers. After an error, a persistent agent leaves them in the
 	// ring buffer for the next agent.
 	Result<void> flush();
+	// To be called at intervals: writes the summary of unanswered flows of a second that has passed.
+	Result<void> pass_time();
+	// To be called when no records will come any more: passes the last summary to the writers.
+	void finish();
 	// Whether any write has failed so far.
 	bool has_failed() const { return failed_; }
 
@@ -38,6 +44,7 @@ private:
 	const Interfaces &interfaces_;
 	Signals &signals_;
 	bool persistent_;
+	UnansweredFlows unanswered_{writers_};
 	bool failed_ = false;
 	std::uint64_t packets_reported_ = 0;
 };

@@ -186,6 +186,7 @@ Result<void> Session::watch()
 		}
 		if (now >= next_sweep || program_.table_full()) {
 			TRY(sweeper_.sweep_if_due());
+			TRY(drain_.pass_time());
 			next_sweep = std::max(next_sweep, now) + options_.poll_interval;
 		}
 	}
@@ -203,6 +204,9 @@ Result<void> Session::finish()
 		return {};
 	wait_for_packets_in_flight();
 	auto swept = sweeper_.sweep_finally(!leave);
+	drain_.finish();
+	if (auto flushed = drain_.flush(); !flushed && swept)
+		swept = flushed;
 	auto stats = write_stats(true);
 	return swept ? stats : swept;
 }

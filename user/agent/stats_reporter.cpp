@@ -35,6 +35,7 @@ Result<void> StatsReporter::write(bool last)
 			.last = last,
 			.flows = program_.live_flows(),
 			.max_flows = program_.max_flows(),
+			.pressure = program_.pressure().since_ns != 0,
 			.coverage = interfaces_.coverage(),
 			.totals = now,
 			.before = last_stats_});

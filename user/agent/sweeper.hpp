@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "agent/record_drain.hpp"
 #include "base/error.hpp"
@@ -29,10 +30,23 @@ public:
 private:
 	Result<void> sweep(tcpwin_sweep request);
 	void warn_full();
+	void tell_pressure();
+
+	// When the pressure began, and what had been counted by then.
+	struct Pressure {
+		std::uint64_t since_ns;
+		std::uint64_t evicted;
+		std::uint64_t untracked;
+		std::uint64_t ended_early;
+	};
 
 	Program &program_;
 	RecordDrain &drain_;
 	std::chrono::steady_clock::time_point last_full_warning_{};
+	std::uint64_t untracked_ = 0;   // packets, when warned last
+	std::uint64_t ended_early_ = 0; // flows, by all sweeps
+	std::uint64_t examined_ns_ = 0;
+	std::optional<Pressure> pressure_;
 };
 
 } // namespace tcpwin

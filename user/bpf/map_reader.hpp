@@ -50,5 +50,7 @@ Result<tcpwin_config> read_config(const AgentMaps &maps);
 Result<tcpwin_batch> read_batch(const AgentMaps &maps);
 // The number of flows in the table that have no record yet.
 Result<std::uint64_t> read_live_flows(const AgentMaps &maps);
+// Error also if the maps are of a layout that has none.
+Result<tcpwin_pressure> read_pressure(const AgentMaps &maps);
 
 } // namespace tcpwin

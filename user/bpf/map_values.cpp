@@ -100,6 +100,11 @@ Result<tcpwin_batch> read_batch(const AgentMaps &maps)
 	return read_struct<tcpwin_batch>(maps.bss_fd, maps.own_layout, "tcpwin_batch", "batch");
 }
 
+Result<tcpwin_pressure> read_pressure(const AgentMaps &maps)
+{
+	return read_struct<tcpwin_pressure>(maps.bss_fd, maps.own_layout, "tcpwin_pressure", "pressure");
+}
+
 Result<std::uint64_t> read_live_flows(const AgentMaps &maps)
 {
 	auto types = TRY(MapTypes::of_map(maps.bss_fd, maps.own_layout));

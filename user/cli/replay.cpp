@@ -82,6 +82,7 @@ private:
 	Signals signals_;
 	Interruptions &interruptions_; // of all readers
 	RecordWriters writers_;
+	UnansweredFlows unanswered_{writers_};
 	Progress progress_;
 	FrameClock clock_;
 	Span span_;
@@ -99,6 +100,9 @@ void Replay::keep(Result<void> written)
 
 void Replay::on_flow(const tcpwin_record &record)
 {
+	unanswered_.pass_to(record.now_ns, options_.tracking.config, {});
+	if (unanswered_.add(record, options_.tracking.config))
+		return;
 	writers_.flow(make_flow_record(record, options_.tracking.config, std::chrono::nanoseconds(0), {}));
 	keep(writers_.flush_if_large(signals_));
 }
@@ -186,6 +190,7 @@ Result<void> Replay::run(CaptureReader first, Engine &engine)
 	progress_.clear();
 	if (auto finished = engine.finish(); !finished && result)
 		result = finished;
+	unanswered_.finish(options_.tracking.config, {});
 	keep(writers_.flush(signals_));
 	return result ? written_ : result;
 }

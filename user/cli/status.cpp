@@ -41,6 +41,7 @@ struct Table {
 	std::uint32_t id = 0;
 	std::uint32_t max_flows = 0;
 	std::optional<std::uint64_t> flows;
+	std::optional<bool> pressure;
 	std::optional<tcpwin_counters> counters;
 	std::map<unsigned, tcpwin_interface> interfaces;
 };
@@ -67,10 +68,13 @@ Table read_table(const AgentMaps &maps)
 	Table table{.id = map_id(maps.flows_fd),
 		    .max_flows = max_entries(maps.flows_fd),
 		    .flows = {},
+		    .pressure = {},
 		    .counters = {},
 		    .interfaces = {}};
 	if (auto flows = read_live_flows(maps))
 		table.flows = *flows;
+	if (auto pressure = read_pressure(maps))
+		table.pressure = pressure->since_ns != 0;
 	if (auto counters = read_counters(maps))
 		table.counters = *counters;
 	if (auto interfaces = read_interfaces(maps))
@@ -174,7 +178,9 @@ std::string as_text(const std::vector<Row> &rows)
 				    describe_hooks(*row), describe_since(*row), describe_agent(*row));
 		if (std::next(row) != rows.end() && std::next(row)->table.id == row->table.id)
 			continue;
-		text += fmt::format("  flows in the table: {} of {}\n", number(row->table.flows), row->table.max_flows);
+		text += fmt::format("  flows in the table: {} of {}{}\n", number(row->table.flows), row->table.max_flows,
+				    row->table.pressure.value_or(false) ? ", under pressure: unanswered flows end early" :
+									  "");
 		for (const CounterName &counter : counter_names)
 			if (row->table.counters && row->table.counters->value[counter.counter])
 				text += fmt::format("  {}: {}\n", counter.name,
@@ -194,6 +200,7 @@ Status as_status(const Row &row)
 		      .flow_table_id = row.table.id,
 		      .max_flows = row.table.max_flows,
 		      .flows = row.table.flows,
+		      .pressure = row.table.pressure,
 		      .counters = row.table.counters};
 	for (const AttachedProgram &program : row.programs)
 		status.hooks.push_back({program.hook, program.id});

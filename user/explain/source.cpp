@@ -73,6 +73,9 @@ Result<void> track_all(CaptureReader &reader, FrameClock &clock, Engine &engine)
 	}
 }
 
+// None is evicted: memory limits a reader of captures, not what others send meanwhile.
+constexpr std::uint32_t most_flows = UINT32_MAX;
+
 tl::unexpected<Error> bad_line(const Input &input, const LineReader &lines, const std::string &why)
 {
 	const bool cut = !lines.was_ended();
@@ -133,7 +136,7 @@ Result<void> read_capture(const std::string &path, const CaptureOptions &options
 	auto reader = TRY(CaptureReader::open(path, {}));
 	const tcpwin_config config = config_of(options);
 	Listener listener(config, connections);
-	auto engine = make_portable_engine({.config = config}, listener);
+	auto engine = make_portable_engine({.config = config, .max_flows = most_flows}, listener);
 	FrameClock clock(config.max_clock_jump_ns);
 	Result<void> result = track_all(reader, clock, *engine);
 	auto rest = track(clock.end_file(), *engine);

@@ -14,12 +14,12 @@
 namespace tcpwin {
 namespace {
 
-void add_side(Totals &totals, const Side &side)
+void add_direction(Totals &totals, const tcpwin_direction &direction)
 {
-	totals.packets += side.direction.packets;
-	totals.below_threshold += side.direction.zero_window_count;
-	totals.stat |= side.direction.stat;
-	totals.state |= side.direction.state;
+	totals.packets += direction.packets;
+	totals.below_threshold += direction.zero_window_count;
+	totals.stat |= direction.stat;
+	totals.state |= direction.state;
 }
 
 template <std::size_t n> std::uint64_t sum(const tcpwin_counters &counters, const CounterName (&names)[n])
@@ -71,18 +71,43 @@ void put_counters(const tcpwin_counters &counters, std::back_insert_iterator<std
 
 void Totals::add(const FlowRecord &record)
 {
-	if (record.is_interim()) {
+	add_flow(record.reason, record.a.direction, record.b.direction);
+}
+
+void Totals::add(const tcpwin_record &record)
+{
+	const unsigned a = endpoint_a(record.flow);
+	add_flow(static_cast<tcpwin_end_reason>(record.reason), record.flow.direction[a],
+		 record.flow.direction[a ^ 1]);
+}
+
+void Totals::add_flow(tcpwin_end_reason reason, const tcpwin_direction &a, const tcpwin_direction &b)
+{
+	if (reason == TCPWIN_END_ACTIVE_TIMEOUT) {
 		interim++;
 		return;
 	}
 	flows++;
-	flows_with_alarm += record.has_alarm();
+	unanswered_timeouts += reason == TCPWIN_END_UNANSWERED_TIMEOUT;
+	flows_with_alarm += ((a.alarms | b.alarms) & TCPWIN_ALARM_ALL) != 0;
 	a_flows++;
-	add_side(*this, record.a);
-	if (!record.b.seen())
+	add_direction(*this, a);
+	if (!b.packets)
 		return;
 	b_flows++;
-	add_side(*this, record.b);
+	add_direction(*this, b);
+}
+
+Totals &Totals::operator+=(const Totals &other)
+{
+	for (std::uint64_t Totals::*sum :
+	     {&Totals::flows, &Totals::a_flows, &Totals::b_flows, &Totals::flows_with_alarm, &Totals::alarms,
+	      &Totals::interim, &Totals::packets, &Totals::below_threshold, &Totals::summarized,
+	      &Totals::unanswered_timeouts, &Totals::unwritten})
+		this->*sum += other.*sum;
+	stat |= other.stat;
+	state |= other.state;
+	return *this;
 }
 
 std::uint64_t packets_seen(const tcpwin_counters &counters)
@@ -112,6 +137,11 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Interim records of flows that continued: {}\n", totals.interim);
 	fmt::format_to(out, "Largest number of flows in the table: {}\n", counters.peak_flows);
 
+	if (totals.unanswered_timeouts)
+		fmt::format_to(out, "Unanswered flows that ended early (flow table nearly full): {}\n",
+			       totals.unanswered_timeouts);
+	if (totals.summarized)
+		fmt::format_to(out, "Flows without a record of their own (in unanswered lines): {}\n", totals.summarized);
 	put_counters(counters, out);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);

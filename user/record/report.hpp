@@ -24,9 +24,16 @@ struct Totals {
 	std::uint64_t below_threshold = 0;
 	std::uint8_t stat = 0;       // of all directions
 	std::uint8_t state = 0;      // of all directions at their end
+	std::uint64_t summarized = 0;         // of the flows: those that are only in unanswered lines
+	std::uint64_t unanswered_timeouts = 0; // of the flows: those that ended early, see tcpwin/pressure.h
 	std::uint64_t unwritten = 0; // flow and packet records that could not be written
 
 	void add(const FlowRecord &record);
+	void add(const tcpwin_record &record);
+	Totals &operator+=(const Totals &other);
+
+private:
+	void add_flow(enum tcpwin_end_reason reason, const tcpwin_direction &a, const tcpwin_direction &b);
 };
 
 // The sums that stats lines show, by their names there.
@@ -42,6 +49,9 @@ inline constexpr TotalName total_names[] = {
 	{&Totals::alarms, "alarms", "alarms raised at a packet"},
 	{&Totals::below_threshold, "packets_below_threshold",
 	 "packets below the window threshold, of the flows that ended"},
+	{&Totals::unanswered_timeouts, "unanswered_timeouts",
+	 "unanswered flows that ended early: flow table nearly full"},
+	{&Totals::summarized, "summarized_flows", "of the flow_records: those that are only in unanswered lines"},
 	{&Totals::unwritten, "records_unwritten", "records that could not be written"},
 };
 

@@ -41,6 +41,7 @@ struct Stats {
 	bool last;                         // the final line
 	std::uint64_t flows;               // alive
 	std::uint32_t max_flows;
+	bool pressure; // see tcpwin/pressure.h
 	Coverage coverage;
 	StatsTotals totals;
 	StatsTotals before; // at the beginning of the interval

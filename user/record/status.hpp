@@ -30,6 +30,7 @@ struct Status {
 	std::uint32_t flow_table_id;
 	std::uint32_t max_flows;
 	std::optional<std::uint64_t> flows;
+	std::optional<bool> pressure; // see tcpwin/pressure.h
 	std::optional<tcpwin_counters> counters;
 };
 

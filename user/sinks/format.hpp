@@ -10,6 +10,7 @@
 
 #include "record/record.hpp"
 #include "record/stats.hpp"
+#include "record/unanswered.hpp"
 
 namespace tcpwin {
 
@@ -19,8 +20,10 @@ public:
 	virtual void begin(fmt::memory_buffer &) const {}
 	virtual bool takes(const FlowRecord &) const { return true; }
 	virtual void flow(const FlowRecord &record, fmt::memory_buffer &out) const = 0;
-	// False: the format has no alarms.
+	// False: the format has no alarms; syn_flood likewise.
 	virtual bool alarm(const AlarmRecord &, fmt::memory_buffer &) const { return false; }
+	virtual bool syn_flood(const SynFloodAlarm &, fmt::memory_buffer &) const { return false; }
+	virtual void unanswered(const UnansweredRecord &, fmt::memory_buffer &) const {}
 	virtual void stats(const Stats &, fmt::memory_buffer &) const {}
 };
 

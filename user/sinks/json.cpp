@@ -118,6 +118,46 @@ void put_cause(JsonLine &line, const AlarmRecord &r)
 	}
 }
 
+void put_time(JsonLine &line, WallTime time)
+{
+	line.member<"time">(Rfc3339{time});
+	line.member<"time_ns">(time);
+}
+
+void put_syn_flood(const SynFloodAlarm &alarm, fmt::memory_buffer &buffer)
+{
+	JsonLine line(buffer, "alarm");
+	line.member<"alarm">(Plain{"syn_flood"});
+	put_time(line, alarm.time);
+	put_vlan(line, alarm.vlan);
+	put_endpoint(line, "receiver", alarm.receiver_ip, alarm.receiver_port);
+	line.member<"rate">(alarm.rate);
+	line.member<"syn_flood_alarm">(alarm.syn_flood_alarm);
+}
+
+void put_unanswered(const UnansweredRecord &record, fmt::memory_buffer &buffer)
+{
+	JsonLine line(buffer, "unanswered");
+	put_time(line, record.time);
+	line.member<"flows">(record.totals.flows);
+	line.member<"packets">(record.totals.packets);
+	line.member<"bytes">(record.bytes);
+	line.member<"evicted">(record.evicted);
+	line.member<"unanswered_timeout">(record.timed_out);
+	line.open_array("receivers");
+	for (const UnansweredRecord::Receiver &receiver : record.receivers) {
+		line.open();
+		line.member<"ip">(Plain{receiver.ip});
+		line.member<"port">(receiver.port);
+		line.member<"flows">(receiver.flows);
+		line.close();
+	}
+	line.close_array();
+	line.member<"other_flows">(record.other_flows);
+	line.member<"unrecorded_flows">(record.unrecorded_flows);
+	line.member<"unrecorded_packets">(record.unrecorded_packets);
+}
+
 class JsonFlowFormat final : public FlowFormat {
 public:
 	explicit JsonFlowFormat(Seed community_id_seed) : community_id_seed_(community_id_seed) {}
@@ -135,8 +175,7 @@ public:
 	{
 		JsonLine line(buffer, "alarm");
 		line.member<"alarm">(Plain{name_of(r.kind)});
-		line.member<"time">(Rfc3339{r.time});
-		line.member<"time_ns">(r.time);
+		put_time(line, r.time);
 		line.member<"flow_id">(r.flow_id);
 		put_community_id(line, r.key, community_id_seed_);
 		put_interface(line, r.interface);
@@ -146,6 +185,17 @@ public:
 		line.member<"zero_window_count">(r.zero_window_count);
 		put_cause(line, r);
 		return true;
+	}
+
+	bool syn_flood(const SynFloodAlarm &alarm, fmt::memory_buffer &buffer) const override
+	{
+		put_syn_flood(alarm, buffer);
+		return true;
+	}
+
+	void unanswered(const UnansweredRecord &record, fmt::memory_buffer &buffer) const override
+	{
+		put_unanswered(record, buffer);
 	}
 
 	void stats(const Stats &stats, fmt::memory_buffer &buffer) const override { put_stats(stats, buffer); }
@@ -186,8 +236,7 @@ public:
 void put_live_flow(const FlowRecord &record, WallTime now, Seed community_id_seed, fmt::memory_buffer &buffer)
 {
 	JsonLine line(buffer, "live_flow");
-	line.member<"time">(Rfc3339{now});
-	line.member<"time_ns">(now);
+	put_time(line, now);
 	put_flow(line, record, community_id_seed);
 	put_sides(line, record);
 }

@@ -62,6 +62,7 @@ void put_stats(const Stats &stats, fmt::memory_buffer &buffer)
 	line.member<"flows">(stats.flows);
 	line.member<"peak_flows">(stats.totals.counters.peak_flows);
 	line.member<"max_flows">(stats.max_flows);
+	line.member<"pressure">(stats.pressure);
 	line.member<"unseen">(stats.coverage.unseen);
 	line.member<"reattachments">(stats.coverage.reattachments);
 	line.member<"detached_hooks">(stats.coverage.detached);
@@ -81,6 +82,7 @@ void put_status(const Status &status, fmt::memory_buffer &buffer)
 	line.member<"flow_table_id">(status.flow_table_id);
 	line.member<"max_flows">(status.max_flows);
 	line.member<"flows">(status.flows);
+	line.member<"pressure">(status.pressure);
 	put_counters(line, status.counters);
 }
 

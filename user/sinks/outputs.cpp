@@ -35,6 +35,20 @@ void RecordWriters::alarm(const AlarmRecord &record)
 		flows_.record();
 }
 
+void RecordWriters::on_unanswered(const UnansweredRecord &record)
+{
+	totals_ += record.totals;
+	if (!alarms_only_)
+		flow_format_->unanswered(record, flows_.text());
+}
+
+void RecordWriters::on_syn_flood(const SynFloodAlarm &alarm)
+{
+	totals_.alarms++;
+	if (flow_format_->syn_flood(alarm, flows_.text()))
+		flows_.record();
+}
+
 Result<void> RecordWriters::flush(Signals &signals)
 {
 	auto flows = flows_.flush(signals);

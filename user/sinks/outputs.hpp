@@ -28,7 +28,7 @@ struct OutputOptions {
 	bool append = false;      // to files that exist
 };
 
-class RecordWriters {
+class RecordWriters final : public UnansweredFlows::Observer {
 public:
 	static Result<RecordWriters> open(const OutputOptions &options);
 
@@ -39,6 +39,8 @@ public:
 			flow_format_->flow(record, flows_.record());
 	}
 	void alarm(const AlarmRecord &record);
+	void on_unanswered(const UnansweredRecord &record) override;
+	void on_syn_flood(const SynFloodAlarm &alarm) override;
 	void stats(const Stats &stats) { flow_format_->stats(stats, flows_.text()); }
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
 

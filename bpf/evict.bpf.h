@@ -3,7 +3,7 @@
  * Making room for a new flow in a full table. The rules are in tcpwin/pressure.h.
  *
  * numbered_keys has the keys of the youngest flows, oldest_flow is the number
- * that is examined next. A flow is found by its key and known by its number, so
+ * that is examined next; half_open_flows has those that were put aside. A flow is found by its key and known by its number, so
  * an entry of numbered_keys that is overwritten or half-written does no harm.
  */
 #ifndef TCPWIN_EVICT_BPF_H
@@ -60,6 +60,23 @@ static __always_inline bool is_candidate(const struct tcpwin_flow *flow, __u64 s
 	return mark == TCPWIN_MARK_ENDED || (mark == TCPWIN_MARK_FREE && tcpwin_is_unanswered(flow));
 }
 
+/* Whether it is put aside, because it may still be answered. */
+static __always_inline bool is_half_open(const struct tcpwin_flow *flow, __u64 seq)
+{
+	return is_free(seq) && tcpwin_is_half_open(flow);
+}
+
+static __always_inline void put_aside(const struct tcpwin_key *key, __u64 number)
+{
+	__u32 slot = __sync_fetch_and_add(&half_open_added, 1) % tcpwin_max_half_open(max_flows);
+	struct half_open *aside = bpf_map_lookup_elem(&half_open_flows, &slot);
+
+	if (!aside)
+		return;
+	aside->key = *key;
+	aside->number = number;
+}
+
 static __always_inline void count_unrecorded(__u64 packets)
 {
 	count(TCPWIN_COUNTER_UNRECORDED_FLOWS);
@@ -105,6 +122,19 @@ struct eviction {
 	__u64 made_room;
 };
 
+/* seq: its word. Returns whether its entry is free now. */
+static __always_inline bool evict_flow(const struct tcpwin_key *key, struct tcpwin_flow *flow, __u64 seq, __u64 now)
+{
+	if (tcpwin_mark_of(seq) == TCPWIN_MARK_ENDED) {
+		if (!swap_seq(flow, seq, tcpwin_marked(seq, TCPWIN_MARK_DYING)))
+			return false;
+		count(TCPWIN_COUNTER_EVICTED_ENDED);
+	} else if (!end_unanswered(key, flow, seq, now)) {
+		return false;
+	}
+	return delete_dying(key, flow);
+}
+
 /* Returns 1 if the search ends. */
 static long evict_next(__u32 index, struct eviction *eviction)
 {
@@ -121,15 +151,37 @@ static long evict_next(__u32 index, struct eviction *eviction)
 	__u64 seq = read_seq_acquire(flow);
 	if (flow->id != number || !is_candidate(flow, seq))
 		return 0;
-	if (tcpwin_mark_of(seq) == TCPWIN_MARK_ENDED) {
-		if (!swap_seq(flow, seq, tcpwin_marked(seq, TCPWIN_MARK_DYING)))
-			return 0;
-		count(TCPWIN_COUNTER_EVICTED_ENDED);
-	} else if (!end_unanswered(&key, flow, seq, eviction->now)) {
+	if (is_half_open(flow, seq))
+		put_aside(&key, number);
+	else
+		eviction->made_room = evict_flow(&key, flow, seq, eviction->now);
+	return eviction->made_room ? 1 : 0; /* the verifier wants to see these values */
+}
+
+/* The same for those that were put aside. */
+static long evict_half_open(__u32 index, struct eviction *eviction)
+{
+	struct tcpwin_key key;
+	__u64 added = half_open_added, taken = half_open_taken, size = tcpwin_max_half_open(max_flows);
+	__u64 next = added > taken + size ? added - size : taken; /* those before were overwritten */
+
+	if (next >= added)
+		return 1;
+	if (__sync_val_compare_and_swap(&half_open_taken, taken, next + 1) != taken)
 		return 0;
-	}
-	eviction->made_room = delete_dying(&key, flow);
-	return eviction->made_room;
+	__u32 slot = next % size;
+	const struct half_open *aside = bpf_map_lookup_elem(&half_open_flows, &slot);
+	if (!aside)
+		return 0;
+	__u64 number = aside->number;
+	key = aside->key;
+	struct tcpwin_flow *flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return 0;
+	__u64 seq = read_seq_acquire(flow);
+	if (flow->id == number && is_candidate(flow, seq))
+		eviction->made_room = evict_flow(&key, flow, seq, eviction->now);
+	return eviction->made_room ? 1 : 0; /* the verifier wants to see these values */
 }
 
 /* Returns whether there is room for another flow, unless another CPU takes it. */
@@ -139,6 +191,8 @@ __attribute__((noinline)) int evict(__u64 now)
 
 	notify_full(now);
 	bpf_loop(TCPWIN_MAX_CANDIDATES, evict_next, &eviction, 0);
+	if (!eviction.made_room)
+		bpf_loop(TCPWIN_MAX_CANDIDATES, evict_half_open, &eviction, 0);
 	return eviction.made_room;
 }
 
@@ -150,9 +204,12 @@ static long pass_over_next(__u32 index, void *nothing)
 	if (!number)
 		return 1;
 	struct tcpwin_flow *flow = find_flow(number, &key);
-	if (flow && is_candidate(flow, read_seq(flow)))
+	__u64 seq = flow ? read_seq(flow) : 0;
+	bool candidate = flow && is_candidate(flow, seq), aside = candidate && is_half_open(flow, seq);
+	if (candidate && !aside)
 		return 1;
-	__sync_val_compare_and_swap(&oldest_flow, number, number + 1);
+	if (__sync_val_compare_and_swap(&oldest_flow, number, number + 1) == number && aside)
+		put_aside(&key, number);
 	return 0;
 }
 

@@ -100,6 +100,19 @@ struct {
 	__type(value, struct tcpwin_key);
 } numbered_keys SEC(".maps");
 
+struct half_open {
+	__u64 number;
+	struct tcpwin_key key;
+};
+
+/* Half-open flows that were put aside, a queue. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144 / 4 + 1);
+	__type(key, __u32);
+	__type(value, struct half_open);
+} half_open_flows SEC(".maps");
+
 /* By interface index. Written by the agent before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -125,6 +138,8 @@ __u64 fills_at = ~0ULL;
 
 __u64 flows_numbered = 0;   /* number of the youngest flow */
 __u64 oldest_flow = 1;      /* number of the flow that is evicted next, if it can be */
+__u64 half_open_added = 0;   /* to half_open_flows */
+__u64 half_open_taken = 0;
 __u64 live_flows = 0;       /* entries of the table that are neither ENDED nor DYING */
 __u64 full_notified_ns = 0; /* when the agent was last notified that the table is full */
 __u64 due_ns = 0;           /* no flow that began or got another timeout since the last sweep is due before this */

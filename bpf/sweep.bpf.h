@@ -82,13 +82,6 @@ static __always_inline void keep(__u64 due, struct tcpwin_sweep *sweep)
 		sweep->due_ns = due;
 }
 
-static __always_inline bool ends_early(const struct tcpwin_flow *flow, const struct tcpwin_sweep *sweep)
-{
-	__u64 recent = flow->recent & ~(__u64)TCPWIN_RECENT_TIMEOUT;
-
-	return sweep->now_ns >= recent + sweep->unanswered_ns && tcpwin_is_unanswered(flow);
-}
-
 /* An entry that may need attention. */
 static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, struct tcpwin_flow *flow,
 						    struct tcpwin_sweep *sweep)
@@ -103,7 +96,7 @@ static __attribute__((noinline)) long sweep_closely(struct tcpwin_key *key, stru
 		enum tcpwin_end_reason reason = tcpwin_reason_to_end(flow, &config, sweep->now_ns >= due, gone);
 		if (export(key, flow, seq, reason, sweep))
 			seq |= TCPWIN_MARK_ENDED;
-	} else if (is_free(seq) && ends_early(flow, sweep)) {
+	} else if (is_free(seq) && tcpwin_ends_early(flow, sweep->unanswered_ns, sweep->now_ns)) {
 		if (export(key, flow, seq, TCPWIN_END_UNANSWERED_TIMEOUT, sweep)) {
 			seq |= TCPWIN_MARK_ENDED;
 			sweep->early++;
@@ -131,7 +124,7 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	__u64 seq = read_seq_acquire(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
 
-	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely || ends_early(flow, sweep))
+	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely || tcpwin_ends_early(flow, sweep->unanswered_ns, sweep->now_ns))
 		return sweep_closely(key, flow, sweep);
 	keep(due, sweep);
 	return 0;

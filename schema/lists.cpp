@@ -155,7 +155,9 @@ void update_names(Schema &definitions)
 	Schema &side = definitions["side"]["properties"], &flow = definitions["flow"]["properties"];
 	side["tcp_flags"]["items"]["enum"] = names_of(flag_names);
 	side["alarms"]["items"]["enum"] = names_of(alarm_names);
-	definitions["alarm"]["properties"]["alarm"]["enum"] = names_of(alarm_names);
+	Schema &alarms = definitions["alarm"]["properties"]["alarm"]["enum"];
+	alarms = names_of(alarm_names);
+	alarms.push_back("syn_flood"); // not of a flow
 	flow["hooks"]["items"]["enum"] = names_of(hook_names);
 	Schema reasons = Schema::array(), states = Schema::array(), codes = Schema::array();
 	for (int reason = 0; reason < TCPWIN_END_COUNT; reason++)

@@ -5,14 +5,17 @@
  *
  * A flow is unanswered until both of its endpoints have sent a segment with ACK:
  * after a SYN of a forged address, after a port scan, in a flow of which only one
- * direction is seen. There are two means against them:
- *  - Pressure: above config.pressure percent of the table the unanswered flows
- *    get the timeout config.unanswered_ns, and ended flows are not kept to be
- *    continued. Examined every TCPWIN_PRESSURE_PERIOD_NS.
+ * direction is seen. It is half open if both have sent something: SYN and SYN-ACK.
+ * There are two means against unanswered flows:
+ *  - Pressure: above config.pressure percent of the table they get the timeout
+ *    config.unanswered_ns, half-open ones three times as much, because a lost
+ *    SYN-ACK is sent again after a second (RFC 6298); ended flows are not kept to
+ *    be continued. Examined every TCPWIN_PRESSURE_PERIOD_NS.
  *  - Eviction: a flow that finds the table full takes the place of the oldest
- *    one, by its number, that has ended or is unanswered. A flow that is answered
- *    is never evicted. The numbers are gone through once, in order: a flow
- *    that was answered when its turn came has no other turn.
+ *    one, by its number, that has ended or of which one direction was seen. The
+ *    numbers are gone through once, in order; half-open flows are put aside in
+ *    a queue then, and evicted, the oldest first, if there is no other flow to
+ *    evict. A flow that is answered is never evicted.
  *
  * Pure functions. The callers have the table, and remember which key each number
  * had, for as many of the latest numbers as the table has entries.
@@ -23,7 +26,8 @@
 #include "flow_types.h"
 
 #define TCPWIN_PRESSURE_PERIOD_NS 100000000
-#define TCPWIN_MAX_CANDIDATES 64 /* flows that one packet examines to find one that it can evict */
+#define TCPWIN_MAX_CANDIDATES 64 /* flows that one packet examines to find one that it can evict, and half-open ones */
+#define TCPWIN_HALF_OPEN_FACTOR 3
 
 TCPWIN_NO_PADDING_BEGIN
 struct tcpwin_pressure {
@@ -36,6 +40,27 @@ TCPWIN_NO_PADDING_END
 TCPWIN_INLINE int tcpwin_is_unanswered(const struct tcpwin_flow *flow)
 {
 	return !(flow->direction[0].tcp_flags & flow->direction[1].tcp_flags & TCPWIN_FLAG_ACK);
+}
+
+/* Of an unanswered flow. */
+TCPWIN_INLINE int tcpwin_is_half_open(const struct tcpwin_flow *flow)
+{
+	return flow->direction[0].packets && flow->direction[1].packets;
+}
+
+/* Whether the flow ends early, if the table is under pressure. unanswered_ns: as in the configuration. */
+TCPWIN_INLINE int tcpwin_ends_early(const struct tcpwin_flow *flow, __u64 unanswered_ns, __u64 now)
+{
+	__u64 recent = flow->recent & ~(__u64)TCPWIN_RECENT_TIMEOUT;
+
+	return now >= recent + unanswered_ns && tcpwin_is_unanswered(flow) &&
+	       (!tcpwin_is_half_open(flow) || now >= recent + TCPWIN_HALF_OPEN_FACTOR * unanswered_ns);
+}
+
+/* Most half-open flows that are put aside. */
+TCPWIN_INLINE __u32 tcpwin_max_half_open(__u32 max_flows)
+{
+	return max_flows / 4 + 1;
 }
 
 /* Number of entries from which on the table is under pressure. */

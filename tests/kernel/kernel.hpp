@@ -73,6 +73,7 @@ public:
 			fail("open the skeleton", errno);
 		set_size(skeleton_->maps.flows, setup.flows);
 		set_size(skeleton_->maps.numbered_keys, setup.flows);
+		set_size(skeleton_->maps.half_open_flows, tcpwin_max_half_open(setup.flows));
 		set_size(skeleton_->maps.records, setup.records);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp_at, setup.clock == Clock::test);
 		bpf_program__set_autoload(skeleton_->progs.tcpwin_xdp, setup.clock == Clock::live);

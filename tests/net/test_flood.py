@@ -78,6 +78,7 @@ def test_a_flood_hides_no_connection_and_no_stall(make_wire, watch, processes):
     assert (outcome.exit_code, outcome.errors) == (0, [])
 
     events = by_event(outcome)
+    open("/tmp/flood.out","w").write(outcome.stdout); open("/tmp/flood.err","w").write(outcome.stderr)
     check_books(outcome, events)
     assert outcome.packets_elsewhere().get("lost untracked_full", 0) == 0
     connections = collections.defaultdict(list)
@@ -100,4 +101,4 @@ def test_a_flood_hides_no_connection_and_no_stall(make_wire, watch, processes):
             {"ip": one["ip"], "port": one["port"]} for line in events["unanswered"] for one in line["receivers"]]
         assert [alarm["receiver"] for alarm in events["alarm"] if alarm["alarm"] == "syn_flood"] == [VICTIM]
         assert any(line["pressure"] for line in events["stats"])
-        assert len(events["flow"]) < SOURCES / 100, "the flood is in the output"
+        assert len(events["flow"]) < SOURCES / 100, collections.Counter(flow["end_reason"] for flow in events["flow"])

@@ -21,18 +21,27 @@ TUTORIAL = DIRECTORY / "tutorial" / "tutorial.pcap"
 STATUS = {
     "schema": 1, "event": "status", "iface": "eth0", "ifindex": 2, "since": "2026-11-23T21:49:59.731441107Z",
     "hooks": [{"hook": "native XDP", "program_id": 7}, {"hook": "TCX egress", "program_id": 8}], "persistent": False,
-    "agent_pid": None, "flow_table_id": 3, "max_flows": 262144, "flows": 0, "counters": {"tracked": 1}}
+    "agent_pid": None, "flow_table_id": 3, "max_flows": 262144, "flows": 0, "pressure": False,
+    "counters": {"tracked": 1}}
 TOTALS = json.loads(lines.SCHEMA.read_text())["$defs"]["stats_totals"]["required"]
 STATS = {
     "schema": 1, "event": "stats", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "uptime": 20.5,
-    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144, "unseen": 1.5,
-    "reattachments": 1, "detached_hooks": 0, "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
+    "interval": 10.25, "last": False, "flows": 3, "peak_flows": 4, "max_flows": 262144, "pressure": True,
+    "unseen": 1.5, "reattachments": 1, "detached_hooks": 0, "totals": {name: 2 for name in TOTALS}, "delta": {name: 1 for name in TOTALS}}
 ALARM = {
     "schema": 1, "event": "alarm", "alarm": "stall", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107,
     "flow_id": 17, "community_id": "1:qkGIYrGBvdfsBvOjepUMLAEKQL4=", "in_iface": "eth0", "vlan": None,
     "receiver": {"ip": "192.0.2.7", "port": 38760}, "sender": {"ip": "198.51.100.1", "port": 80}, "zero_window_count": 6,
     "stalled_since_ns": 1795470593330441107, "stalled": 6.401, "stall_alarm": 5.0}
-EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats"]
+SYN_FLOOD = {
+    "schema": 1, "event": "alarm", "alarm": "syn_flood", "time": "2026-11-23T21:49:59.731441107Z",
+    "time_ns": 1795470599731441107, "vlan": 7, "receiver": {"ip": "192.0.2.7", "port": 80}, "rate": 2000,
+    "syn_flood_alarm": 1000}
+UNANSWERED = {
+    "schema": 1, "event": "unanswered", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "flows": 3,
+    "packets": 4, "bytes": 160, "evicted": 1, "unanswered_timeout": 2, "other_flows": 1, "unrecorded_flows": 0,
+    "receivers": [{"ip": "192.0.2.7", "port": 80, "flows": 2}], "unrecorded_packets": 0}
+EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats", "unanswered"]
 
 
 def live(flow):
@@ -66,7 +75,7 @@ def examples(tmp_path_factory):
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
     return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
-            "stats": STATS, "alarm": ALARM,
+            "stats": STATS, "alarm": ALARM, "unanswered": UNANSWERED,
             "live_flow": live(flows[0])}
 
 

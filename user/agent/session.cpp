@@ -187,7 +187,7 @@ Result<void> Session::watch()
 		if (now >= next_sweep || program_.table_full()) {
 			TRY(sweeper_.sweep_if_due());
 			TRY(drain_.pass_time());
-			next_sweep = std::max(next_sweep, now) + options_.poll_interval;
+			next_sweep = now + options_.poll_interval;
 		}
 	}
 	return {};

@@ -76,7 +76,7 @@ Result<Program> Program::load(const ProgramOptions &options)
 	program.configure(options);
 	if (options.adopted)
 		TRY(program.adopt(*options.adopted));
-	program.skeleton_->rodata->max_flows = program.max_flows();
+	program.size_queues();
 	if (int error = tcpwin_bpf__load(program.skeleton_.get()))
 		return explain_load_error(error, program.skeleton_->maps.flows);
 	if (options.adopted)
@@ -90,7 +90,7 @@ void Program::configure(const ProgramOptions &options)
 {
 	tcpwin_bpf *skeleton = skeleton_.get();
 	bpf_map__set_max_entries(skeleton->maps.flows, options.tracking.max_flows);
-	bpf_map__set_max_entries(skeleton->maps.numbered_keys, options.tracking.max_flows);
+	bpf_map__set_max_entries(skeleton->maps.numbered_keys, options.tracking.max_flows); // adopted with the flows
 	if (options.tracking.report_packets)
 		bpf_map__set_max_entries(skeleton->maps.packets, packet_ring_size);
 	for (bpf_program *live :
@@ -101,6 +101,13 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->rodata->report_packets = options.tracking.report_packets;
 	skeleton->rodata->per_interface = options.per_interface;
 	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
+}
+
+// By the flow table, which may be an adopted one.
+void Program::size_queues()
+{
+	skeleton_->rodata->max_flows = max_flows();
+	bpf_map__set_max_entries(skeleton_->maps.half_open_flows, tcpwin_max_half_open(max_flows()));
 }
 
 // Equal layout numbers imply equal types; only the sizes can be checked.

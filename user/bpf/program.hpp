@@ -98,6 +98,7 @@ private:
 
 	Program() = default;
 	void configure(const ProgramOptions &options);
+	void size_queues();
 	Result<void> adopt(const PinnedInterface &place);
 	Result<void> map_variables();
 	Result<void> open_rings();

@@ -9,6 +9,7 @@
 #include "engine/portable.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <queue>
 #include <string>
 #include <unordered_map>
@@ -142,7 +143,8 @@ private:
 		if (!pressure_.since_ns && table_.size() < mark)
 			return;
 		while (const std::uint64_t number = next_number()) {
-			if (const Slot *slot = find_flow(number); slot && is_candidate(*slot))
+			const std::uint32_t slot = find_flow(number);
+			if (is_candidate(slot) && !put_aside(slot))
 				break;
 			oldest_flow_ = number + 1;
 		}
@@ -153,8 +155,7 @@ private:
 	{
 		std::vector<std::pair<std::uint64_t, std::uint32_t>> due;
 		table_.for_each([&](const Slot &slot, std::uint32_t number) {
-			const std::uint64_t recent = slot.flow.recent & ~std::uint64_t{TCPWIN_RECENT_TIMEOUT};
-			if (!slot.ended && tcpwin_is_unanswered(&slot.flow) && now_ >= recent + config_.unanswered_ns)
+			if (!slot.ended && tcpwin_ends_early(&slot.flow, config_.unanswered_ns, now_))
 				due.emplace_back(slot.flow.id, number);
 		});
 		std::ranges::sort(due);
@@ -171,37 +172,64 @@ private:
 		return oldest_flow_ <= flows_numbered_ ? oldest_flow_ : 0;
 	}
 
-	const Slot *find_flow(std::uint64_t number)
+	// Its slot, or none.
+	std::uint32_t find_flow(std::uint64_t number)
 	{
-		const std::uint32_t place = numbered_slots_[number % max_flows_];
-		const Slot &slot = table_.slot(place);
-		return slot.flow.id == number ? &slot : nullptr;
+		const std::uint32_t slot = numbered_slots_[number % max_flows_];
+		return table_.slot(slot).flow.id == number ? slot : FlowTable::none;
 	}
 
-	static bool is_candidate(const Slot &slot) { return slot.ended || tcpwin_is_unanswered(&slot.flow); }
+	bool is_candidate(std::uint32_t number)
+	{
+		if (number == FlowTable::none)
+			return false;
+		const Slot &slot = table_.slot(number);
+		return slot.ended || tcpwin_is_unanswered(&slot.flow);
+	}
+
+	// Whether it may still be answered.
+	bool put_aside(std::uint32_t number)
+	{
+		const Slot &slot = table_.slot(number);
+		if (slot.ended || !tcpwin_is_half_open(&slot.flow))
+			return false;
+		half_open_.push_back({slot.flow.id, number});
+		if (half_open_.size() > tcpwin_max_half_open(max_flows_))
+			half_open_.pop_front();
+		return true;
+	}
 
 	bool evict()
 	{
 		for (int i = 0; i < TCPWIN_MAX_CANDIDATES; i++) {
 			const std::uint64_t number = next_number();
 			if (!number)
-				return false;
+				break;
 			oldest_flow_ = number + 1;
-			const Slot *slot = find_flow(number);
-			if (!slot || !is_candidate(*slot))
-				continue;
-			const std::uint32_t place = numbered_slots_[number % max_flows_];
-			if (slot->ended) {
-				counters_.value[TCPWIN_COUNTER_EVICTED_ENDED]++;
-				table_.erase(place);
-			} else {
-				counters_.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]++;
-				pressure_.ended_early++;
-				end_flow(place, TCPWIN_END_EVICTED);
-			}
-			return true;
+			const std::uint32_t slot = find_flow(number);
+			if (is_candidate(slot) && !put_aside(slot))
+				return evict_flow(slot);
+		}
+		for (int i = 0; i < TCPWIN_MAX_CANDIDATES && !half_open_.empty(); i++) {
+			const HalfOpen aside = half_open_.front();
+			half_open_.pop_front();
+			if (table_.slot(aside.slot).flow.id == aside.number && is_candidate(aside.slot))
+				return evict_flow(aside.slot);
 		}
 		return false;
+	}
+
+	bool evict_flow(std::uint32_t number)
+	{
+		if (table_.slot(number).ended) {
+			counters_.value[TCPWIN_COUNTER_EVICTED_ENDED]++;
+			table_.erase(number);
+		} else {
+			counters_.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]++;
+			pressure_.ended_early++;
+			end_flow(number, TCPWIN_END_EVICTED);
+		}
+		return true;
 	}
 
 	// Remembers the slot of the flow that was numbered last.
@@ -388,6 +416,11 @@ private:
 	tcpwin_pressure pressure_{};
 	std::vector<std::uint32_t> numbered_slots_; // of the youngest flows, by their number modulo max_flows_
 	std::uint64_t oldest_flow_ = 1;             // number of the flow that is evicted next, if it can be
+	struct HalfOpen {
+		std::uint64_t number;
+		std::uint32_t slot;
+	};
+	std::deque<HalfOpen> half_open_; // put aside, as the queue half_open_flows
 	std::vector<bool> untracked_;               // as the map of this name
 	std::uint64_t now_ = 0;
 };

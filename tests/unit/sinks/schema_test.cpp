@@ -102,7 +102,10 @@ json example(const std::string &event)
 		return line_of([](auto &out) { put_stats({}, out); });
 	if (event == "status")
 		return line_of([](auto &out) { put_status(example_status(), out); });
+	if (event == "unanswered")
+		return line_of([](auto &out) { make_flow_format(Format::json)->unanswered({}, out); });
 	json alarm = example_alarm(TCPWIN_ALARM_ABORT_COUNT);
+	alarm.update(line_of([](auto &out) { make_flow_format(Format::json)->syn_flood({}, out); }));
 	alarm.update(example_alarm(TCPWIN_ALARM_STALL));
 	alarm.update(example_alarm(TCPWIN_ALARM_STALLED_FLOWS));
 	return alarm;

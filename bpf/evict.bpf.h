@@ -221,7 +221,7 @@ static __always_inline void prepare_evictions(__u64 entries)
 {
 	__u64 mark = tcpwin_pressure_mark(&config, max_flows);
 
-	fills_at = flows_numbered + (entries < mark ? mark - entries : 0);
+	fills_at = flows_numbered + (entries < mark ? mark - entries : 1);
 	if (pressure.since_ns || entries >= mark)
 		bpf_loop(max_flows < MAX_PASSED_OVER ? max_flows : MAX_PASSED_OVER, pass_over_next, NULL, 0);
 }
@@ -229,7 +229,7 @@ static __always_inline void prepare_evictions(__u64 entries)
 /* number: of a flow that has begun. */
 static __always_inline void notify_filling(__u64 number, __u64 now)
 {
-	if (number >= fills_at)
+	if (fills_at && number >= fills_at)
 		notify_full(now);
 }
 

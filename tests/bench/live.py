@@ -94,6 +94,11 @@ class Bench:
                  "<= 1.15", at_most(1.15))
         self.add("stall analysis; 1 M flows", ratio(many_whole, many_plain), "", "the same")
         self.add("new flow", over("new", "new_empty"), "ns", "the table's insertion: lock, free list, cold lines")
+        evict, new = over("evict", "new_empty"), over("new", "new_empty")
+        self.add("flow of a flood, in a full table", evict, "ns", "the same, and the eviction of another: its lookup and record")
+        self.add("flow of a flood / new flow", ratio(evict, new), "", "", "<= 1.5", at_most(1.5))
+        self.add("the same without a record", ratio(over("evict_unrecorded", "new_empty"), new), "",
+                 "half of the ring buffer is full")
         self.add("cut: record, and a new flow in place", over("cut", "empty"), "ns", "the ring buffer's lock and wake-up")
         self.add("cache lines of a lookup", [found["lines_floor"]], "", "computed: bucket, links, key")
         self.add("cache lines of a packet", [found["lines_whole"]], "", "computed: the same, and the flow")

@@ -132,12 +132,8 @@ public:
 	// TCP packets and other frames that the program saw, by its counters.
 	uint64_t counted() const
 	{
-		std::vector<tcpwin_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));
-		const uint32_t only = 0;
-		check("read the counters",
-		      bpf_map_lookup_elem(bpf_map__fd(production_->maps.counters), &only, each.data()));
 		uint64_t sum = 0;
-		for (const tcpwin_counters &cpu : each) {
+		for (const tcpwin_counters &cpu : counters()) {
 #define X(name, text, explanation) sum += cpu.value[TCPWIN_COUNTER_##name];
 			TCPWIN_VERDICTS(X) TCPWIN_REJECTS(X)
 #undef X
@@ -145,14 +141,22 @@ public:
 		return sum;
 	}
 
-	// As the kernel accounts it.
+	// As the kernel accounts them.
 	double bytes_a_flow() const
 	{
-		std::ifstream info(fmt::format("/proc/self/fdinfo/{}", table()));
-		for (std::string name, value; info >> name >> value;)
-			if (name == "memlock:")
-				return std::stod(value) / bpf_map__max_entries(production_->maps.flows);
-		return 0;
+		double sum = 0;
+		for (const bpf_map *map :
+		     {production_->maps.flows, production_->maps.numbered_keys, production_->maps.half_open_flows})
+			sum += bytes_of(bpf_map__fd(map));
+		return sum / bpf_map__max_entries(production_->maps.flows);
+	}
+
+	uint64_t counter(tcpwin_counter counter) const
+	{
+		uint64_t sum = 0;
+		for (const tcpwin_counters &cpu : counters())
+			sum += cpu.value[counter];
+		return sum;
 	}
 
 private:
@@ -161,6 +165,24 @@ private:
 		const uint32_t only = 0;
 		check("choose what follows",
 		      bpf_map__update_elem(others_->maps.next, &only, sizeof(only), &program, sizeof(program), 0));
+	}
+
+	std::vector<tcpwin_counters> counters() const // one per CPU
+	{
+		std::vector<tcpwin_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));
+		const uint32_t only = 0;
+		check("read the counters",
+		      bpf_map_lookup_elem(bpf_map__fd(production_->maps.counters), &only, each.data()));
+		return each;
+	}
+
+	static double bytes_of(int map)
+	{
+		std::ifstream info(fmt::format("/proc/self/fdinfo/{}", map));
+		for (std::string name, value; info >> name >> value;)
+			if (name == "memlock:")
+				return std::stod(value);
+		return 0;
 	}
 
 	struct Destroy {
@@ -174,7 +196,11 @@ private:
 	void load_production(uint32_t flows, bool analyze)
 	{
 		production_->rodata->analyze_stalls = analyze;
-		check("set the size of the table", bpf_map__set_max_entries(production_->maps.flows, flows));
+		production_->rodata->max_flows = flows;
+		for (bpf_map *map : {production_->maps.flows, production_->maps.numbered_keys})
+			check("set the size of the table", bpf_map__set_max_entries(map, flows));
+		check("set the size of the queue",
+		      bpf_map__set_max_entries(production_->maps.half_open_flows, tcpwin_max_half_open(flows)));
 		for (bpf_program *other : {production_->progs.tcpwin_xdp_at, production_->progs.tcpwin_ingress,
 					   production_->progs.tcpwin_egress})
 			bpf_program__set_autoload(other, false);

@@ -88,6 +88,30 @@ std::vector<Measure> new_flows(Machine &machine)
 	return {{"new_empty", [&] { return run(machine.vary(machine.empty(), 0), fresh_flows); }}, {"new", measure}};
 }
 
+// New flows in a table that is full of unanswered ones. recorded: with room for their records in the ring buffer.
+double evict_all(Machine &machine, bool recorded)
+{
+	constexpr uint32_t chunk = 10'000; // of records; half of the ring buffer holds 17,000
+	const uint64_t before = machine.counter(TCPWIN_COUNTER_EVICTED_UNANSWERED);
+	double taken = 0;
+	for (uint32_t done = 0; done < fresh_flows; done += chunk) {
+		taken += run(machine.vary(machine.whole(), 0), chunk) * chunk / fresh_flows;
+		if (recorded)
+			machine.drain();
+	}
+	if (machine.counter(TCPWIN_COUNTER_EVICTED_UNANSWERED) - before != fresh_flows)
+		throw std::runtime_error("not every new flow took the place of another");
+	return taken;
+}
+
+std::vector<Measure> flood(Machine &machine)
+{
+	run(machine.vary(machine.whole(), 0), 2 * fresh_flows); // the table is full
+	machine.drain();
+	return {{"evict", [&] { return evict_all(machine, true); }},
+		{"evict_unrecorded", [&] { return evict_all(machine, false); }}};
+}
+
 // The kernel keeps a list and the hash in 48 bytes before the key.
 constexpr size_t key_at = 48, flow_at = key_at + sizeof(tcpwin_key), entry = flow_at + sizeof(tcpwin_flow);
 constexpr size_t line = 64;
@@ -103,9 +127,9 @@ double lines_touched(size_t end)
 
 nlohmann::json measure(int rounds)
 {
-	Machine one(262144), all(million), fresh(2 * fresh_flows), one_plain(262144, false), all_plain(million, false);
+	Machine one(262144), all(million), fresh(2 * fresh_flows), full(2 * fresh_flows), one_plain(262144, false), all_plain(million, false);
 	std::vector<Measure> measures;
-	for (auto &&some : {same_flow(one), many_flows(all), without_analysis(one_plain, all_plain), new_flows(fresh)})
+	for (auto &&some : {same_flow(one), many_flows(all), without_analysis(one_plain, all_plain), new_flows(fresh), flood(full)})
 		measures.insert(measures.end(), some.begin(), some.end());
 	nlohmann::json samples;
 	for (int round = 0; round < rounds; round++)

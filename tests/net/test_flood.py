@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 PEERS = pathlib.Path(__file__).with_name("flood_peers.py")
 PACKETS, SOURCES, CONNECTIONS, MAX_FLOWS = map(int, os.environ.get("TCPWIN_FLOOD", "3000000,1000000,90,65536").split(","))
 ALARM, STALL = 1, 3  # seconds
-LIMIT = 300  # seconds
+LIMIT = 120 + PACKETS // 100_000  # seconds
 SYN = ("--flags", str(0x02))
 VICTIM = {"ip": "192.0.2.1", "port": 80}  # of the flood, see live_traffic.h
 
@@ -78,7 +78,6 @@ def test_a_flood_hides_no_connection_and_no_stall(make_wire, watch, processes):
     assert (outcome.exit_code, outcome.errors) == (0, [])
 
     events = by_event(outcome)
-    open("/tmp/flood.out","w").write(outcome.stdout); open("/tmp/flood.err","w").write(outcome.stderr)
     check_books(outcome, events)
     assert outcome.packets_elsewhere().get("lost untracked_full", 0) == 0
     connections = collections.defaultdict(list)

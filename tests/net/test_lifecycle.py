@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from frames import CLIENT, SERVER, from_client, from_server, send, send_from, tcp_frame
+from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, send_from, tcp_frame
 from network import wait_until
 
 pytestmark = pytest.mark.needs_root
@@ -118,15 +118,34 @@ def test_frames_other_than_tcp_are_counted_by_reason(wire, watch):
     assert outcome.report["tcp packets"] == outcome.packets_in_records() == 1
 
 
+def connections(count):
+    """A packet of either side of so many connections"""
+    clients = [Endpoint(CLIENT.ip, 41000 + i) for i in range(count)]
+    return [frame for client in clients for frame in (tcp_frame(client, SERVER), tcp_frame(SERVER, client))]
+
+
 def test_no_packet_is_lost_uncounted_when_the_table_is_full(wire, watch):
-    """Ten flows, a table of four: each packet is in a record or counted as untracked."""
-    flows = [from_client().replace((40000).to_bytes(2, "big"), (41000 + i).to_bytes(2, "big")) for i in range(10)]
+    """Ten connections, a table of four: each packet is in a record or counted as untracked."""
     agent = watch(wire, "--max-flows", "4", *LONG)
-    send(wire, *flows)
+    send(wire, *connections(10))
     outcome = agent.stop()
 
     lost = outcome.packets_elsewhere()
     assert set(lost) == {"lost untracked_full"}
-    assert outcome.packets_in_records() + lost["lost untracked_full"] == outcome.report["packets seen"] == 10
+    assert outcome.packets_in_records() + lost["lost untracked_full"] == outcome.report["packets seen"] == 20
     assert len(outcome.records) >= 4
     assert "--max-flows" in outcome.stderr
+
+
+def test_in_a_full_table_unanswered_flows_make_room(wire, watch):
+    """Two connections and ten SYNs, a table of four: the SYNs share two places, and each has its record."""
+    agent = watch(wire, "--max-flows", "4", *LONG)
+    send(wire, *connections(2), *(tcp_frame(Endpoint("10.1.0.9", 42000 + i), SERVER, flags=0x02) for i in range(10)))
+    outcome = agent.stop()
+
+    assert outcome.packets_elsewhere() == {}
+    assert outcome.packets_in_records() == 14
+    ended = [(record["a"]["port"] if record["b"] is None else None, record["end_reason"]) for record in outcome.records]
+    assert ended[:8] == [(42000 + i, "evicted") for i in range(8)]
+    assert [reason for _, reason in ended[8:]] == 4 * ["shutdown"]
+    assert "the flow table fills" in outcome.stderr and "the flow table is full" not in outcome.stderr

@@ -237,7 +237,8 @@ def test_the_next_agent_can_add_a_direction(wire, persistent):
 def test_a_full_table_is_taken_over(wire, persistent):
     options = (*LONG, "--max-flows", "8")
     persistent.attach(wire.right, wire.RIGHT, options=options).kill()
-    send(wire, *(tcp_frame(Endpoint(CLIENT.ip, 40000 + number), SERVER) for number in range(20)))
+    for client in (Endpoint(CLIENT.ip, 40000 + number) for number in range(20)):
+        send(wire, tcp_frame(client, SERVER), tcp_frame(SERVER, client))
     agent = persistent.attach(wire.right, wire.RIGHT, options=("--timeout-est", "1ms", "--max-flows", "8"))
     assert wait_until(lambda: persistent.status(wire.right)[0]["flows"] == 0)
     assert len(persistent.records()) == 8
@@ -245,7 +246,23 @@ def test_a_full_table_is_taken_over(wire, persistent):
     assert wait_until(lambda: 50000 in [record["a"]["port"] for record in persistent.records()])
     agent.stop()
     last = persistent.detach(wire.right)
-    assert persistent.packets() + last.report["lost untracked_full"] == last.report["tcp packets"] == 21
+    assert persistent.packets() + last.report["lost untracked_full"] == last.report["tcp packets"] == 41
+
+
+def test_the_next_agent_finds_the_flows_to_evict(wire, persistent):
+    """Its programs continue where those of the killed agent stopped."""
+    options = (*LONG, "--max-flows", "8")
+    frames = [tcp_frame(Endpoint(CLIENT.ip, 40000 + number), SERVER, flags=0x02) for number in range(20)]
+    persistent.attach(wire.right, wire.RIGHT, options=options).kill()
+    send(wire, *frames[:10])
+    agent = persistent.attach(wire.right, wire.RIGHT, options=options)
+    send(wire, *frames[10:])
+    assert wait_until(lambda: len(persistent.records()) == 12)
+    assert [(record["a"]["port"], record["end_reason"]) for record in persistent.records()] == [
+        (40000 + number, "evicted") for number in range(12)]
+    agent.stop()
+    last = persistent.detach(wire.right)
+    assert (persistent.packets(), last.report["tcp packets"]) == (20, 20)
 
 
 # ---- outputs ----

@@ -12,8 +12,8 @@ from live import send_live, wait_arrived
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
 
-# The eight packets of a flow come in a burst, and again after the bursts of all other flows.
-MANY_FLOWS = ("--flows", "100000", "--burst", "8")
+# The eight packets of a flow, of either side in turn, come in a burst, and again after the bursts of all other flows.
+MANY_FLOWS = ("--flows", "100000", "--burst", "8", "--side", "both")
 ROUND = 800_000
 KILLED = 3_000_000
 SHORT = ("--timeout-new", "100ms", "--timeout-bgn", "100ms", "--timeout-est", "100ms")

@@ -5,6 +5,8 @@
 #include <array>
 #include <tuple>
 
+#include "record/names.hpp"
+
 namespace tcpwin {
 namespace {
 
@@ -212,6 +214,8 @@ Connection *Connections::find_continued(const ParsedFlow &flow)
 void Connections::count(const ParsedFlow &flow)
 {
 	flows_++;
+	if (flow.end_reason == name_of(TCPWIN_END_EVICTED) || flow.end_reason == name_of(TCPWIN_END_UNANSWERED_TIMEOUT))
+		ended_early_ = sum_of(ended_early_, std::uint64_t{1});
 	for (const ParsedSide *side : {&flow.a, flow.b ? &*flow.b : nullptr}) {
 		if (!side)
 			continue;
@@ -225,6 +229,16 @@ void Connections::count(const ParsedFlow &flow)
 	went_back_ += has_clock_gone_back(flow);
 	if (!flow.a.stall || (flow.b && !flow.b->stall))
 		without_analysis_++;
+}
+
+void Connections::add(const ParsedFlood &flood)
+{
+	ended_early_ = sum_of(ended_early_, sum_of(flood.flows, flood.unrecorded_flows));
+	for (const ParsedFlood::Receiver &receiver : flood.receivers) {
+		Flooded &known = flooded_[{receiver.ip, receiver.port}];
+		known.flows = sum_of(known.flows, receiver.flows);
+		known.rate = std::max(known.rate, receiver.rate);
+	}
 }
 
 void Connections::add(ParsedFlow flow)

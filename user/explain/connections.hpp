@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "capture/frame_clock.hpp"
@@ -67,6 +69,18 @@ public:
 	// In the order of the file: a flow comes before the flow that continues it.
 	void add(ParsedFlow flow);
 
+	// What lines other than flow records say.
+	void add(const ParsedFlood &flood);
+
+	struct Flooded {
+		std::uint64_t flows = 0; // that have no record of their own
+		std::uint64_t rate = 0;  // the largest in an alarm; 0: there was none
+	};
+	using Receivers = std::map<std::pair<std::string, std::uint16_t>, Flooded>;
+	const Receivers &flooded() const { return flooded_; }
+	// Flows that ended early because the flow table filled.
+	std::uint64_t ended_early() const { return ended_early_; }
+
 	std::uint64_t flows() const { return flows_; }
 	std::uint64_t without_analysis() const { return without_analysis_; }
 	// Windows below the threshold that are not stalls: of SYN, RST and the like.
@@ -87,6 +101,8 @@ private:
 	std::uint64_t packets_ = 0;
 	std::uint64_t duplicates_ = 0;
 	std::uint64_t went_back_ = 0;
+	std::uint64_t ended_early_ = 0;
+	Receivers flooded_;
 	WallTime earliest_ = WallTime::max();
 	WallTime latest_ = WallTime::min();
 	ClockFindings clock_;

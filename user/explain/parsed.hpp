@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "record/record.hpp"
 
@@ -51,6 +52,19 @@ struct ParsedFlow {
 	WallTime last;
 	ParsedSide a;
 	std::optional<ParsedSide> b; // absent: it was never seen
+};
+
+// What other lines say of a flood.
+struct ParsedFlood {
+	struct Receiver {
+		std::string ip;
+		std::uint16_t port = 0;
+		std::uint64_t flows = 0; // of an unanswered line
+		std::uint64_t rate = 0;  // of an alarm
+	};
+	std::uint64_t flows = 0; // that have no record
+	std::uint64_t unrecorded_flows = 0;
+	std::vector<Receiver> receivers;
 };
 
 } // namespace tcpwin

@@ -50,6 +50,7 @@ public:
 		const auto found = find<object>(name);
 		return found ? std::optional(Members(*found, problem_)) : std::nullopt;
 	}
+	Members inner(object members) const { return Members(members, problem_); }
 	// Without control characters.
 	std::string text(const char *name) const { return printable(std::string(get<std::string_view>(name))); }
 	std::string find_text(const char *name) const
@@ -164,6 +165,31 @@ ParsedFlow read_flow(const Members &members, std::string &problem)
 	return flow;
 }
 
+ParsedFlood::Receiver read_receiver(const Members &members)
+{
+	return {.ip = members.text("ip"), .port = members.port("port"), .flows = members.find_count("flows"), .rate = 0};
+}
+
+ParsedFlood read_flood(const Members &members, std::string_view event)
+{
+	ParsedFlood flood;
+	if (event == "alarm" && members.find_text("alarm") == "syn_flood") {
+		if (const auto receiver = members.find_object("receiver"))
+			flood.receivers.push_back(read_receiver(*receiver));
+		for (auto &receiver : flood.receivers)
+			receiver.rate = members.get<std::uint64_t>("rate");
+	}
+	if (event != "unanswered")
+		return flood;
+	flood.flows = members.find_count("flows");
+	flood.unrecorded_flows = members.find_count("unrecorded_flows");
+	if (const auto receivers = members.find<array>("receivers"))
+		for (const element each : *receivers)
+			if (object receiver; each.get(receiver) == simdjson::SUCCESS)
+				flood.receivers.push_back(read_receiver(members.inner(receiver)));
+	return flood;
+}
+
 } // namespace
 
 struct RecordParser::State {
@@ -192,6 +218,9 @@ Result<std::optional<ParsedFlow>, std::string> RecordParser::parse(std::string_v
 		return tl::unexpected(fmt::format("it has schema {}; this tcpwin-agent knows schema 1", *schema));
 	if (*event != "flow") {
 		other_event_ = printable(std::string(*event));
+		flood_ = read_flood(members, *event);
+		if (!problem.empty())
+			return tl::unexpected(problem);
 		return std::nullopt;
 	}
 	ParsedFlow flow = read_flow(members, problem);

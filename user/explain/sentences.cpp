@@ -12,10 +12,14 @@ namespace {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
+std::string address(const std::string &ip, std::uint16_t port)
+{
+	return ip.find(':') == std::string::npos ? fmt::format("{}:{}", ip, port) : fmt::format("[{}]:{}", ip, port);
+}
+
 std::string endpoint(const SideStory &side)
 {
-	return side.ip.find(':') == std::string::npos ? fmt::format("{}:{}", side.ip, side.port) :
-							fmt::format("[{}]:{}", side.ip, side.port);
+	return address(side.ip, side.port);
 }
 
 std::string two_units(std::int64_t large, const char *unit, std::int64_t small, const char *small_unit)
@@ -279,9 +283,30 @@ std::string about_the_clock(const Connections &connections)
 	return text;
 }
 
+std::string about_floods(const Connections &connections)
+{
+	using Receiver = Connections::Receivers::value_type;
+	const auto flows = [](const Receiver &receiver) { return receiver.second.flows; };
+	std::string text;
+	if (connections.ended_early()) {
+		text += fmt::format("\n{} ended early and unanswered, because the flow table filled",
+				    plural(connections.ended_early(), "flow", "flows"));
+		const auto most = std::ranges::max_element(connections.flooded(), {}, flows);
+		text += most != connections.flooded().end() && most->second.flows ?
+				fmt::format("; most of them, {}, to {}.\n", most->second.flows,
+					    address(most->first.first, most->first.second)) :
+				".\n";
+	}
+	for (const auto &[receiver, flood] : connections.flooded())
+		if (flood.rate)
+			text += fmt::format("\nSYN flood: up to {} connections per second to {} ended unanswered.\n",
+					    flood.rate, address(receiver.first, receiver.second));
+	return text;
+}
+
 std::string remarks(const Connections &connections, const std::vector<Entry> &entries)
 {
-	std::string text = about_the_clock(connections);
+	std::string text = about_the_clock(connections) + about_floods(connections);
 	if (connections.duplicates())
 		text += fmt::format("\nThe capture has {} twice (a mirror port?).\n",
 				    plural(connections.duplicates(), "packet", "packets"));

@@ -114,6 +114,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 			return bad_line(input, lines, flow.error());
 		if (!*flow) {
 			others[parser.other_event()]++;
+			connections.add(parser.flood());
 			continue;
 		}
 		const std::uint64_t id = (*flow)->id;
@@ -126,7 +127,7 @@ Result<void> read_records(const Input &input, Connections &connections)
 	}
 	for (auto &[id, flow] : interim)
 		connections.add(std::move(flow));
-	if (!others.empty() && !connections.flows())
+	if (!others.empty() && !connections.flows() && !connections.ended_early())
 		return no_flows(input, others);
 	return {};
 }

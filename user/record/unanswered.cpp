@@ -28,6 +28,12 @@ bool ended_early(const tcpwin_record &record)
 	return record.reason == TCPWIN_END_EVICTED || record.reason == TCPWIN_END_UNANSWERED_TIMEOUT;
 }
 
+bool ended_by_itself(const tcpwin_record &record)
+{
+	return ended_early(record) || record.reason == TCPWIN_END_IDLE_TIMEOUT ||
+	       record.reason == TCPWIN_END_ABORT_TIMEOUT || record.reason == TCPWIN_END_FIN_TIMEOUT;
+}
+
 // A flow that raised an alarm, or that looks like one direction of a transfer, keeps its record.
 bool is_summarized(const tcpwin_record &record, const tcpwin_config &config)
 {
@@ -67,7 +73,7 @@ void UnansweredFlows::pass_to(std::uint64_t now_ns, const tcpwin_config &config,
 
 bool UnansweredFlows::add(const tcpwin_record &record, const tcpwin_config &config)
 {
-	if (record.reason == TCPWIN_END_ACTIVE_TIMEOUT || !tcpwin_is_unanswered(&record.flow))
+	if (!ended_by_itself(record) || !tcpwin_is_unanswered(&record.flow))
 		return false;
 	const bool summarized = is_summarized(record, config);
 	const unsigned a = endpoint_a(record.flow), b = a ^ 1;

@@ -98,6 +98,10 @@ TEST(Settings, EachChangesItsField)
 						     {"vlan-tracking", "no"},
 						     {"stall-alarm", "8ms"},
 						     {"source-alarm", "9"},
+						     {"pressure", "75%"},
+						     {"timeout-unanswered", "2s"},
+						     {"unanswered-records", "summary"},
+						     {"syn-flood-alarm", "10"},
 						     {"reattach", "no"},
 						     {"max-clock-jump", "2h"}});
 	EXPECT_EQ(config.window_threshold, 65'536U);
@@ -109,11 +113,14 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.active_s, 67U);
 	EXPECT_EQ(config.stall_alarm_ns, 8'000'000U);
 	EXPECT_EQ(config.source_alarm, 9U);
+	EXPECT_EQ(config.pressure, 75);
+	EXPECT_EQ(config.unanswered_ns, 2 * second);
+	EXPECT_EQ(config.syn_flood_alarm, 10U);
 	EXPECT_EQ(config.max_clock_jump_ns, 7200 * second);
 	EXPECT_EQ(config.rules, TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |
 					TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM |
 					TCPWIN_RULE_IGNORE_VLAN | TCPWIN_RULE_SPLIT_CONNECTIONS |
-					TCPWIN_RULE_STAY_DETACHED);
+					TCPWIN_RULE_STAY_DETACHED | TCPWIN_RULE_SUMMARIZE_UNANSWERED);
 	const tcpwin_config off = apply_settings({{"timeout-fin", "none"},
 						  {"timeout-stalled", "none"},
 						  {"active-timeout", "none"},
@@ -123,6 +130,8 @@ TEST(Settings, EachChangesItsField)
 						  {"vlan-tracking", "yes"},
 						  {"stall-alarm", "none"},
 						  {"source-alarm", "none"},
+						  {"unanswered-records", "each"},
+						  {"syn-flood-alarm", "none"},
 						  {"reattach", "yes"},
 						  {"max-clock-jump", "none"},
 						  {"abort-alarm", "no"}},
@@ -145,6 +154,11 @@ TEST(Settings, ErrorsNameTheValidValues)
 		{"win-threshold", "", "a number"},
 		{"win-threshold", "none", "a number"},
 		{"abort-count", "0", "from 1"},
+		{"pressure", "0%", "from 1% to 100%"},
+		{"pressure", "101", "from 1% to 100%"},
+		{"pressure", "none", "from 1% to 100%"},
+		{"unanswered-records", "yes", "each or summary"},
+		{"timeout-unanswered", "1", "unit"},
 		{"abort-count", "4294967296", "to 4294967295"},
 		{"abort-count", "99999999999999999999", "to 4294967295"},
 		{"on-threshold", "ABORT", "abort, terminate or count"},

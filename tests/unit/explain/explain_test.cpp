@@ -6,6 +6,7 @@
 #include "explain/connections.hpp"
 #include "explain/input.hpp"
 #include "explain/record_parser.hpp"
+#include "explain/sentences.hpp"
 
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
@@ -437,6 +438,23 @@ TEST(ExplainParser, OtherEventsAreIgnored)
 	const auto flow = parser.parse(R"({"schema":1,"event":"packet"})");
 	ASSERT_TRUE(flow);
 	EXPECT_FALSE(*flow);
+}
+
+TEST(Explain, SaysWhatAFloodLeft)
+{
+	Connections connections;
+	ParsedFlow evicted = flow(1, 0, 0s, 1s);
+	evicted.end_reason = "evicted";
+	connections.add(std::move(evicted));
+	connections.add(ParsedFlood{.flows = 1000,
+				    .unrecorded_flows = 20,
+				    .receivers = {{"192.0.2.7", 80, 900, 0}, {"2001:db8::1", 443, 100, 0}}});
+	connections.add(ParsedFlood{.flows = 0, .unrecorded_flows = 0, .receivers = {{"2001:db8::1", 443, 0, 1500}}});
+	const std::string text = format_summary(connections, 10);
+	EXPECT_THAT(text, HasSubstr("1021 flows ended early and unanswered, because the flow table filled; most of them, "
+				    "900, to 192.0.2.7:80.\n"));
+	EXPECT_THAT(text,
+		    HasSubstr("SYN flood: up to 1500 connections per second to [2001:db8::1]:443 ended unanswered.\n"));
 }
 
 TEST(ExplainParser, ErrorsDescribeTheMistakeInALine)

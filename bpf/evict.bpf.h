@@ -39,6 +39,23 @@ static __always_inline struct tcpwin_flow *find_flow(__u64 number, struct tcpwin
 	return flow && flow->id == number ? flow : NULL;
 }
 
+/*
+ * Loads what evict() will read of the flow that is examined next. To be called directly after the lookup that did not
+ * find the flow of the packet: the CPU waits for both lookups at the same time, unless an atomic stands between them.
+ */
+static __always_inline void prefetch_victim(void)
+{
+	__u32 slot = oldest_flow % max_flows;
+	const struct tcpwin_key *remembered = bpf_map_lookup_elem(&numbered_keys, &slot);
+	struct tcpwin_flow *flow = remembered ? bpf_map_lookup_elem(&flows, remembered) : NULL;
+
+	if (!flow)
+		return;
+	(void)*(const volatile __u64 *)&flow->seq;
+	(void)*(const volatile __u8 *)&flow->direction[0].tcp_flags;
+	(void)*(const volatile __u8 *)&flow->direction[1].tcp_flags;
+}
+
 /* Returns the number that is examined next; 0: no flow is left. */
 static __always_inline __u64 next_number(void)
 {

@@ -133,10 +133,10 @@ const volatile __u32 max_flows = 262144;    /* entries of flows and of numbered_
  */
 struct tcpwin_config config = TCPWIN_DEFAULT_CONFIG;
 
-__u64 flows_numbered = 0;   /* number of the youngest flow */
-__u64 oldest_flow = 0;      /* number of the flow that is evicted next, if it can be */
-__u64 fills_at = 0;         /* number of the flow with which the table may reach the mark, see pressure.h; 0: unknown */
-__u64 half_open_added = 0;   /* to half_open_flows */
+__u64 flows_numbered = 0;  /* number of the youngest flow */
+__u64 oldest_flow = 0;     /* number of the flow that is evicted next, if it can be */
+__u64 fills_at = 0;        /* number of the flow with which the table may reach the mark, see pressure.h; 0: unknown */
+__u64 half_open_added = 0; /* to half_open_flows */
 __u64 half_open_taken = 0;
 __u64 live_flows = 0;       /* entries of the table that are neither ENDED nor DYING */
 __u64 full_notified_ns = 0; /* when the agent was last notified that the table is full */

@@ -124,7 +124,8 @@ static long sweep_entry(struct bpf_map *map, struct tcpwin_key *key, struct tcpw
 	__u64 seq = read_seq_acquire(flow);
 	__u64 due = tcpwin_expires_after(flow, &config);
 
-	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely || tcpwin_ends_early(flow, sweep->unanswered_ns, sweep->now_ns))
+	if (!is_free(seq) || sweep->now_ns >= due || sweep->closely ||
+	    tcpwin_ends_early(flow, sweep->unanswered_ns, sweep->now_ns))
 		return sweep_closely(key, flow, sweep);
 	keep(due, sweep);
 	return 0;

@@ -106,40 +106,40 @@ TCPWIN_NO_PADDING_END
 		.timeout_ns = {TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_)}, \
 		.stalled_ns = 0,                                          \
 		.stall_alarm_ns = 0,                                      \
-		.max_clock_jump_ns = 0, \
-		.unanswered_ns = TCPWIN_SECONDS(1), \
-		.syn_flood_alarm = 0,                                   \
+		.max_clock_jump_ns = 0,                                   \
+		.unanswered_ns = TCPWIN_SECONDS(1),                       \
+		.syn_flood_alarm = 0,                                     \
 		.source_alarm = 0,                                        \
 		.active_s = 0,                                            \
 		.window_threshold = 1,                                    \
 		.abort_count = 2,                                         \
 		.on_threshold = TCPWIN_ON_THRESHOLD_ABORT,                \
-		.rules = 0, \
-		.pressure = 100,                                               \
+		.rules = 0,                                               \
+		.pressure = 100,                                          \
 		.zero = {0},                                              \
 	}
 #define TCPWIN_DEFAULT_CONFIG TCPWIN_TUTORIAL_CONFIG
 
 /* For operation: a flow is a connection that has a packet every few minutes. Timeouts: NEW, BGN, EST, ABRT, FIN. */
-#define TCPWIN_MONITOR_CONFIG                                                                                        \
-	{                                                                                                            \
-		.timeout_ns = {TCPWIN_SECONDS(60), TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5),       \
-			       TCPWIN_SECONDS(5)},                                                                   \
-		.stalled_ns = TCPWIN_SECONDS(300),                                                                   \
-		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                                 \
-		.max_clock_jump_ns = TCPWIN_SECONDS(3600), \
-		.unanswered_ns = TCPWIN_SECONDS(1), \
-		.syn_flood_alarm = 1000,                                                           \
-		.source_alarm = 20,                                                                                  \
-		.active_s = 300,                                                                                     \
-		.window_threshold = 1,                                                                               \
-		.abort_count = 10,                                                                                   \
-		.on_threshold = TCPWIN_ON_THRESHOLD_COUNT,                                                           \
-		.rules = TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                                 \
+#define TCPWIN_MONITOR_CONFIG                                                                                         \
+	{                                                                                                             \
+		.timeout_ns = {TCPWIN_SECONDS(60), TCPWIN_SECONDS(30), TCPWIN_SECONDS(300), TCPWIN_SECONDS(5),        \
+			       TCPWIN_SECONDS(5)},                                                                    \
+		.stalled_ns = TCPWIN_SECONDS(300),                                                                    \
+		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                                  \
+		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                            \
+		.unanswered_ns = TCPWIN_SECONDS(1),                                                                   \
+		.syn_flood_alarm = 1000,                                                                              \
+		.source_alarm = 20,                                                                                   \
+		.active_s = 300,                                                                                      \
+		.window_threshold = 1,                                                                                \
+		.abort_count = 10,                                                                                    \
+		.on_threshold = TCPWIN_ON_THRESHOLD_COUNT,                                                            \
+		.rules = TCPWIN_RULE_FIN_TIMEOUT | TCPWIN_RULE_PROMOTE_ESTABLISHED |                                  \
 			 TCPWIN_RULE_SKIP_SYN_RST_WINDOWS | TCPWIN_RULE_ABORT_ALARM | TCPWIN_RULE_SPLIT_CONNECTIONS | \
-			 TCPWIN_RULE_SUMMARIZE_UNANSWERED, \
-		.pressure = 80, \
-		.zero = {0},                                                                                         \
+			 TCPWIN_RULE_SUMMARIZE_UNANSWERED,                                                            \
+		.pressure = 80,                                                                                       \
+		.zero = {0},                                                                                          \
 	}
 
 #endif

@@ -25,12 +25,12 @@ struct tcpwin_sweep {
 	__u32 examine;   /* in: examine the pressure (pressure.h), and end unanswered flows if there is any */
 	__u32 zero;
 	__u64 unanswered_ns; /* internal: their timeout, or more than any time */
-	__u64 exported;  /* out: records of flows that ended */
-	__u64 interim;   /* out: records of flows that continue */
-	__u64 early;     /* out: of these, unanswered ones that ended early */
-	__u64 deleted;   /* out: entries removed from the table */
-	__u64 remaining; /* out: entries met and left in the table */
-	__u64 due_ns;    /* out: when the first of these entries needs a sweep, as far as the sweep saw */
+	__u64 exported;      /* out: records of flows that ended */
+	__u64 interim;       /* out: records of flows that continue */
+	__u64 early;         /* out: of these, unanswered ones that ended early */
+	__u64 deleted;       /* out: entries removed from the table */
+	__u64 remaining;     /* out: entries met and left in the table */
+	__u64 due_ns;        /* out: when the first of these entries needs a sweep, as far as the sweep saw */
 };
 
 /*

@@ -44,36 +44,36 @@ enum tcpwin_reject {
  * Other events that the kernel side counts: X(name, text, explanation, line).
  * line: its name in the end report; "": not in the end report.
  */
-#define TCPWIN_EVENTS(X)                                                                                \
-	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                            \
-	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")              \
-	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "")   \
-	X(EVICTED_UNANSWERED, "evicted_unanswered", "unanswered flows evicted: flow table full",        \
-	  "Unanswered flows evicted (flow table full)")                                                 \
-	X(EVICTED_ENDED, "evicted_ended", "ended flows forgotten at once: flow table full", "")         \
+#define TCPWIN_EVENTS(X)                                                                                 \
+	X(FLOWS_CREATED, "flows_created", "flows begun", "")                                             \
+	X(FLOWS_CUT, "flows_cut", "flows ended by the packet that found them expired", "")               \
+	X(UNTRACKED_FLOWS, "untracked_flows", "flows not tracked (lower bound): flow table full", "")    \
+	X(EVICTED_UNANSWERED, "evicted_unanswered", "unanswered flows evicted: flow table full",         \
+	  "Unanswered flows evicted (flow table full)")                                                  \
+	X(EVICTED_ENDED, "evicted_ended", "ended flows forgotten at once: flow table full", "")          \
 	X(UNRECORDED_FLOWS, "unrecorded_flows", "evicted flows without a record: ring buffer half full", \
-	  "Evicted flows without a record (ring buffer half full)")                                     \
-	X(UNRECORDED_PACKETS, "unrecorded_packets", "packets of evicted flows without a record",        \
-	  "Packets of evicted flows without a record")                                                  \
-	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full",   \
-	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                            \
-	X(DUPLICATES, "duplicates", "segments that were captured again",                                \
-	  "Duplicates (segments that were captured again)")                                             \
-	X(IGNORED_SYN, "ignored_syn", "SYN segments that their receiver ignores",                       \
-	  "SYN segments that their receiver ignores")                                                   \
-	X(IGNORED_RST, "ignored_rst", "RST segments that their receiver ignores",                       \
-	  "RST segments that their receiver ignores")                                                   \
-	X(IGNORED_FIN, "ignored_fin", "FIN segments that their receiver ignores",                       \
-	  "FIN segments that their receiver ignores")                                                   \
-	X(IGNORED_ACK, "ignored_ack", "other segments that their receiver ignores",                     \
-	  "Other segments that their receiver ignores")                                                 \
-	X(IGNORED_CORRECTED, "ignored_corrected",                                                       \
-	  "of the ignored segments: those that their receiver accepted after all", "")                  \
-	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                  \
-	  "Forwarded frames, counted where they came in")                                               \
-	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",            \
-	  "Packet records lost (ring buffer full)")                                                     \
-	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked only in their flow: ring buffer full", \
+	  "Evicted flows without a record (ring buffer half full)")                                      \
+	X(UNRECORDED_PACKETS, "unrecorded_packets", "packets of evicted flows without a record",         \
+	  "Packets of evicted flows without a record")                                                   \
+	X(DEFERRED_CUTS, "deferred_cuts", "packets that prolonged an expired flow: ring buffer full",    \
+	  "Deferred cuts (packets that prolonged a flow, ring buffer full)")                             \
+	X(DUPLICATES, "duplicates", "segments that were captured again",                                 \
+	  "Duplicates (segments that were captured again)")                                              \
+	X(IGNORED_SYN, "ignored_syn", "SYN segments that their receiver ignores",                        \
+	  "SYN segments that their receiver ignores")                                                    \
+	X(IGNORED_RST, "ignored_rst", "RST segments that their receiver ignores",                        \
+	  "RST segments that their receiver ignores")                                                    \
+	X(IGNORED_FIN, "ignored_fin", "FIN segments that their receiver ignores",                        \
+	  "FIN segments that their receiver ignores")                                                    \
+	X(IGNORED_ACK, "ignored_ack", "other segments that their receiver ignores",                      \
+	  "Other segments that their receiver ignores")                                                  \
+	X(IGNORED_CORRECTED, "ignored_corrected",                                                        \
+	  "of the ignored segments: those that their receiver accepted after all", "")                   \
+	X(FORWARDED, "forwarded", "forwarded frames, counted where they came in only",                   \
+	  "Forwarded frames, counted where they came in")                                                \
+	X(PACKETS_UNREPORTED, "packets_unreported", "packet records lost: ring buffer full",             \
+	  "Packet records lost (ring buffer full)")                                                      \
+	X(ALARMS_UNREPORTED, "alarms_unreported", "alarms marked only in their flow: ring buffer full",  \
 	  "Alarms that are in the flow records only (ring buffer full)")
 
 /*

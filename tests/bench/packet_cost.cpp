@@ -91,7 +91,9 @@ std::vector<Measure> new_flows(Machine &machine)
 		machine.forget();
 		return taken;
 	};
-	return {{"new_filling", fill}, {"new_empty", [&] { return run(machine.vary(machine.empty(), 0), fresh_flows); }}, {"new", measure}};
+	return {{"new_filling", fill},
+		{"new_empty", [&] { return run(machine.vary(machine.empty(), 0), fresh_flows); }},
+		{"new", measure}};
 }
 
 // New flows in a table that is full of unanswered ones. recorded: with room for their records in the ring buffer.
@@ -134,9 +136,11 @@ double lines_touched(size_t end)
 // name: only this one; empty: all.
 nlohmann::json measure(int rounds, const std::string &name)
 {
-	Machine one(262144), all(million), fresh(2 * fresh_flows), full(2 * fresh_flows), one_plain(262144, false), all_plain(million, false);
+	Machine one(262144), all(million), fresh(2 * fresh_flows), full(2 * fresh_flows), one_plain(262144, false),
+		all_plain(million, false);
 	std::vector<Measure> measures;
-	for (auto &&some : {same_flow(one), many_flows(all), without_analysis(one_plain, all_plain), new_flows(fresh), flood(full)})
+	for (auto &&some :
+	     {same_flow(one), many_flows(all), without_analysis(one_plain, all_plain), new_flows(fresh), flood(full)})
 		measures.insert(measures.end(), some.begin(), some.end());
 	if (!name.empty())
 		std::erase_if(measures, [&](const Measure &measure) { return measure.name != name; });

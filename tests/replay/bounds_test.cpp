@@ -39,7 +39,8 @@ TEST(PortableBounds, FragmentedPacketsPushEachOtherOut)
 	auto engine = make_portable_engine({}, collector);
 	const auto fragment = [](std::uint32_t sender, std::uint16_t offset) {
 		const Ipv4Fields fields{.fragment_offset = offset, .more_fragments = true, .protocol = 6};
-		Frame frame = Frame().ethernet().ipv4(fmt::format("10.1.{}.{}", sender >> 8, sender & 255), "192.0.2.1", fields);
+		Frame frame = Frame().ethernet().ipv4(fmt::format("10.1.{}.{}", sender >> 8, sender & 255), "192.0.2.1",
+						      fields);
 		return (offset ? frame.payload(64) : frame.tcp(1024, 80, 0x10).payload(64)).bytes();
 	};
 	for (std::uint32_t i = 0; i < senders; i++)

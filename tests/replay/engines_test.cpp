@@ -469,8 +469,9 @@ Frames flood_with_connections(std::uint32_t flood_packets)
 	std::uint64_t now = 1'000'000'000'000'000'000;
 	const auto add = [&](const char *from, std::uint16_t port, const char *to, std::uint16_t to_port,
 			     std::uint8_t flags, std::uint32_t seq, std::uint32_t ack) {
-		frames.push_back({Frame().ethernet().ipv4(from, to).tcp(port, to_port, flags, {.seq = seq, .ack = ack}).bytes(),
-				  now += 1'000});
+		frames.push_back(
+			{Frame().ethernet().ipv4(from, to).tcp(port, to_port, flags, {.seq = seq, .ack = ack}).bytes(),
+			 now += 1'000});
 	};
 	for (std::uint32_t i = 0; i < flood_packets; i++) {
 		const std::uint32_t connection = i * 16 / flood_packets, step = i % (flood_packets / 16);

@@ -142,8 +142,7 @@ private:
 					counters.value[TCPWIN_COUNTER_UNRECORDED_PACKETS] &&
 		       ledger_->inconsistent() == 0 &&
 		       ledger_->records() + unrecorded == counters.value[TCPWIN_COUNTER_FLOWS_CREATED] &&
-		       ledger_->is_gapless(unrecorded) &&
-		       swept_.remaining == 0 && kernel_->live_flows() == 0;
+		       ledger_->is_gapless(unrecorded) && swept_.remaining == 0 && kernel_->live_flows() == 0;
 	}
 
 	uint64_t untracked() const

@@ -178,9 +178,9 @@ std::string as_text(const std::vector<Row> &rows)
 				    describe_hooks(*row), describe_since(*row), describe_agent(*row));
 		if (std::next(row) != rows.end() && std::next(row)->table.id == row->table.id)
 			continue;
-		text += fmt::format("  flows in the table: {} of {}{}\n", number(row->table.flows), row->table.max_flows,
-				    row->table.pressure.value_or(false) ? ", under pressure: unanswered flows end early" :
-									  "");
+		text += fmt::format(
+			"  flows in the table: {} of {}{}\n", number(row->table.flows), row->table.max_flows,
+			row->table.pressure.value_or(false) ? ", under pressure: unanswered flows end early" : "");
 		for (const CounterName &counter : counter_names)
 			if (row->table.counters && row->table.counters->value[counter.counter])
 				text += fmt::format("  {}: {}\n", counter.name,

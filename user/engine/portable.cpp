@@ -167,8 +167,8 @@ private:
 	// As bpf/evict.bpf.h: the same steps, so that both engines evict the same flows.
 	std::uint64_t next_number()
 	{
-		oldest_flow_ = std::max<std::uint64_t>(oldest_flow_,
-						       tcpwin_first_remembered(flows_numbered_, max_flows_));
+		oldest_flow_ =
+			std::max<std::uint64_t>(oldest_flow_, tcpwin_first_remembered(flows_numbered_, max_flows_));
 		return oldest_flow_ <= flows_numbered_ ? oldest_flow_ : 0;
 	}
 
@@ -421,7 +421,7 @@ private:
 		std::uint32_t slot;
 	};
 	std::deque<HalfOpen> half_open_; // put aside, as the queue half_open_flows
-	std::vector<bool> untracked_;               // as the map of this name
+	std::vector<bool> untracked_;    // as the map of this name
 	std::uint64_t now_ = 0;
 };
 

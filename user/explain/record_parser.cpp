@@ -167,7 +167,10 @@ ParsedFlow read_flow(const Members &members, std::string &problem)
 
 ParsedFlood::Receiver read_receiver(const Members &members)
 {
-	return {.ip = members.text("ip"), .port = members.port("port"), .flows = members.find_count("flows"), .rate = 0};
+	return {.ip = members.text("ip"),
+		.port = members.port("port"),
+		.flows = members.find_count("flows"),
+		.rate = 0};
 }
 
 ParsedFlood read_flood(const Members &members, std::string_view event)

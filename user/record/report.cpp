@@ -77,8 +77,7 @@ void Totals::add(const FlowRecord &record)
 void Totals::add(const tcpwin_record &record)
 {
 	const unsigned a = endpoint_a(record.flow);
-	add_flow(static_cast<tcpwin_end_reason>(record.reason), record.flow.direction[a],
-		 record.flow.direction[a ^ 1]);
+	add_flow(static_cast<tcpwin_end_reason>(record.reason), record.flow.direction[a], record.flow.direction[a ^ 1]);
 }
 
 void Totals::add_flow(tcpwin_end_reason reason, const tcpwin_direction &a, const tcpwin_direction &b)
@@ -141,7 +140,8 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 		fmt::format_to(out, "Unanswered flows that ended early (flow table nearly full): {}\n",
 			       totals.unanswered_timeouts);
 	if (totals.summarized)
-		fmt::format_to(out, "Flows without a record of their own (in unanswered lines): {}\n", totals.summarized);
+		fmt::format_to(out, "Flows without a record of their own (in unanswered lines): {}\n",
+			       totals.summarized);
 	put_counters(counters, out);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);

@@ -22,11 +22,11 @@ struct Totals {
 	std::uint64_t interim = 0; // records of flows that had not ended, which count nowhere else
 	std::uint64_t packets = 0;
 	std::uint64_t below_threshold = 0;
-	std::uint8_t stat = 0;       // of all directions
-	std::uint8_t state = 0;      // of all directions at their end
-	std::uint64_t summarized = 0;         // of the flows: those that are only in unanswered lines
+	std::uint8_t stat = 0;                 // of all directions
+	std::uint8_t state = 0;                // of all directions at their end
+	std::uint64_t summarized = 0;          // of the flows: those that are only in unanswered lines
 	std::uint64_t unanswered_timeouts = 0; // of the flows: those that ended early, see tcpwin/pressure.h
-	std::uint64_t unwritten = 0; // flow and packet records that could not be written
+	std::uint64_t unwritten = 0;           // flow and packet records that could not be written
 
 	void add(const FlowRecord &record);
 	void add(const tcpwin_record &record);

@@ -83,9 +83,9 @@ bool UnansweredFlows::add(const tcpwin_record &record, const tcpwin_config &conf
 		return false;
 	const Receiver receiver{record.key.address[b], record.key.port[b], record.key.vlan};
 	const auto found = receivers_.find(receiver);
-	Count *count = found != receivers_.end()            ? &found->second :
+	Count *count = found != receivers_.end()          ? &found->second :
 		       receivers_.size() < most_receivers ? &receivers_[receiver] :
-							      nullptr;
+							    nullptr;
 	if (count) {
 		count->summarized += summarized;
 		count->syn += syn;

@@ -451,8 +451,9 @@ TEST(Explain, SaysWhatAFloodLeft)
 				    .receivers = {{"192.0.2.7", 80, 900, 0}, {"2001:db8::1", 443, 100, 0}}});
 	connections.add(ParsedFlood{.flows = 0, .unrecorded_flows = 0, .receivers = {{"2001:db8::1", 443, 0, 1500}}});
 	const std::string text = format_summary(connections, 10);
-	EXPECT_THAT(text, HasSubstr("1021 flows ended early and unanswered, because the flow table filled; most of them, "
-				    "900, to 192.0.2.7:80.\n"));
+	EXPECT_THAT(text,
+		    HasSubstr("1021 flows ended early and unanswered, because the flow table filled; most of them, "
+			      "900, to 192.0.2.7:80.\n"));
 	EXPECT_THAT(text,
 		    HasSubstr("SYN flood: up to 1500 connections per second to [2001:db8::1]:443 ended unanswered.\n"));
 }

@@ -78,6 +78,10 @@ public:
 
 private:
 	using Slot = FlowTable::Slot;
+	struct Numbered {
+		std::uint64_t number;
+		std::uint32_t slot;
+	};
 
 	void end_due_flows()
 	{
@@ -172,12 +176,17 @@ private:
 		return oldest_flow_ <= flows_numbered_ ? oldest_flow_ : 0;
 	}
 
-	// Its slot, or none.
+	// Its slot, or none. The numbers asked for never go back.
 	std::uint32_t find_flow(std::uint64_t number)
 	{
-		const std::uint32_t slot = numbered_slots_[number % max_flows_];
-		return table_.slot(slot).flow.id == number ? slot : FlowTable::none;
+		while (!numbered_.empty() && numbered_.front().number < number)
+			numbered_.pop_front();
+		const bool found =
+			!numbered_.empty() && numbered_.front().number == number && is_there(numbered_.front());
+		return found ? numbered_.front().slot : FlowTable::none;
 	}
+
+	bool is_there(const Numbered &flow) { return table_.slot(flow.slot).flow.id == flow.number; }
 
 	bool is_candidate(std::uint32_t number)
 	{
@@ -211,9 +220,9 @@ private:
 				return evict_flow(slot);
 		}
 		for (int i = 0; i < TCPWIN_MAX_CANDIDATES && !half_open_.empty(); i++) {
-			const HalfOpen aside = half_open_.front();
+			const Numbered aside = half_open_.front();
 			half_open_.pop_front();
-			if (table_.slot(aside.slot).flow.id == aside.number && is_candidate(aside.slot))
+			if (is_there(aside) && is_candidate(aside.slot))
 				return evict_flow(aside.slot);
 		}
 		return false;
@@ -232,13 +241,16 @@ private:
 		return true;
 	}
 
-	// Remembers the slot of the flow that was numbered last.
+	// Remembers the slot of the flow that was numbered last. Those that are gone are dropped at times, so that memory
+	// depends on the flows in the table.
 	void remember_number(std::uint32_t slot)
 	{
-		const std::size_t place = flows_numbered_ % max_flows_;
-		if (place >= numbered_slots_.size())
-			numbered_slots_.resize(std::min<std::size_t>(max_flows_, 2 * place + 1));
-		numbered_slots_[place] = slot;
+		numbered_.push_back({flows_numbered_, slot});
+		if (numbered_.size() <= most_numbered_)
+			return;
+		std::erase_if(numbered_, [&](const Numbered &flow) { return !is_there(flow); });
+		numbered_.shrink_to_fit();
+		most_numbered_ = 2 * numbered_.size() + least_numbered;
 	}
 
 	void note_untracked(std::uint32_t key_hash)
@@ -414,13 +426,11 @@ private:
 	const std::uint32_t max_flows_;
 	PressurePeriod period_;
 	tcpwin_pressure pressure_{};
-	std::vector<std::uint32_t> numbered_slots_; // of the youngest flows, by their number modulo max_flows_
-	std::uint64_t oldest_flow_ = 1;             // number of the flow that is evicted next, if it can be
-	struct HalfOpen {
-		std::uint64_t number;
-		std::uint32_t slot;
-	};
-	std::deque<HalfOpen> half_open_; // put aside, as the queue half_open_flows
+	static constexpr std::size_t least_numbered = 1024;
+	std::deque<Numbered> numbered_; // by number
+	std::size_t most_numbered_ = least_numbered;
+	std::uint64_t oldest_flow_ = 1;  // number of the flow that is evicted next, if it can be
+	std::deque<Numbered> half_open_; // put aside, as the queue half_open_flows
 	std::vector<bool> untracked_;    // as the map of this name
 	std::uint64_t now_ = 0;
 };

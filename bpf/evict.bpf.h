@@ -3,8 +3,9 @@
  * Making room for a new flow in a full table. The rules are in tcpwin/pressure.h.
  *
  * numbered_keys has the keys of the youngest flows, oldest_flow is the number
- * that is examined next; half_open_flows has those that were put aside. A flow is found by its key and known by its number, so
- * an entry of numbered_keys that is overwritten or half-written does no harm.
+ * that is examined next; half_open_flows has those that were put aside. A flow is
+ * found by its key and known by its number, so an entry of numbered_keys that is
+ * overwritten or half-written does no harm.
  */
 #ifndef TCPWIN_EVICT_BPF_H
 #define TCPWIN_EVICT_BPF_H

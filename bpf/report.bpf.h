@@ -46,7 +46,8 @@ static __always_inline void report_packet(struct tcpwin_packet_event *event)
 }
 
 /*
- * Wakes the agent for an early sweep because the table is full, or filled to the mark. The message is lost if the ring buffer is full, too; the agent is awake then.
+ * Wakes the agent for an early sweep because the table is full, or filled to the mark. The message is lost if the ring
+ * buffer is full, too; the agent is awake then.
  * If another CPU read the clock later and has notified already, notified is ahead of now.
  * Out of line because of its stack: the longest chain of calls uses all 512 bytes, as Linux 6.1 counts them (each frame
  * rounded up to 32).

@@ -182,4 +182,21 @@ struct Sweeps {
 	}
 };
 
+// After the end of all flows: each has one record, or is counted as a flow without one.
+inline void expect_every_flow_once(const Kernel &kernel, const Ledger &ledger, const Sweeps &sweeps)
+{
+	const tcpwin_counters counters = kernel.counters();
+	const uint64_t unrecorded = counters.value[TCPWIN_COUNTER_UNRECORDED_FLOWS];
+	const uint64_t flows = ledger.records() + unrecorded;
+	EXPECT_EQ(flows, counters.value[TCPWIN_COUNTER_FLOWS_CREATED]);
+	EXPECT_EQ(flows, counters.value[TCPWIN_COUNTER_FLOWS_CUT] + sweeps.exported +
+				 counters.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]);
+	EXPECT_EQ(flows, kernel.flows_numbered());
+	EXPECT_TRUE(ledger.is_gapless(unrecorded)) << "a flow ID is missing or duplicated";
+	EXPECT_EQ(ledger.inconsistent(), 0u) << ledger.first_inconsistent();
+	EXPECT_EQ(ledger.strangers(), 0u);
+	EXPECT_TRUE(kernel.flows().empty());
+	EXPECT_EQ(kernel.live_flows(), 0u);
+}
+
 } // namespace tcpwin::test

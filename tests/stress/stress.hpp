@@ -210,22 +210,6 @@ protected:
 		EXPECT_EQ(less, 0u) << "streams that lack packets";
 	}
 
-	// After the end of all flows.
-	void expect_every_flow_once()
-	{
-		const tcpwin_counters counters = kernel_->counters();
-		const uint64_t unrecorded = counters.value[TCPWIN_COUNTER_UNRECORDED_FLOWS];
-		const uint64_t flows = ledger_->records() + unrecorded;
-		EXPECT_EQ(flows, counters.value[TCPWIN_COUNTER_FLOWS_CREATED]);
-		EXPECT_EQ(flows, counters.value[TCPWIN_COUNTER_FLOWS_CUT] + sweeps_.exported +
-					 counters.value[TCPWIN_COUNTER_EVICTED_UNANSWERED]);
-		EXPECT_EQ(flows, kernel_->flows_numbered());
-		EXPECT_TRUE(ledger_->is_gapless(unrecorded)) << "a flow ID is missing or duplicated";
-		EXPECT_EQ(ledger_->strangers(), 0u);
-		EXPECT_TRUE(kernel_->flows().empty());
-		EXPECT_EQ(kernel_->live_flows(), 0u);
-	}
-
 	// Checks the accounts before and after the end of all flows.
 	void settle()
 	{
@@ -233,7 +217,7 @@ protected:
 		expect_every_packet_once();
 		end_all_flows();
 		expect_every_packet_once();
-		expect_every_flow_once();
+		expect_every_flow_once(*kernel_, *ledger_, sweeps_);
 		print_numbers();
 	}
 

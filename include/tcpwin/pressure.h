@@ -8,8 +8,8 @@
  * direction is seen. It is half open if both have sent something: SYN and SYN-ACK.
  * There are two means against unanswered flows:
  *  - Pressure: above config.pressure percent of the table they get the timeout
- *    config.unanswered_ns, half-open ones three times as much, because a lost
- *    SYN-ACK is sent again after a second (RFC 6298); ended flows are not kept to
+ *    config.unanswered_ns, half-open ones TCPWIN_HALF_OPEN_FACTOR times as much, because a
+ *    SYN-ACK that is lost is sent again; ended flows are not kept to
  *    be continued. Examined every TCPWIN_PRESSURE_PERIOD_NS.
  *  - Eviction: a flow that finds the table full takes the place of the oldest
  *    one, by its number, that has ended or of which one direction was seen. The
@@ -26,8 +26,8 @@
 #include "flow_types.h"
 
 #define TCPWIN_PRESSURE_PERIOD_NS 100000000
-#define TCPWIN_MAX_CANDIDATES 64 /* flows that one packet examines to find one that it can evict, and half-open ones */
-#define TCPWIN_HALF_OPEN_FACTOR 3
+#define TCPWIN_MAX_CANDIDATES 1024 /* examined by one packet at most; each number is examined once, so by far fewer on average */
+#define TCPWIN_HALF_OPEN_FACTOR 8 /* SYN-ACKs that are lost are sent again after 1, 3 and 7 s (RFC 6298, RTO 1 s, doubled) */
 
 TCPWIN_NO_PADDING_BEGIN
 struct tcpwin_pressure {

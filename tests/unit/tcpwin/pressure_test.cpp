@@ -51,8 +51,8 @@ TEST(Pressure, HalfOpenFlowsHaveTimeForAnotherSynAck)
 	const tcpwin_flow alone = flow_of(syn, 0), half_open = flow_of(syn, syn | ack), answered = flow_of(ack, ack);
 	EXPECT_FALSE(ends_early(alone, second - 1));
 	EXPECT_TRUE(ends_early(alone, second));
-	EXPECT_FALSE(ends_early(half_open, 3 * second - 1));
-	EXPECT_TRUE(ends_early(half_open, 3 * second));
+	EXPECT_FALSE(ends_early(half_open, 8 * second - 1));
+	EXPECT_TRUE(ends_early(half_open, 8 * second));
 	EXPECT_FALSE(ends_early(answered, 1000 * second));
 }
 

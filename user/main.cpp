@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
+#include <new>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -38,9 +39,14 @@ int main(int argc, char **argv)
 	keep_standard_descriptors();
 	log::start();
 	log_libbpf();
-	auto result = run(argc, argv);
-	if (result)
-		return static_cast<int>(*result);
-	log::error("{}", result.error().sentence());
-	return static_cast<int>(result.error().exit);
+	try {
+		auto result = run(argc, argv);
+		if (result)
+			return static_cast<int>(*result);
+		log::error("{}", result.error().sentence());
+		return static_cast<int>(result.error().exit);
+	} catch (const std::bad_alloc &) {
+		log::error("there is not enough memory (ulimit, cgroup or machine)");
+		return static_cast<int>(Exit::failure);
+	}
 }

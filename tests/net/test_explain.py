@@ -188,6 +188,26 @@ def test_the_time_is_linear_in_the_flows(explain, change):
     assert cpu_time(20_000) < 10 * cpu_time(5_000) + 0.5
 
 
+def write_syns(path, count):
+    """A capture in which each of `count` addresses sends one SYN."""
+    ethernet, tcp = b"\x02" * 12 + b"\x08\x00", struct.pack("!HHIIBBHHH", 1024, 80, 1, 0, 0x50, 0x02, 4096, 0, 0)
+    with open(path, "wb") as capture:
+        capture.write(struct.pack("<IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+        for i in range(count):
+            ip = struct.pack("!BBHHHBBHII", 0x45, 0, 40, 0, 0, 64, 6, 0, 0x0b000000 + i, 0xc0000201)
+            capture.write(struct.pack("<IIII", 1_600_000_000, i % 10**6, 54, 54) + ethernet + ip + tcp)
+
+
+def test_a_million_connections(tmp_path):
+    write_syns(tmp_path / "syns.pcap", 1_000_000)
+    with subprocess.Popen([BINARY, "explain", tmp_path / "syns.pcap"], stdout=subprocess.PIPE, text=True) as process:
+        text = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert (process.returncode, text) == (0, "No stalls: no endpoint stopped reading in 1000000 flows.\n")
+    assert usage.ru_maxrss * 1024 < 50_000_000 + 1_000_000 * 700, "as docs/security.md says"
+
+
 def test_ipv6_and_a_peer_that_was_not_seen(explain):
     text = summary(explain([flow(a=side("2001:db8::1", 80, stall=stall()), b=None, in_iface=None)]))
     assert "[2001:db8::1]:80 stopped reading once, for 4.2 s. Its peer was not seen. Reading resumed." in text

@@ -8,9 +8,13 @@ import time
 
 import pytest
 
+from agent import BINARY
+from leftovers import LONG
 from live import send_live, wait_arrived
+from network import run
+from terminal import Terminal
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool")]
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs("ethtool", "prlimit")]
 
 # The eight packets of a flow, of either side in turn, come in a burst, and again after the bursts of all other flows.
 MANY_FLOWS = ("--flows", "100000", "--burst", "8", "--side", "both")
@@ -107,3 +111,25 @@ def test_no_packet_is_lost_if_agents_are_killed_under_load(wire, persistent):
     assert last.report["packets seen"] == last.report["tcp packets"] == entered
     assert persistent.packets() + lost == entered
     assert len(ids) == len(set(ids)) > 300
+
+
+def test_the_live_view_of_a_million_flows(make_wire, watch):
+    wire = make_wire()
+    watch(wire, "--mode", "native", "--direction", "ingress", "--max-flows", "1200000", *LONG)
+    seen = wait_arrived(wire, send_live(wire, "--flows", "1000000", "--packets", "1000000"))
+    assert seen > 900_000, "the queue was not full all the time"
+    def limited(megabytes, *command):
+        return wire.right.inside("prlimit", f"--data={megabytes << 20}", BINARY, *command)
+
+    flows = run(*limited(64, "flows", "--json", "--limit", "5"))
+    assert flows.stdout.count('"live_flow"') == 5
+    failed = run(*limited(64, "flows"), check=False)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "tcpwin-agent: error: there is not enough memory (ulimit, cgroup or machine)\n"
+    top = Terminal(limited(450, "top"), columns=200)
+    try:
+        top.wait_for(lambda lines: re.search(r": (\S+) flows, 0 stalled now", lines[0]) and len(lines[20].split()) > 10)
+        top.press(b"q")
+        assert top.wait_end() == 0
+    finally:
+        top.close()

@@ -44,8 +44,21 @@ struct Found {
 	std::vector<Full> records;
 };
 
+// The best flows so far, so that memory depends on the limit.
+Found keep_best(const Found &found, const FlowsOptions &options, std::size_t limit)
+{
+	Found best;
+	for (std::uint32_t place : select_flows(found.flows, options.selection.sort, {}, limit).best) {
+		best.flows.push_back(found.flows[place]);
+		if (options.json)
+			best.records.push_back(found.records[place]);
+	}
+	return best;
+}
+
 Result<Found> find_flows(LiveTables &tables, const FlowsOptions &options)
 {
+	constexpr std::size_t batch = 4096;
 	Found found;
 	for (bool more = true; more;) {
 		auto read = tables.read_some([&](const tcpwin_record &record, const LiveTable &table) {
@@ -59,6 +72,8 @@ Result<Found> find_flows(LiveTables &tables, const FlowsOptions &options)
 		if (!read)
 			return tl::unexpected(read.error());
 		more = *read;
+		if (options.limit && found.flows.size() >= 2 * std::size_t{*options.limit} + batch)
+			found = keep_best(found, options, *options.limit);
 	}
 	return found;
 }

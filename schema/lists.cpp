@@ -104,7 +104,7 @@ void set_properties(Schema &object, const Schema &properties)
 
 void update_analysis(Schema &definitions)
 {
-	Schema stall, window, tcp;
+	Schema stall, window, limits, tcp;
 #define X(type, name, value, description) X_FIELDS[#name] = described(description, SchemaOf<type>::get());
 #define X_FIELDS stall
 	TCPWIN_STALL_FIELDS(X)
@@ -112,12 +112,16 @@ void update_analysis(Schema &definitions)
 #define X_FIELDS window
 	TCPWIN_WINDOW_FIELDS(X)
 #undef X_FIELDS
+#define X_FIELDS limits
+	TCPWIN_LIMITS_FIELDS(X)
+#undef X_FIELDS
 #define X_FIELDS tcp
 	TCPWIN_TCP_FIELDS(X)
 #undef X_FIELDS
 #undef X
 	set_properties(definitions["stall"], stall);
 	set_properties(definitions["window"], window);
+	set_properties(definitions["limits"], limits);
 	set_properties(definitions["tcp"], tcp);
 }
 

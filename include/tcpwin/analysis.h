@@ -51,6 +51,20 @@ enum tcpwin_analysis_flag {
 	TCPWIN_ANALYSIS_RST = 0x08,   /* it reset the connection */
 };
 
+/* What a sender is doing, see limits.h. */
+enum tcpwin_limits_phase {
+	TCPWIN_LIMITS_NONE,     /* it has sent no data yet */
+	TCPWIN_LIMITS_IDLE,     /* all its data is acknowledged */
+	TCPWIN_LIMITS_NETWORK,  /* data is outstanding, and the window has room for a segment */
+	TCPWIN_LIMITS_RECEIVER, /* the window has no room */
+	TCPWIN_LIMITS_OPENED,   /* the window has room again; whether the sender waited for that is not known yet */
+	TCPWIN_LIMITS_PHASE = 0x07,
+	TCPWIN_LIMITS_ACKED = 0x08,   /* RECEIVER, OPENED: all data was acknowledged meanwhile */
+	TCPWIN_LIMITS_WAITING = 0x10, /* RECEIVER, OPENED: it sent a probe, so it has data to send */
+	TCPWIN_LIMITS_RUN = 0x20,     /* the receiver has limited it since run, without a break */
+	TCPWIN_LIMITS_ALARM = 0x40,   /* for so long that an alarm was raised */
+};
+
 /* A window below it is silly. */
 #define TCPWIN_SILLY_BYTES 536
 
@@ -75,6 +89,18 @@ struct tcpwin_progress {
 	__u16 window_min;    /* raw, of segments without SYN and RST; max < min: there was none */
 	__u16 window_max;
 	__u32 recent[TCPWIN_RECENT_SEGMENTS]; /* the last segments, see duplicate.h */
+};
+
+/* What held one endpoint up when it sent. Times and sums are in units of tcpwin_limits_time. */
+struct tcpwin_limits {
+	__u32 since;  /* RECEIVER, OPENED: when all data was acknowledged, if it was; else when the phase began */
+	__u32 opened; /* OPENED: since when */
+	__u32 network;
+	__u32 receiver;
+	__u32 application;
+	__u16 run;    /* when the run began, see TCPWIN_RUN_SHIFT */
+	__u8 segment; /* largest payload, see TCPWIN_LIMITS_SEGMENT */
+	__u8 phase;   /* enum tcpwin_limits_phase */
 };
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */

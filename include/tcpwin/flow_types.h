@@ -156,11 +156,8 @@ enum tcpwin_stalled {
 };
 
 /*
- * One connection. direction[i], progress[i] and analysis[i] belong to the key's
- * endpoint i. With the key and 48 bytes of the kernel, a table entry is
- * eight whole cache lines: a sweep touches the first two of a live flow, the
- * plain counting of a packet the next two as well, the analysis of nearly all
- * packets the fifth and sixth.
+ * One connection. direction[i], progress[i], limits[i] and analysis[i] belong to
+ * the key's endpoint i. With its key, an entry takes 512 bytes.
  */
 struct tcpwin_flow {
 	__u64 seq;            /* sequence word, see flow_lock.h */
@@ -175,6 +172,7 @@ struct tcpwin_flow {
 	__u32 active_since_s; /* seconds, see tcpwin_active_at; written by the sweep */
 	struct tcpwin_direction direction[2];
 	struct tcpwin_progress progress[2];
+	struct tcpwin_limits limits[2];
 	struct tcpwin_analysis analysis[2];
 };
 

@@ -22,6 +22,7 @@
 #ifndef TCPWIN_LIMITS_H
 #define TCPWIN_LIMITS_H
 
+#include "acceptance.h"
 #include "sequence.h"
 
 /* Times are in units of 2^16 ns, 66 us, modulo 2^32: 78 hours. Sums of many short times are exact on average. */
@@ -47,40 +48,52 @@ TCPWIN_INLINE void tcpwin_add_time(__u32 *sum, __u32 time)
 	*sum = *sum + time < *sum ? ~0U : *sum + time;
 }
 
-/* The time between two clock readings, one of them possibly of another CPU. */
+/* The time from then to now, which may be readings of two CPUs. */
 TCPWIN_INLINE __u32 tcpwin_limits_since(__u32 then, __u32 now)
 {
 	__u32 since = now - then;
 
-	return since > (1U << 31) && since > ~0U - 256 ? 0 : since;
+	return since > ~0U - 256 ? 0 : since;
 }
 
-/* own sends, peer receives: what the window has room for after sequence number end. */
-TCPWIN_INLINE __s32 tcpwin_room(const struct tcpwin_progress *peer, __u32 end)
+/* What the receiver's window has room for after sequence number end. */
+TCPWIN_INLINE __s32 tcpwin_room(const struct tcpwin_progress *receiver, __u32 end)
 {
-	__u32 window = (__u32)peer->window << (peer->flags & TCPWIN_SYN_WINDOW ? 0 : peer->shift & 0xf);
+	__u8 shift = receiver->flags & TCPWIN_SYN_WINDOW ? 0 : receiver->shift & 0xf;
 
-	return (__s32)(peer->ack + window - end);
+	return (__s32)(receiver->ack + ((__u32)receiver->window << shift) - end);
 }
 
 /*
  * The room below which a sender waits: one segment, at most half of the largest window that it was ever permitted
  * (RFC 9293, 3.8.6.2.1).
  */
-TCPWIN_INLINE __s32 tcpwin_room_needed(const struct tcpwin_limits *limits, const struct tcpwin_progress *peer)
+TCPWIN_INLINE __s32 tcpwin_room_needed(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver)
 {
 	__s32 segment = limits->segment * TCPWIN_LIMITS_SEGMENT;
-	__s32 half = peer->window_min <= peer->window_max ? (peer->window_max << (peer->shift & 0xf)) / 2 :
-							    peer->window / 2;
+	__s32 largest = receiver->window_min <= receiver->window_max ? receiver->window_max << (receiver->shift & 0xf) :
+								       receiver->window;
 
-	if (segment > half)
-		segment = half;
+	if (segment > largest / 2)
+		segment = largest / 2;
 	return segment > 0 ? segment : 1;
 }
 
-TCPWIN_INLINE __u8 tcpwin_phase(const struct tcpwin_limits *limits)
+/* Whether the window has room for a segment after end, as far as is known. */
+TCPWIN_INLINE int tcpwin_has_room(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				  const struct tcpwin_analysis *receivers, const struct tcpwin_analysis *senders,
+				  __u32 end)
 {
-	return limits->phase & TCPWIN_LIMITS_PHASE;
+	if (!(receiver->flags & TCPWIN_KNOWN_ACK))
+		return 1;
+	if (tcpwin_is_scale_unknown(receivers, senders))
+		return receiver->window != 0;
+	return tcpwin_room(receiver, end) >= tcpwin_room_needed(limits, receiver);
+}
+
+TCPWIN_INLINE enum tcpwin_limits_phase tcpwin_phase(const struct tcpwin_limits *limits)
+{
+	return (enum tcpwin_limits_phase)(limits->phase & TCPWIN_LIMITS_PHASE);
 }
 
 TCPWIN_INLINE void tcpwin_enter(struct tcpwin_limits *limits, enum tcpwin_limits_phase phase, __u32 now)
@@ -89,7 +102,6 @@ TCPWIN_INLINE void tcpwin_enter(struct tcpwin_limits *limits, enum tcpwin_limits
 	limits->since = now;
 }
 
-/* The receiver has limited the sender without a break since start. */
 TCPWIN_INLINE void tcpwin_prolong_run(struct tcpwin_limits *limits, __u32 start)
 {
 	if (limits->phase & TCPWIN_LIMITS_RUN)
@@ -98,66 +110,253 @@ TCPWIN_INLINE void tcpwin_prolong_run(struct tcpwin_limits *limits, __u32 start)
 	limits->run = (__u16)(start >> (TCPWIN_RUN_SHIFT - TCPWIN_LIMITS_SHIFT));
 }
 
-TCPWIN_INLINE void tcpwin_break_run(struct tcpwin_limits *limits)
+TCPWIN_INLINE void tcpwin_break_run(struct tcpwin_limits *limits, __u32 break_)
 {
-	limits->phase &= ~(TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM);
+	if (break_ > tcpwin_limits_time(TCPWIN_LEAST_BREAK_NS))
+		limits->phase &= ~(TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM);
 }
 
-/* Round trip between here and the endpoint; 0: not known. */
-TCPWIN_INLINE __u64 tcpwin_round_trip_to(const struct tcpwin_analysis *stats)
+/* Nothing has been outstanding for this time: for round_trip because of the way of the acknowledgement. */
+TCPWIN_INLINE void tcpwin_add_idle(struct tcpwin_limits *limits, __u32 time, __u32 round_trip)
 {
-	return stats->flags & TCPWIN_ANALYSIS_RTT ? stats->handshake_rtt_ns : 0;
+	__u32 busy = time < round_trip ? time : round_trip;
+
+	tcpwin_add_time(&limits->network, busy);
+	tcpwin_add_time(&limits->application, time - busy);
+	tcpwin_break_run(limits, time - busy);
 }
 
-/* The time after which a sender that had something to send would have sent it. */
-TCPWIN_INLINE __u32 tcpwin_reaction(const struct tcpwin_analysis *own_stats, const struct tcpwin_analysis *peer_stats)
+/* What is needed to end a phase, in units of tcpwin_limits_time. */
+struct tcpwin_moment {
+	__u32 now;
+	__u32 sent;       /* when the last new segment was sent */
+	__u32 round_trip; /* between here and the sender */
+	__u32 reaction;   /* within this time a sender uses a window that opened */
+};
+
+TCPWIN_INLINE struct tcpwin_moment tcpwin_make_moment(const struct tcpwin_progress *own,
+						      const struct tcpwin_analysis *own_stats,
+						      const struct tcpwin_analysis *peer_stats, __u64 now)
 {
-	__u64 ns = tcpwin_round_trip_to(own_stats) + tcpwin_round_trip_to(peer_stats);
+	__u64 to_own = own_stats->flags & TCPWIN_ANALYSIS_RTT ? own_stats->handshake_rtt_ns : 0;
+	__u64 to_peer = peer_stats->flags & TCPWIN_ANALYSIS_RTT ? peer_stats->handshake_rtt_ns : 0;
+	__u64 whole = to_own + to_peer > TCPWIN_LEAST_REACTION_NS ? to_own + to_peer : TCPWIN_LEAST_REACTION_NS;
+	struct tcpwin_moment moment = {tcpwin_limits_time(now), tcpwin_limits_time(own->next_ns),
+				       tcpwin_limits_time(to_own), tcpwin_limits_time(whole) + 1};
 
-	return tcpwin_limits_time(ns > TCPWIN_LEAST_REACTION_NS ? ns : TCPWIN_LEAST_REACTION_NS) + 1;
-}
-
-/* Nothing was outstanding since idle: the sender's application, except for the way of the acknowledgement. */
-TCPWIN_INLINE void tcpwin_add_idle(struct tcpwin_limits *limits, __u32 idle, __u32 on_its_way)
-{
-	__u32 travels = idle < on_its_way ? idle : on_its_way;
-
-	tcpwin_add_time(&limits->network, travels);
-	tcpwin_add_time(&limits->application, idle - travels);
-	if (idle - travels > tcpwin_limits_time(TCPWIN_LEAST_BREAK_NS))
-		tcpwin_break_run(limits);
+	return moment;
 }
 
 /*
- * Ends the phase at a time: adds it to the sum that it belongs to. start: of the time without room. sends: whether the
- * sender has sent a segment now. The caller enters the next phase.
+ * Adds the present phase up to now to the sum that it belongs to. used: the sender has used the window that opened, or
+ * is known to wait for it. The caller enters the next phase.
  */
-TCPWIN_INLINE void tcpwin_end_phase(struct tcpwin_limits *limits, __u32 start, __u32 reaction, __u32 on_its_way,
-				    int sends, __u32 now)
+TCPWIN_INLINE void tcpwin_end_phase(struct tcpwin_limits *limits, const struct tcpwin_moment *moment, int used)
 {
-	__u8 phase = tcpwin_phase(limits);
-	__u32 since = tcpwin_limits_since(limits->since, now), whole = tcpwin_limits_since(start, now);
+	__u32 since = tcpwin_limits_since(limits->since, moment->now);
+	__u32 start = limits->phase & TCPWIN_LIMITS_ACKED ? moment->sent : limits->since;
+	__u32 whole = tcpwin_limits_since(start, moment->now);
 
-	if (phase == TCPWIN_LIMITS_NETWORK) {
+	switch (tcpwin_phase(limits)) {
+	case TCPWIN_LIMITS_IDLE:
+		tcpwin_add_idle(limits, since, moment->round_trip);
+		break;
+	case TCPWIN_LIMITS_NETWORK:
 		tcpwin_add_time(&limits->network, since);
-		if (since > reaction && since > tcpwin_limits_time(TCPWIN_LEAST_BREAK_NS))
-			tcpwin_break_run(limits);
-	} else if (phase == TCPWIN_LIMITS_IDLE) {
-		tcpwin_add_idle(limits, since, on_its_way);
-	} else if (phase == TCPWIN_LIMITS_RECEIVER || phase == TCPWIN_LIMITS_OPENED) {
-		int waited = (limits->phase & TCPWIN_LIMITS_WAITING) ||
-			     (sends && (phase == TCPWIN_LIMITS_RECEIVER ||
-					tcpwin_limits_since(limits->opened, now) <= reaction));
-		if (waited) {
+		if (since > moment->reaction)
+			tcpwin_break_run(limits, since);
+		break;
+	case TCPWIN_LIMITS_RECEIVER:
+	case TCPWIN_LIMITS_OPENED:
+		if (used) {
 			tcpwin_prolong_run(limits, start);
 			tcpwin_add_time(&limits->receiver, whole);
 		} else if (limits->phase & TCPWIN_LIMITS_ACKED) {
-			tcpwin_add_time(&limits->network, whole - since);
-			tcpwin_add_idle(limits, since, on_its_way);
+			tcpwin_add_time(&limits->network, whole > since ? whole - since : 0);
+			tcpwin_add_idle(limits, since, moment->round_trip);
 		} else {
 			tcpwin_add_time(&limits->network, whole);
 		}
+		break;
+	default:
+		break;
 	}
+}
+
+TCPWIN_INLINE void tcpwin_note_segment_size(struct tcpwin_limits *limits, __u32 payload)
+{
+	__u32 size = payload / TCPWIN_LIMITS_SEGMENT;
+
+	if (size > limits->segment)
+		limits->segment = size < 0xff ? (__u8)size : 0xff;
+}
+
+/* Whether a window that opened was used in time; for a segment of the sender. */
+TCPWIN_INLINE int tcpwin_is_used(const struct tcpwin_limits *limits, const struct tcpwin_moment *moment)
+{
+	return (limits->phase & TCPWIN_LIMITS_WAITING) || tcpwin_phase(limits) == TCPWIN_LIMITS_RECEIVER ||
+	       tcpwin_limits_since(limits->opened, moment->now) <= moment->reaction;
+}
+
+/* What a packet means for the time that its sender has to wait. */
+enum tcpwin_sending {
+	TCPWIN_SENDS_NOTHING,
+	TCPWIN_SENDS_DATA,
+	TCPWIN_SENDS_FIN, /* alone */
+	TCPWIN_SENDS_PROBE,
+	TCPWIN_SENDS_SYN, /* of another connection */
+};
+
+TCPWIN_INLINE enum tcpwin_sending tcpwin_what_is_sent(const struct tcpwin_segment *segment)
+{
+	const struct tcpwin_packet *packet = segment->packet;
+	const struct tcpwin_progress *own = segment->own;
+
+	if (packet->tcp_flags & TCPWIN_FLAG_RST)
+		return TCPWIN_SENDS_NOTHING;
+	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
+		return tcpwin_is_repeated_syn(own, segment->end) ? TCPWIN_SENDS_NOTHING : TCPWIN_SENDS_SYN;
+	if (tcpwin_shape_of(segment) != TCPWIN_SHAPE_PLAIN)
+		return TCPWIN_SENDS_PROBE;
+	if ((own->flags & TCPWIN_KNOWN_SEQUENCE) && !tcpwin_is_far(segment->end, own->next) &&
+	    !tcpwin_is_before(own->next, segment->end))
+		return TCPWIN_SENDS_NOTHING;
+	if (packet->payload)
+		return TCPWIN_SENDS_DATA;
+	return packet->tcp_flags & TCPWIN_FLAG_FIN ? TCPWIN_SENDS_FIN : TCPWIN_SENDS_NOTHING;
+}
+
+/* Data waits for the window. A keep-alive means this only if the window has no room. */
+TCPWIN_INLINE void tcpwin_note_waiting(struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				       const struct tcpwin_moment *moment)
+{
+	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
+
+	if (phase != TCPWIN_LIMITS_RECEIVER) {
+		if (receiver->window || phase == TCPWIN_LIMITS_OPENED)
+			return;
+		tcpwin_end_phase(limits, moment, 0);
+		tcpwin_enter(limits, TCPWIN_LIMITS_RECEIVER, moment->now);
+	}
+	if (limits->phase & TCPWIN_LIMITS_ACKED)
+		limits->since = moment->sent;
+	limits->phase = (limits->phase & ~TCPWIN_LIMITS_ACKED) | TCPWIN_LIMITS_WAITING;
+	tcpwin_prolong_run(limits, limits->since);
+}
+
+/*
+ * For a packet that is part of the connection, before its sequence number is noted. The return value of this function
+ * and the next has no meaning; BPF requires one.
+ */
+TCPWIN_OUT_OF_LINE int tcpwin_note_sent(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
+					__u64 now)
+{
+	if (!flow || !packet)
+		return 0;
+	struct tcpwin_segment segment = tcpwin_make_segment(flow, packet, from, now);
+	enum tcpwin_sending sending = tcpwin_what_is_sent(&segment);
+	struct tcpwin_limits *limits = &flow->limits[from & 1];
+	struct tcpwin_moment moment;
+
+	if (sending == TCPWIN_SENDS_NOTHING)
+		return 0;
+	segment = tcpwin_make_segment(flow, packet, from, now);
+	moment = tcpwin_make_moment(segment.own, segment.own_stats, segment.peer_stats, now);
+	if (sending == TCPWIN_SENDS_PROBE) {
+		tcpwin_note_waiting(limits, segment.peer, &moment);
+		return 0;
+	}
+	if (sending != TCPWIN_SENDS_FIN || tcpwin_phase(limits) != TCPWIN_LIMITS_IDLE)
+		tcpwin_end_phase(limits, &moment, tcpwin_is_used(limits, &moment));
+	if (sending == TCPWIN_SENDS_SYN) {
+		tcpwin_enter(limits, TCPWIN_LIMITS_NONE, moment.now);
+		return 0;
+	}
+	tcpwin_enter(limits, TCPWIN_LIMITS_NETWORK, moment.now);
+	tcpwin_note_segment_size(limits, packet->payload);
+	if (tcpwin_has_room(limits, segment.peer, segment.peer_stats, segment.own_stats, segment.end))
+		return 0;
+	tcpwin_enter(limits, TCPWIN_LIMITS_RECEIVER, moment.now);
+	return 0;
+}
+
+/* For a packet that is part of the connection, after its acknowledgement number and window were noted. */
+TCPWIN_OUT_OF_LINE int tcpwin_note_acked(struct tcpwin_flow *flow, __u32 from, __u64 now)
+{
+	if (!flow)
+		return 0;
+	from &= 1;
+	const struct tcpwin_progress *receiver = &flow->progress[from], *sender = &flow->progress[from ^ 1];
+	const struct tcpwin_analysis *receivers = &flow->analysis[from], *senders = &flow->analysis[from ^ 1];
+	struct tcpwin_limits *limits = &flow->limits[from ^ 1];
+	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
+
+	if (phase < TCPWIN_LIMITS_NETWORK || !(receiver->flags & TCPWIN_KNOWN_ACK))
+		return 0;
+	struct tcpwin_moment moment = tcpwin_make_moment(sender, senders, receivers, now);
+	int acked = !tcpwin_is_before(receiver->ack, sender->next);
+	int room = tcpwin_has_room(limits, receiver, receivers, senders, sender->next);
+
+	if (phase == TCPWIN_LIMITS_NETWORK) {
+		if (!acked && room)
+			return 0;
+		tcpwin_end_phase(limits, &moment, 0);
+		tcpwin_enter(limits, acked ? TCPWIN_LIMITS_IDLE : TCPWIN_LIMITS_RECEIVER, moment.now);
+		return 0;
+	}
+	if (acked && !(limits->phase & (TCPWIN_LIMITS_ACKED | TCPWIN_LIMITS_WAITING))) {
+		limits->phase |= TCPWIN_LIMITS_ACKED;
+		limits->since = moment.now;
+	}
+	if (phase == TCPWIN_LIMITS_RECEIVER && room) {
+		limits->phase += TCPWIN_LIMITS_OPENED - TCPWIN_LIMITS_RECEIVER;
+		limits->opened = moment.now;
+	} else if (phase == TCPWIN_LIMITS_OPENED && !room) {
+		limits->phase -= TCPWIN_LIMITS_OPENED - TCPWIN_LIMITS_RECEIVER;
+	}
+	return 0;
+}
+
+/* Whether tcpwin_note_sent has anything to do, for a packet for which tcpwin_is_fast is true. */
+TCPWIN_INLINE int tcpwin_is_sent_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				      const struct tcpwin_packet *packet)
+{
+	__u32 segment = limits->segment * TCPWIN_LIMITS_SEGMENT;
+
+	return tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK && packet->payload < segment + TCPWIN_LIMITS_SEGMENT &&
+	       tcpwin_room(receiver, packet->sequence + packet->payload) >= (__s32)segment;
+}
+
+/* The same for tcpwin_note_acked. */
+TCPWIN_INLINE int tcpwin_is_acked_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				       const struct tcpwin_progress *sender)
+{
+	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
+
+	return phase < TCPWIN_LIMITS_NETWORK || (phase == TCPWIN_LIMITS_NETWORK && receiver->ack != sender->next);
+}
+
+/* The limits of an endpoint up to now, the present phase included. */
+TCPWIN_INLINE struct tcpwin_limits tcpwin_limits_at(const struct tcpwin_flow *flow, __u32 endpoint, __u64 now)
+{
+	endpoint &= 1;
+	struct tcpwin_limits limits = flow->limits[endpoint];
+	struct tcpwin_moment moment = tcpwin_make_moment(&flow->progress[endpoint], &flow->analysis[endpoint],
+							 &flow->analysis[endpoint ^ 1], now);
+	int waits = (limits.phase & TCPWIN_LIMITS_WAITING) ||
+		    ((limits.phase & TCPWIN_LIMITS_RUN) && tcpwin_phase(&limits) == TCPWIN_LIMITS_RECEIVER);
+
+	tcpwin_end_phase(&limits, &moment, waits);
+	limits.application = flow->limits[endpoint].application; /* what follows the last data segment is no limit */
+	return limits;
+}
+
+/* Since when the receiver has limited the endpoint without a break, if it does now; age: up to now. */
+TCPWIN_INLINE int tcpwin_is_limited_for(const struct tcpwin_limits *limits, __u64 least_ns, __u64 now)
+{
+	__u16 age = (__u16)((now >> TCPWIN_RUN_SHIFT) - limits->run);
+
+	return (limits->phase & TCPWIN_LIMITS_RUN) && age >= (least_ns >> TCPWIN_RUN_SHIFT);
 }
 
 #endif

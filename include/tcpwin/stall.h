@@ -18,12 +18,14 @@
 #define TCPWIN_STALL_H
 
 #include "acceptance.h"
+#include "limits.h"
 #include "sequence.h"
 #include "window.h"
 
 TCPWIN_INLINE void tcpwin_begin_analysis(struct tcpwin_flow *flow)
 {
 	__builtin_memset(flow->progress, 0, sizeof(flow->progress));
+	__builtin_memset(flow->limits, 0, sizeof(flow->limits));
 	__builtin_memset(flow->analysis, 0, sizeof(flow->analysis));
 	flow->progress[0].window_min = flow->progress[1].window_min = 0xffff;
 }
@@ -33,6 +35,7 @@ TCPWIN_INLINE void tcpwin_carry_on(struct tcpwin_flow *flow)
 {
 	const __u16 lasting = TCPWIN_KNOWN_ALL | TCPWIN_SYN_WINDOW;
 
+	__builtin_memset(flow->limits, 0, sizeof(flow->limits));
 	for (int i = 0; i < 2; i++) {
 		struct tcpwin_progress *progress = &flow->progress[i];
 		struct tcpwin_analysis *stats = &flow->analysis[i];
@@ -189,10 +192,12 @@ TCPWIN_OUT_OF_LINE int tcpwin_analyze_other(struct tcpwin_flow *flow, const stru
 TCPWIN_INLINE void tcpwin_analyze_slow(struct tcpwin_flow *flow, const struct tcpwin_packet *packet, __u32 from,
 				       __u64 now)
 {
+	tcpwin_note_sent(flow, packet, from, now);
 	if ((packet->tcp_flags & (TCPWIN_FLAG_SYN | TCPWIN_FLAG_RST)) == TCPWIN_FLAG_SYN)
 		tcpwin_analyze_syn(flow, packet, from, now);
 	else
 		tcpwin_analyze_other(flow, packet, from, now);
+	tcpwin_note_acked(flow, from, now);
 	tcpwin_note_stalled(flow);
 }
 
@@ -231,8 +236,12 @@ TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tc
 	}
 	own->ack = packet->ack;
 	own->duplicate_acks = 0;
+	if (!tcpwin_is_acked_fast(&flow->limits[~from & 1], own, peer))
+		tcpwin_note_acked(flow, from, now);
 	if (!packet->payload)
 		return;
+	if (!tcpwin_is_sent_fast(&flow->limits[from & 1], peer, packet))
+		tcpwin_note_sent(flow, packet, from, now);
 	own->payload_bytes += packet->payload;
 	own->next += packet->payload;
 	own->next_ns = now;

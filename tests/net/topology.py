@@ -131,6 +131,15 @@ class Topology:
                 host.ip(f"-{version}", "route", "add", "default", "via", f"{net}9", "dev", device)
         return self
 
+    def relayed(self, offload=True):
+        """client c0 -- r0 router r1 -- s0 server; relay.py connects r0 and r1"""
+        self.client, self.router, self.server = self._host(), self._host(), self._host()
+        self.address = {4: "10.3.0.2", 6: "fd03::2"}
+        client_mac, _ = connect_devices(self.client, "c0", self.router, "r0", 1, offload)
+        server_mac, _ = connect_devices(self.server, "s0", self.router, "r1", 3, offload)
+        self._same_network("c0", client_mac, "s0", server_mac)
+        return self
+
     def bridged(self, offload=True):
         """client c0 -- p0 [bridge br0] p1 -- s0 server; the bridge has an address, too"""
         self.client, self.bridge, self.server = self._host(), self._host(), self._host()

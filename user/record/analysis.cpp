@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <tcpwin/limits.h>
 #include <tcpwin/stall.h>
 
 #include "record/names.hpp"
@@ -28,11 +29,23 @@ bool is_timeout(std::uint8_t reason)
 	       reason == TCPWIN_END_FIN_TIMEOUT;
 }
 
-std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
+// In units of tcpwin_limits_time.
+nanoseconds limits_sum(std::uint32_t one, std::uint32_t other)
+{
+	return duration((std::uint64_t{one} + other) << TCPWIN_LIMITS_SHIFT);
+}
+
+// Up to when an open stall, or what holds the sender up, counts.
+std::uint64_t counted_until(const tcpwin_record &record)
 {
 	const tcpwin_flow &flow = record.flow;
-	const std::uint64_t last = std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
-	return tcpwin_open_stall_ns(&flow, endpoint, record.reason == not_ended ? record.now_ns : last);
+	return record.reason == not_ended ? record.now_ns :
+					    std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
+}
+
+std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
+{
+	return tcpwin_open_stall_ns(&record.flow, endpoint, counted_until(record));
 }
 
 // Whether the last segments of an endpoint are RSTs in the window but not at the next number. Their receiver accepts such
@@ -47,6 +60,7 @@ bool ends_with_doubted_rst(const tcpwin_record &record)
 struct Endpoint {
 	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
 		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),
+		  limits(tcpwin_limits_at(&record.flow, endpoint, counted_until(record))),
 		  reason(record.reason), wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
 		  is_stalled(progress.flags & TCPWIN_STALLED), is_open(is_stalled && !ends_with_doubted_rst(record)),
 		  peer_seen(record.flow.direction[!endpoint].packets), is_scaled(tcpwin_is_scaled(&record.flow)),
@@ -77,6 +91,7 @@ struct Endpoint {
 
 	const tcpwin_progress &progress;
 	const tcpwin_analysis &stats;
+	tcpwin_limits limits;
 	std::uint8_t reason;
 	nanoseconds wall_offset;
 	std::uint64_t open_ns; // of the open episode, or 0
@@ -95,8 +110,10 @@ std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endp
 		return std::nullopt;
 	const Endpoint side(record, endpoint, wall_offset);
 #define X(type, name, value, description) .name = value,
-	return Analysis{
-		.stall = {TCPWIN_STALL_FIELDS(X)}, .window = {TCPWIN_WINDOW_FIELDS(X)}, .tcp = {TCPWIN_TCP_FIELDS(X)}};
+	return Analysis{.stall = {TCPWIN_STALL_FIELDS(X)},
+			.window = {TCPWIN_WINDOW_FIELDS(X)},
+			.limits = known(side.peer_seen, LimitsFacts{TCPWIN_LIMITS_FIELDS(X)}),
+			.tcp = {TCPWIN_TCP_FIELDS(X)}};
 #undef X
 }
 

@@ -47,6 +47,10 @@ struct WindowFacts {
 	TCPWIN_WINDOW_FIELDS(X)
 };
 
+struct LimitsFacts {
+	TCPWIN_LIMITS_FIELDS(X)
+};
+
 struct TcpFacts {
 	TCPWIN_TCP_FIELDS(X)
 };
@@ -62,6 +66,7 @@ struct StallNames {
 struct Analysis {
 	StallFacts stall;
 	WindowFacts window;
+	std::optional<LimitsFacts> limits; // nothing if the other endpoint was not seen
 	TcpFacts tcp;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of the stall analysis in records, one row per field. From these rows come the members of StallFacts,
-// WindowFacts and TcpFacts, how they are computed, their JSON, the schema, the tables of docs/records.md and the names
+// WindowFacts, LimitsFacts and TcpFacts, how they are computed, their JSON, the schema, the tables of docs/records.md and the names
 // that explain reads. After a change, "make schema" rewrites schema and page.
 //
 // X(type, name, value, description): name is the member's and that in JSON; std::optional is null in JSON where the
@@ -58,6 +58,19 @@
 	X(std::optional<std::uint32_t>, full, known(side.scaling_is_known &&side.peer_seen, side.stats.window_full),  \
 	  "Segments of the peer that reached the end of the window or went beyond it, as seen at this point of the "  \
 	  "network: an estimate. (Wireshark marks those that end exactly there.) Null: not known.")
+
+// What held the endpoint up when it sent.
+#define TCPWIN_LIMITS_FIELDS(X)                                                                                        \
+	X(std::chrono::nanoseconds, busy, limits_sum(side.limits.receiver, side.limits.network),                       \
+	  "Seconds during which the endpoint had data to send: data was outstanding, or waited for the peer's "        \
+	  "window. The sum of receiver and network.")                                                                  \
+	X(std::chrono::nanoseconds, receiver, limits_sum(side.limits.receiver, 0),                                     \
+	  "Seconds of busy in which the peer's window had no room for a segment, zero window or not: from the segment " \
+	  "that used up the room to the next one, if that follows within a round trip after the window opens.")        \
+	X(std::chrono::nanoseconds, network, limits_sum(side.limits.network, 0), "Seconds of busy for the rest.")      \
+	X(std::chrono::nanoseconds, application, limits_sum(side.limits.application, 0),                               \
+	  "Seconds between the first and the last data segment in which nothing was outstanding: the endpoint's own "  \
+	  "application had nothing to send.")
 
 // What the endpoint sent.
 #define TCPWIN_TCP_FIELDS(X)                                                                                            \

@@ -20,6 +20,18 @@ void put(JsonLine &line, const WindowFacts &object)
 	line.close();
 }
 
+void put(JsonLine &line, const std::optional<LimitsFacts> &limits)
+{
+	if (!limits) {
+		line.member<"limits">(nullptr);
+		return;
+	}
+	const LimitsFacts &object = *limits;
+	line.open("limits");
+	TCPWIN_LIMITS_FIELDS(X)
+	line.close();
+}
+
 void put(JsonLine &line, const TcpFacts &object)
 {
 	line.open("tcp");
@@ -36,11 +48,13 @@ void put_analysis(JsonLine &line, const std::optional<Analysis> &analysis)
 	if (!analysis) {
 		line.member<"stall">(nullptr);
 		line.member<"window">(nullptr);
+		line.member<"limits">(nullptr);
 		line.member<"tcp">(nullptr);
 		return;
 	}
 	put(line, analysis->stall);
 	put(line, analysis->window);
+	put(line, analysis->limits);
 	put(line, analysis->tcp);
 }
 

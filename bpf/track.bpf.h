@@ -209,7 +209,7 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 
 	if (report_packets || tcpwin_hash_of(seq) != arrival->key_hash || !is_free(seq) ||
 	    arrival->now >= tcpwin_expires_after(flow, &config) ||
-	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from, analyze_stalls))
+	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls))
 		return false;
 	if (!swap_seq(flow, seq, seq | TCPWIN_MARK_BUSY))
 		return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Alarms of a receiver whose window is closed, and the table of stalled hosts:
+ * Alarms of a receiver whose window is closed or limits its peer, and the table of stalled hosts:
  * in how many flows the window of each address is closed.
  *
  * Pure functions. The caller has the table of hosts: for each endpoint whose
@@ -10,6 +10,7 @@
 #ifndef TCPWIN_ALARM_H
 #define TCPWIN_ALARM_H
 
+#include "limits.h"
 #include "messages.h"
 #include "segment.h"
 
@@ -30,6 +31,21 @@ TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struc
 			continue;
 		stats->flags |= TCPWIN_ANALYSIS_ALARM;
 		tcpwin_raise(&flow->direction[i], TCPWIN_ALARM_STALL, 1);
+	}
+}
+
+/*
+ * Called after a packet was analyzed, for receivers that limit their peer: it uses up the window now, or waits for it.
+ */
+TCPWIN_INLINE void tcpwin_note_long_limits(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
+{
+	for (int i = 0; i < 2; i++) {
+		struct tcpwin_limits *limits = &flow->limits[i];
+		if (!tcpwin_is_limit_due(limits, config->limited_alarm_ns, now) ||
+		    (tcpwin_phase(limits) < TCPWIN_LIMITS_RECEIVER && limits->since != tcpwin_limits_time(now)))
+			continue;
+		limits->phase |= TCPWIN_LIMITS_ALARM;
+		tcpwin_raise(&flow->direction[!i], TCPWIN_ALARM_LIMITED, 1);
 	}
 }
 
@@ -71,6 +87,7 @@ TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct t
 	alarm->a_side = flow->a_side;
 	for (int i = 0; i < 2; i++) {
 		alarm->stalled_since_ns[i] = flow->analysis[i].stalled_since_ns;
+		alarm->limited_ns[i] = tcpwin_run_ns(&flow->limits[!i], now);
 		alarm->zero_window_count[i] = flow->direction[i].zero_window_count;
 		alarm->raised[i] = TCPWIN_ALARM_PENDING(flow->direction[i].alarms);
 		flow->direction[i].alarms &= TCPWIN_ALARM_ALL;

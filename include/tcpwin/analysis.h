@@ -63,6 +63,8 @@ enum tcpwin_limits_phase {
 	TCPWIN_LIMITS_WAITING = 0x10, /* RECEIVER, OPENED: it sent a probe, so it has data to send */
 	TCPWIN_LIMITS_RUN = 0x20,     /* the receiver has limited it since run, without a break */
 	TCPWIN_LIMITS_ALARM = 0x40,   /* for so long that an alarm was raised */
+	TCPWIN_LIMITS_FAR = 0x80,     /* it uses all of its window, as a point far from it sees */
+	TCPWIN_LIMITS_LASTING = TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM | TCPWIN_LIMITS_FAR,
 };
 
 /* A window below it is silly. */
@@ -98,9 +100,11 @@ struct tcpwin_limits {
 	__u32 network;
 	__u32 receiver;
 	__u32 application;
-	__u16 run;    /* when the run began, see TCPWIN_RUN_SHIFT */
-	__u8 segment; /* largest payload, see TCPWIN_LIMITS_SEGMENT */
-	__u8 phase;   /* enum tcpwin_limits_phase */
+	__u32 edge;      /* sequence number after the window as it was at edge_time, see tcpwin_note_far */
+	__u32 edge_time;
+	__u16 run;       /* when the run began, see TCPWIN_RUN_SHIFT */
+	__u8 segment;    /* largest payload, see TCPWIN_LIMITS_SEGMENT */
+	__u8 phase;      /* enum tcpwin_limits_phase */
 };
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */

@@ -80,6 +80,7 @@ struct tcpwin_config {
 	__u64 timeout_ns[TCPWIN_TIMEOUT_SLOTS]; /* each at least 1, except TERMINATED, which is 0 */
 	__u64 stalled_ns;                       /* minimum timeout of a flow with a closed window; 0: none */
 	__u64 stall_alarm_ns;                   /* 0: no alarm; source_alarm likewise */
+	__u64 limited_alarm_ns;                 /* 0: no alarm */
 	__u64 max_clock_jump_ns;                /* of a capture, see user/capture; 0: its times are taken as they are */
 	__u64 unanswered_ns;                    /* timeout of an unanswered flow under pressure, see pressure.h */
 	__u32 syn_flood_alarm;                  /* unanswered connections per second and receiver; 0: no alarm */
@@ -106,6 +107,7 @@ TCPWIN_NO_PADDING_END
 		.timeout_ns = {TCPWIN_TIMEOUTS(TCPWIN_TIMEOUT_DEFAULT_)}, \
 		.stalled_ns = 0,                                          \
 		.stall_alarm_ns = 0,                                      \
+		.limited_alarm_ns = 0,                                    \
 		.max_clock_jump_ns = 0,                                   \
 		.unanswered_ns = TCPWIN_SECONDS(1),                       \
 		.syn_flood_alarm = 0,                                     \
@@ -127,6 +129,7 @@ TCPWIN_NO_PADDING_END
 			       TCPWIN_SECONDS(5)},                                                                    \
 		.stalled_ns = TCPWIN_SECONDS(300),                                                                    \
 		.stall_alarm_ns = TCPWIN_SECONDS(5),                                                                  \
+		.limited_alarm_ns = TCPWIN_SECONDS(10),                                                               \
 		.max_clock_jump_ns = TCPWIN_SECONDS(3600),                                                            \
 		.unanswered_ns = TCPWIN_SECONDS(1),                                                                   \
 		.syn_flood_alarm = 1000,                                                                              \

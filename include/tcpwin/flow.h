@@ -95,13 +95,15 @@ TCPWIN_INLINE void tcpwin_succeed_flow(struct tcpwin_flow *flow, const struct tc
  * as nearly all packets. Call this before the packet is counted. analyze: as in tcpwin_count_packet.
  */
 TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct tcpwin_config *config,
-				  const struct tcpwin_packet *packet, __u32 from, int analyze)
+				  const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
 	const struct tcpwin_direction *direction = &flow->direction[from & 1];
 
 	if (analyze && (!tcpwin_is_fast(&flow->progress[from & 1], &flow->progress[~from & 1], packet) ||
 			tcpwin_is_silly(&flow->progress[from & 1], &flow->analysis[from & 1],
 					&flow->analysis[~from & 1], packet->window)))
+		return 0;
+	if (analyze && packet->payload && tcpwin_is_limit_due(&flow->limits[from & 1], config->limited_alarm_ns, now))
 		return 0;
 	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
 	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));
@@ -175,8 +177,10 @@ TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const str
 		flow->analyzed = 0;
 	int accepted = TCPWIN_JUDGEMENT(judgement) == TCPWIN_SEGMENT_ACCEPTED;
 	tcpwin_update_flow(flow, config, packet, from, now, accepted ? packet->tcp_flags : 0);
-	if (analyze && accepted)
+	if (analyze && accepted) {
 		tcpwin_analyze_slow(flow, packet, from, now);
+		tcpwin_note_long_limits(flow, config, now);
+	}
 	return judgement;
 }
 

@@ -41,17 +41,19 @@ enum tcpwin_state {
 };
 
 /*
- * Why a receiver with a closed window is reported, at the packet that causes it:
+ * Why a receiver is reported, at the packet that causes it:
  * X(name, bit, text in records). ABORT_COUNT: abort_count windows below the
  * threshold, once per flow. STALL: closed for stall_alarm_ns, once per episode.
  * STALLED_FLOWS: its address has more than source_alarm flows with a closed
  * window at once; reported for the first flow above the limit, marked in the
- * following ones as long as the limit is exceeded.
+ * following ones as long as the limit is exceeded. LIMITED: its window, closed or
+ * too small, has limited the sender for limited_alarm_ns without a break.
  */
 #define TCPWIN_ALARMS(X)                    \
 	X(ABORT_COUNT, 0x01, "abort_count") \
 	X(STALL, 0x02, "stall")             \
-	X(STALLED_FLOWS, 0x04, "stalled_flows")
+	X(STALLED_FLOWS, 0x04, "stalled_flows") \
+	X(LIMITED, 0x08, "limited")
 
 enum tcpwin_alarm_kind {
 #define X(name, bit, text) TCPWIN_ALARM_##name = bit,
@@ -157,7 +159,8 @@ enum tcpwin_stalled {
 
 /*
  * One connection. direction[i], progress[i], limits[i] and analysis[i] belong to
- * the key's endpoint i. With its key, an entry takes 512 bytes.
+ * the key's endpoint i. With its key and 48 bytes of the kernel, an entry is nine
+ * whole cache lines.
  */
 struct tcpwin_flow {
 	__u64 seq;            /* sequence word, see flow_lock.h */

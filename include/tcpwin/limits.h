@@ -12,6 +12,10 @@
  * of the busy time, the application while nothing is outstanding between two data
  * segments.
  *
+ * Far from the sender, data and acknowledgements under way are not seen. There
+ * the window is taken as it was one round trip before, between here and the sender
+ * (tcpwin_note_far).
+ *
  * An acknowledgement that is seen here arrives at the sender later, and what it
  * sends in answer is seen a round trip between here and the sender later: so long
  * the sender is taken to be busy after its last acknowledgement. The same
@@ -36,7 +40,8 @@
 /* What interrupts the receiver's limit for less does not end a run. */
 #define TCPWIN_LEAST_BREAK_NS 100000000ULL
 
-#define TCPWIN_LIMITS_SEGMENT 64 /* unit of tcpwin_limits.segment */
+#define TCPWIN_LIMITS_SEGMENT 64   /* unit of tcpwin_limits.segment */
+#define TCPWIN_LIMITS_FAR_TIME 4  /* a shorter round trip to the sender is none, in units of tcpwin_limits_time */
 
 TCPWIN_INLINE __u32 tcpwin_limits_time(__u64 ns)
 {
@@ -98,7 +103,7 @@ TCPWIN_INLINE enum tcpwin_limits_phase tcpwin_phase(const struct tcpwin_limits *
 
 TCPWIN_INLINE void tcpwin_enter(struct tcpwin_limits *limits, enum tcpwin_limits_phase phase, __u32 now)
 {
-	limits->phase = (limits->phase & (TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM)) | phase;
+	limits->phase = (limits->phase & TCPWIN_LIMITS_LASTING) | phase;
 	limits->since = now;
 }
 
@@ -116,12 +121,23 @@ TCPWIN_INLINE void tcpwin_break_run(struct tcpwin_limits *limits, __u32 break_)
 		limits->phase &= ~(TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM);
 }
 
+/* since: when this time began. */
+TCPWIN_INLINE void tcpwin_add_busy(struct tcpwin_limits *limits, __u32 since, __u32 time)
+{
+	if (!(limits->phase & TCPWIN_LIMITS_FAR)) {
+		tcpwin_add_time(&limits->network, time);
+		return;
+	}
+	tcpwin_prolong_run(limits, since);
+	tcpwin_add_time(&limits->receiver, time);
+}
+
 /* Nothing has been outstanding for this time: for round_trip because of the way of the acknowledgement. */
 TCPWIN_INLINE void tcpwin_add_idle(struct tcpwin_limits *limits, __u32 time, __u32 round_trip)
 {
 	__u32 busy = time < round_trip ? time : round_trip;
 
-	tcpwin_add_time(&limits->network, busy);
+	tcpwin_add_busy(limits, limits->since, busy);
 	tcpwin_add_time(&limits->application, time - busy);
 	tcpwin_break_run(limits, time - busy);
 }
@@ -162,8 +178,8 @@ TCPWIN_INLINE void tcpwin_end_phase(struct tcpwin_limits *limits, const struct t
 		tcpwin_add_idle(limits, since, moment->round_trip);
 		break;
 	case TCPWIN_LIMITS_NETWORK:
-		tcpwin_add_time(&limits->network, since);
-		if (since > moment->reaction)
+		tcpwin_add_busy(limits, limits->since, since);
+		if (since > moment->reaction && !(limits->phase & TCPWIN_LIMITS_FAR))
 			tcpwin_break_run(limits, since);
 		break;
 	case TCPWIN_LIMITS_RECEIVER:
@@ -172,10 +188,10 @@ TCPWIN_INLINE void tcpwin_end_phase(struct tcpwin_limits *limits, const struct t
 			tcpwin_prolong_run(limits, start);
 			tcpwin_add_time(&limits->receiver, whole);
 		} else if (limits->phase & TCPWIN_LIMITS_ACKED) {
-			tcpwin_add_time(&limits->network, whole > since ? whole - since : 0);
+			tcpwin_add_busy(limits, start, whole > since ? whole - since : 0);
 			tcpwin_add_idle(limits, since, moment->round_trip);
 		} else {
-			tcpwin_add_time(&limits->network, whole);
+			tcpwin_add_busy(limits, start, whole);
 		}
 		break;
 	default:
@@ -183,9 +199,9 @@ TCPWIN_INLINE void tcpwin_end_phase(struct tcpwin_limits *limits, const struct t
 	}
 }
 
-TCPWIN_INLINE void tcpwin_note_segment_size(struct tcpwin_limits *limits, __u32 payload)
+TCPWIN_INLINE void tcpwin_note_segment_size(struct tcpwin_limits *limits, const struct tcpwin_packet *packet)
 {
-	__u32 size = payload / TCPWIN_LIMITS_SEGMENT;
+	__u32 size = packet->payload / (packet->segments ? packet->segments : 1) / TCPWIN_LIMITS_SEGMENT;
 
 	if (size > limits->segment)
 		limits->segment = size < 0xff ? (__u8)size : 0xff;
@@ -196,6 +212,28 @@ TCPWIN_INLINE int tcpwin_is_used(const struct tcpwin_limits *limits, const struc
 {
 	return (limits->phase & TCPWIN_LIMITS_WAITING) || tcpwin_phase(limits) == TCPWIN_LIMITS_RECEIVER ||
 	       tcpwin_limits_since(limits->opened, moment->now) <= moment->reaction;
+}
+
+/*
+ * For a segment with data that ends at end, at a point that is round_trip from the sender: what the sender used when it
+ * sent this segment is the window as it was here a round trip before. Looks once per round trip; what it finds is valid
+ * until the next look. The segments that a window permits do not arrive at one moment, so an eighth of it may be left.
+ */
+TCPWIN_INLINE void tcpwin_note_far(struct tcpwin_limits *limits, const struct tcpwin_progress *receiver, __u32 end,
+				   const struct tcpwin_moment *moment)
+{
+	__u32 age = moment->now - limits->edge_time, round_trip = moment->round_trip;
+	__s32 window = tcpwin_room(receiver, receiver->ack), needed = tcpwin_room_needed(limits, receiver);
+
+	if (round_trip < TCPWIN_LIMITS_FAR_TIME || age < round_trip)
+		return;
+	if (needed < window / 8)
+		needed = window / 8;
+	limits->phase &= ~TCPWIN_LIMITS_FAR;
+	if (age <= round_trip + round_trip / 2 && (__s32)(limits->edge - end) < needed)
+		limits->phase |= TCPWIN_LIMITS_FAR;
+	limits->edge = receiver->ack + window;
+	limits->edge_time = moment->now;
 }
 
 /* What a packet means for the time that its sender has to wait. */
@@ -273,7 +311,9 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_sent(struct tcpwin_flow *flow, const struct t
 		return 0;
 	}
 	tcpwin_enter(limits, TCPWIN_LIMITS_NETWORK, moment.now);
-	tcpwin_note_segment_size(limits, packet->payload);
+	tcpwin_note_segment_size(limits, packet);
+	if ((segment.peer->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_scale_unknown(segment.own_stats, segment.peer_stats))
+		tcpwin_note_far(limits, segment.peer, segment.end, &moment);
 	if (tcpwin_has_room(limits, segment.peer, segment.peer_stats, segment.own_stats, segment.end))
 		return 0;
 	tcpwin_enter(limits, TCPWIN_LIMITS_RECEIVER, moment.now);
@@ -319,11 +359,13 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_acked(struct tcpwin_flow *flow, __u32 from, _
 
 /* Whether tcpwin_note_sent has anything to do, for a packet for which tcpwin_is_fast is true. */
 TCPWIN_INLINE int tcpwin_is_sent_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
-				      const struct tcpwin_packet *packet)
+				      const struct tcpwin_packet *packet, __u64 now)
 {
 	__u32 segment = limits->segment * TCPWIN_LIMITS_SEGMENT;
 
-	return tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK && packet->payload < segment + TCPWIN_LIMITS_SEGMENT &&
+	return tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK &&
+	       (!limits->edge_time || tcpwin_limits_time(now) - limits->edge_time < TCPWIN_LIMITS_FAR_TIME) &&
+	       packet->payload < (segment + TCPWIN_LIMITS_SEGMENT) * packet->segments &&
 	       tcpwin_room(receiver, packet->sequence + packet->payload) >= (__s32)segment;
 }
 
@@ -351,12 +393,19 @@ TCPWIN_INLINE struct tcpwin_limits tcpwin_limits_at(const struct tcpwin_flow *fl
 	return limits;
 }
 
-/* Since when the receiver has limited the endpoint without a break, if it does now; age: up to now. */
-TCPWIN_INLINE int tcpwin_is_limited_for(const struct tcpwin_limits *limits, __u64 least_ns, __u64 now)
+/* How long the receiver has limited the endpoint without a break; 0: it does not. */
+TCPWIN_INLINE __u64 tcpwin_run_ns(const struct tcpwin_limits *limits, __u64 now)
 {
 	__u16 age = (__u16)((now >> TCPWIN_RUN_SHIFT) - limits->run);
 
-	return (limits->phase & TCPWIN_LIMITS_RUN) && age >= (least_ns >> TCPWIN_RUN_SHIFT);
+	return limits->phase & TCPWIN_LIMITS_RUN ? (__u64)age << TCPWIN_RUN_SHIFT : 0;
+}
+
+/* Whether that is long enough for an alarm, for the first time in this run. alarm_ns: 0 means never. */
+TCPWIN_INLINE int tcpwin_is_limit_due(const struct tcpwin_limits *limits, __u64 alarm_ns, __u64 now)
+{
+	return alarm_ns && (limits->phase & (TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM)) == TCPWIN_LIMITS_RUN &&
+	       tcpwin_run_ns(limits, now) >= alarm_ns;
 }
 
 #endif

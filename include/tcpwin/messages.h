@@ -45,6 +45,7 @@ struct tcpwin_alarm {
 	struct tcpwin_key key;
 	__u64 flow_id;
 	__u64 stalled_since_ns[2]; /* of the last episode; 0: none */
+	__u64 limited_ns[2];       /* how long it has limited its peer without a break, in steps of TCPWIN_RUN_SHIFT */
 	__u32 zero_window_count[2];
 	__u32 stalled_flows; /* of the address that raised STALLED_FLOWS */
 	__u32 ifindex;

@@ -240,7 +240,7 @@ TCPWIN_INLINE void tcpwin_analyze_fast(struct tcpwin_flow *flow, const struct tc
 		tcpwin_note_acked(flow, from, now);
 	if (!packet->payload)
 		return;
-	if (!tcpwin_is_sent_fast(&flow->limits[from & 1], peer, packet))
+	if (!tcpwin_is_sent_fast(&flow->limits[from & 1], peer, packet, now))
 		tcpwin_note_sent(flow, packet, from, now);
 	own->payload_bytes += packet->payload;
 	own->next += packet->payload;

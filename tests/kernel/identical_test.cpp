@@ -118,6 +118,7 @@ protected:
 		config.rules = static_cast<__u8>(random_.below(64));
 		config.stalled_ns = random_.chance(50) ? random_.below(10 * second) : 0;
 		config.stall_alarm_ns = random_.chance(70) ? random_.below(second) : 0;
+		config.limited_alarm_ns = random_.chance(70) ? random_.below(second) : 0;
 		config.source_alarm = static_cast<uint32_t>(random_.below(4));
 		config.active_s = static_cast<uint32_t>(random_.below(4));
 		kernel_->config() = config;

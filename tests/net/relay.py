@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forwards frames between two devices, with delay, loss and limited rate: netem is not in every kernel.
+"""Forwards frames between devices, with delay, loss and limited rate: netem is not in every kernel.
 
-relay.py DEVICE DEVICE DELAY LOSS RATE: seconds, share, and bits per second (0: not limited). The delay is that of each
-way. Frames keep their offloads: PACKET_VNET_HDR (packet(7)).
+relay.py DELAY LOSS RATE DEVICE DEVICE [DEVICE DEVICE]: seconds, share, bits per second (0: not limited); pairs of devices.
+DELAY is that of one way through all pairs. LOSS and RATE apply to the first pair; its queue holds a tenth of a second.
+Frames keep their offloads: PACKET_VNET_HDR (packet(7)).
 """
 import collections
 import random
@@ -12,26 +13,26 @@ import sys
 import time
 
 SOL_PACKET, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING, SO_RCVBUFFORCE = 263, 15, 23, 33
-QUEUE = 1000  # frames
+QUEUE = 0.1  # seconds
 
-devices, (delay, loss, rate) = sys.argv[1:3], map(float, sys.argv[3:6])
+delay, loss, rate = map(float, sys.argv[1:4])
+pairs = list(zip(sys.argv[4::2], sys.argv[5::2], strict=True))
 chance = random.Random(1)
 
 
 class Way:
-    def __init__(self, source, target):
-        self.source, self.target = source, target
+    def __init__(self, source, target, loss, rate):
+        self.source, self.target, self.loss, self.rate = source, target, loss, rate
         self.frames, self.free_at = collections.deque(), 0.0
 
     def receive(self):
         try:
             while True:
                 frame = self.source.recv(1 << 17)
-                segments = max(1, len(frame) // 1500)
-                if len(self.frames) < QUEUE and chance.random() >= 1 - (1 - loss) ** segments:
-                    start = max(time.monotonic(), self.free_at)
-                    self.free_at = start + (len(frame) * 8 / rate if rate else 0)
-                    self.frames.append((self.free_at + delay, frame))
+                now, segments = time.monotonic(), max(1, len(frame) // 1500)
+                if self.free_at < now + QUEUE and chance.random() < (1 - self.loss) ** segments:
+                    self.free_at = max(now, self.free_at) + (len(frame) * 8 / self.rate if self.rate else 0)
+                    self.frames.append((self.free_at + delay / len(pairs), frame))
         except BlockingIOError:
             pass
 
@@ -56,11 +57,14 @@ def open_device(name):
     return made
 
 
-left, right = map(open_device, devices)
-ways = [Way(left, right), Way(right, left)]
+ways = []
+for number, pair in enumerate(pairs):
+    left, right = map(open_device, pair)
+    spoiled = (loss, rate) if number == 0 else (0, 0)
+    ways += [Way(left, right, *spoiled), Way(right, left, *spoiled)]
 print("relaying", flush=True)
 while True:
     due = min(way.send() for way in ways)
-    select.select([left, right], [], [], max(0.0, min(due - time.monotonic(), 1.0)))
+    select.select([way.source for way in ways], [], [], max(0.0, min(due - time.monotonic(), 1.0)))
     for way in ways:
         way.receive()

@@ -22,13 +22,14 @@ pytestmark = pytest.mark.needs_root
 
 SORT_KEYS = {
     "stalled": lambda flow: total(flow, "stall", "total"),
+    "limited": lambda flow: sum(side["limits"]["receiver"] for side in sides([flow])),
     "zero-windows": lambda flow: total(flow, "stall", "zero_window_segments"),
     "bytes": lambda flow: total(flow, "bytes"),
     "packets": lambda flow: total(flow, "packets"),
     "duration": lambda flow: flow["duration"],
     "retransmitted": lambda flow: total(flow, "tcp", "retransmitted_segments"),
     "idle": lambda flow: -flow["end_ns"]}
-HEADING = ["A", "B", "STATE", "CLOSED", "STALLED", "LONGEST", "ZEROWIN", "PACKETS", "BYTES", "RETRANS", "IDLE", "DURATION",
+HEADING = ["A", "B", "STATE", "CLOSED", "STALLED", "LONGEST", "LIMIT", "ZEROWIN", "PACKETS", "BYTES", "RETRANS", "IDLE", "DURATION",
            "IFACE"]
 
 

@@ -144,7 +144,8 @@ def value_at(event, way):
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
     any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
-                                                         "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm", "unseen"}
+                                                         "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm", "unseen", "busy", "receiver",
+                                                         "network", "application", "limited", "limited_alarm"}
     for way in places(examples[event]):
         allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

@@ -48,7 +48,7 @@ def test_set_prints_the_current_settings(wire, watch):
         "win-threshold": "1", "abort-count": "3", "on-threshold": "count", "abort-alarm": "yes", "timeout-new": "1min",
         "timeout-bgn": "30s", "timeout-est": "1min30s", "timeout-abrt": "5s", "timeout-fin": "5s", "timeout-stalled": "5min",
         "active-timeout": "5min", "promote-established": "yes", "split-connections": "yes", "count-syn-rst": "no",
-        "vlan-tracking": "yes", "stall-alarm": "5s", "source-alarm": "20", "pressure": "80%",
+        "vlan-tracking": "yes", "stall-alarm": "5s", "limited-alarm": "10s", "source-alarm": "20", "pressure": "80%",
         "timeout-unanswered": "1s", "unanswered-records": "summary", "syn-flood-alarm": "1000", "reattach": "yes",
         "max-clock-jump": "1h"}
 

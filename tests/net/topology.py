@@ -132,11 +132,14 @@ class Topology:
         return self
 
     def relayed(self, offload=True):
-        """client c0 -- r0 router r1 -- s0 server; relay.py connects r0 and r1"""
+        """client c0 -- r0 (m0 -- m1) r1 -- s0 server; relay.py connects r0 with m0, and m1 with r1"""
         self.client, self.router, self.server = self._host(), self._host(), self._host()
         self.address = {4: "10.3.0.2", 6: "fd03::2"}
         client_mac, _ = connect_devices(self.client, "c0", self.router, "r0", 1, offload)
         server_mac, _ = connect_devices(self.server, "s0", self.router, "r1", 3, offload)
+        self.router.add_pair("m0", "m1")
+        for device in ("m0", "m1"):
+            self.router.offload(device, offload)
         self._same_network("c0", client_mac, "s0", server_mac)
         return self
 

@@ -83,7 +83,7 @@ std::string describe(const tcpwin_alarm &a)
 {
 	return fmt::format("alarm at {} flow {} raised {} zero windows {} {} stalled flows {} since {} {}\n", a.now_ns,
 			   a.flow_id, hex(a.raised, sizeof(a.raised)), a.zero_window_count[0], a.zero_window_count[1],
-			   a.stalled_flows, a.stalled_since_ns[0], a.stalled_since_ns[1]);
+			   a.stalled_flows, a.stalled_since_ns[0], a.stalled_since_ns[1], a.limited_ns[0], a.limited_ns[1]);
 }
 
 bool same(const tcpwin_alarm &l, const tcpwin_alarm &r)
@@ -363,6 +363,7 @@ TEST_F(Engines, AgreeWithTheRulesOfTheMonitorProfile)
 	config.timeout_ns[TCPWIN_TIMEOUT_FIN] = 700'000'000;
 	config.stalled_ns = 5'000'000'000;
 	config.stall_alarm_ns = 300'000'000;
+	config.limited_alarm_ns = 200'000'000;
 	config.source_alarm = 1;
 	config.active_s = 1;
 	config.abort_count = 2;

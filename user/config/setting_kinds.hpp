@@ -114,13 +114,17 @@ constexpr SettingKind duration{
 	[](const tcpwin_config &config) { return format_nanoseconds(std::invoke(field, config)); },
 };
 
-template <auto field>
+// most_ns: the longest duration; 0: any.
+template <auto field, __u64 most_ns = 0>
 constexpr SettingKind duration_or_none{
 	"DURATION|none",
 	[](tcpwin_config &config, std::string_view text) -> ParsedSetting {
+		__u64 value = 0;
 		if (text != none)
-			return parse_nanoseconds(std::invoke(field, config), text);
-		std::invoke(field, config) = 0;
+			TRY(parse_nanoseconds(value, text));
+		if (most_ns && value > most_ns)
+			return tl::unexpected(fmt::format("it must be at most {}", format_nanoseconds(most_ns)));
+		std::invoke(field, config) = value;
 		return {};
 	},
 	[](const tcpwin_config &config) { return format_or_none(std::invoke(field, config)); },

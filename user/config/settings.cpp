@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <tcpwin/limits.h>
+
 #include "base/words.hpp"
 #include "config/setting_kinds.hpp"
 
@@ -64,6 +66,8 @@ constexpr Setting table[] = {
 	 "Packets with different VLAN IDs belong to different flows; no: VLAN IDs do not matter, a record lists them"},
 	{"stall-alarm", duration_or_none<&Config::stall_alarm_ns>, "5s",
 	 "Raise an alarm when a window has been closed for this long"},
+	{"limited-alarm", duration_or_none<&Config::limited_alarm_ns, TCPWIN_MAX_LIMITED_ALARM_NS>, "10s",
+	 "Raise an alarm when a receiver has held up the sender for this long without a break, zero window or not"},
 	{"source-alarm", number_or_none<&Config::source_alarm>, "20",
 	 "Raise an alarm when an address keeps its window closed, or at a few bytes, in more than N flows at once"},
 	{"pressure", percent<&Config::pressure>, "80%",

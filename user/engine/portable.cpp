@@ -365,7 +365,7 @@ private:
 
 		Slot &slot = table_.slot(number);
 		const std::uint64_t previous = slot.flow.direction[from].last_ns;
-		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, from, analyze_)) {
+		if (tcpwin_is_quiet(&slot.flow, &config_, &packet, from, now_, analyze_)) {
 			tcpwin_count_packet(&slot.flow, &config_, &packet, from, now_, analyze_);
 		} else {
 			const unsigned stalled = slot.flow.stalled;

@@ -31,6 +31,14 @@ std::string closed_text(const LiveFlow &flow)
 	return !flow.analyzed ? "?" : a && b ? "A+B" : a ? "A" : b ? "B" : "-";
 }
 
+// What held up the side that sent more, as "receiver:66%".
+std::string limit_text(const Verdict &verdict)
+{
+	constexpr std::array<std::string_view, 4> names{"-", "receiver", "network", "sender"};
+	const std::string_view name = names[static_cast<std::size_t>(verdict.limit)];
+	return verdict.limit == Limit::none ? std::string(name) : fmt::format("{}:{}%", name, verdict.percent);
+}
+
 // Removes the middle: the ends of an address and the port are more informative.
 void cut(std::string &text, std::size_t width)
 {
@@ -89,6 +97,7 @@ Columns Columns::of_flows(Numbers numbers, const InterfaceNames &names)
 			 {"CLOSED", left, 1},
 			 {"STALLED", right, 0},
 			 {"LONGEST", right, 6},
+			 {"LIMIT", left, 4},
 			 {"ZEROWIN", right, 2},
 			 {"PACKETS", right, 4},
 			 {"BYTES", right, 2},
@@ -129,6 +138,7 @@ Columns::Cells Columns::cells(const LiveFlow &flow) const
 		closed_text(flow),
 		known(brief_time(amount(flow.amounts, SortKey::stalled))),
 		known(brief_time(std::max(flow.side[0].longest_ns, flow.side[1].longest_ns))),
+		known(limit_text(flow.verdict)),
 		count(SortKey::zero_windows),
 		count(SortKey::packets),
 		count(SortKey::bytes),

@@ -20,6 +20,7 @@ LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analys
 {
 	LiveSide side{.stalled_ns = 0,
 		      .longest_ns = 0,
+		      .limited_ns = 0,
 		      .zero_windows = static_cast<std::uint32_t>(direction.zero_window_count),
 		      .state = direction.state,
 		      .seen = direction.packets != 0,
@@ -45,13 +46,24 @@ LiveFlow make_live_flow(const tcpwin_record &record, std::uint32_t table)
 		      .ifindex = flow.ifindex,
 		      .a = static_cast<std::uint8_t>(a),
 		      .analyzed = flow.analyzed != 0,
+		      .verdict = {},
 		      .side = {},
 		      .amounts = {}};
-	std::uint64_t first = UINT64_MAX, last = 0;
+	std::uint64_t first = UINT64_MAX, last = 0, most_payload = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		const tcpwin_direction &direction = flow.direction[a ^ i];
 		const auto analysis = make_analysis(record, a ^ i, std::chrono::nanoseconds(0));
-		const LiveSide &side = live.side[i] = make_side(direction, analysis);
+		const std::uint64_t limited_ns = live.side[i].limited_ns; // from the other side
+		LiveSide &side = live.side[i] = make_side(direction, analysis);
+		side.limited_ns = limited_ns;
+		if (analysis && analysis->limits) {
+			const LimitsFacts &limits = *analysis->limits;
+			live.side[!i].limited_ns = nanoseconds_of(limits.receiver);
+			amount(live.amounts, SortKey::limited) += nanoseconds_of(limits.receiver);
+			if (analysis->tcp.payload_bytes > most_payload)
+				live.verdict = judge_limits(limits.receiver, limits.network, limits.application);
+			most_payload = std::max(most_payload, analysis->tcp.payload_bytes);
+		}
 		amount(live.amounts, SortKey::stalled) += side.stalled_ns;
 		amount(live.amounts, SortKey::zero_windows) += side.zero_windows;
 		amount(live.amounts, SortKey::bytes) += direction.bytes;

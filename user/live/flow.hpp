@@ -9,11 +9,13 @@
 
 #include <tcpwin/types.h>
 
+#include "record/analysis.hpp"
+
 namespace tcpwin {
 
-enum class SortKey { stalled, zero_windows, bytes, packets, duration, retransmitted, idle };
-inline constexpr std::array<std::string_view, 7> sort_names{"stalled",  "zero-windows",  "bytes", "packets",
-							    "duration", "retransmitted", "idle"};
+enum class SortKey { stalled, limited, zero_windows, bytes, packets, duration, retransmitted, idle };
+inline constexpr std::array<std::string_view, 8> sort_names{"stalled", "limited",  "zero-windows",  "bytes",
+							    "packets", "duration", "retransmitted", "idle"};
 // By SortKey; times in nanoseconds.
 using Amounts = std::array<std::uint64_t, sort_names.size()>;
 
@@ -30,6 +32,7 @@ inline std::uint64_t amount(const Amounts &amounts, SortKey key)
 struct LiveSide {
 	std::uint64_t stalled_ns; // an open stall counts up to now
 	std::uint64_t longest_ns;
+	std::uint64_t limited_ns;   // for how long its window held up the other side
 	std::uint32_t zero_windows; // without stall analysis: packets below the window threshold
 	std::uint8_t state;
 	bool seen;
@@ -43,6 +46,7 @@ struct LiveFlow {
 	std::uint32_t ifindex;
 	std::uint8_t a; // endpoint of the key
 	bool analyzed;
+	Verdict verdict; // of the side that sent more
 	std::array<LiveSide, 2> side; // A, B
 	Amounts amounts;              // of both sides
 

@@ -39,6 +39,7 @@ void add_flow(Peer &peer, const LiveFlow &flow, const LiveSide &side)
 {
 	const auto add = [&](SortKey key, std::uint64_t value) { amount(peer.amounts, key) += value; };
 	add(SortKey::stalled, side.stalled_ns);
+	add(SortKey::limited, side.limited_ns);
 	add(SortKey::zero_windows, side.zero_windows);
 	for (SortKey key : {SortKey::bytes, SortKey::packets, SortKey::retransmitted})
 		add(key, amount(flow.amounts, key));

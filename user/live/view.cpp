@@ -19,6 +19,8 @@ constexpr std::string_view help_text[] = {
 	"",
 	"CLOSED   endpoint with a closed receive window; its peer is blocked",
 	"STALLED  how long windows were closed, including an open stall",
+	"LIMIT    what holds up the side that sends more, and its share: the receiver's window, the",
+	"         network, or the sender's application",
 	"ZEROWIN  segments that announced a closed window",
 	"IDLE     time since the last packet",
 	"?        not known: the agent uses --no-analysis",

@@ -104,6 +104,19 @@ struct Endpoint {
 
 } // namespace
 
+Verdict judge_limits(nanoseconds receiver, nanoseconds network, nanoseconds application)
+{
+	constexpr auto least = std::chrono::milliseconds(100);
+	const auto whole = receiver + network + application;
+	if (whole < least)
+		return {};
+	const auto most = std::max({receiver, network, application});
+	return {.limit = most == receiver ? Limit::receiver :
+			 most == network  ? Limit::network :
+					    Limit::application,
+		.percent = static_cast<unsigned>(most * 100 / whole)};
+}
+
 std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint, nanoseconds wall_offset)
 {
 	if (!record.flow.analyzed)

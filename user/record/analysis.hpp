@@ -70,6 +70,18 @@ struct Analysis {
 	TcpFacts tcp;
 };
 
+// What held a sender up most.
+enum class Limit : std::uint8_t { none, receiver, network, application };
+
+struct Verdict {
+	Limit limit = Limit::none; // none: too little was sent to say
+	unsigned percent = 0;      // of the time in which data was under way or could have been
+};
+
+// The three are those of LimitsFacts.
+Verdict judge_limits(std::chrono::nanoseconds receiver, std::chrono::nanoseconds network,
+		     std::chrono::nanoseconds application);
+
 // endpoint: index in the key. Nothing if the flow was not analyzed.
 // wall_offset: what to add to the record's clock to get wall-clock time.
 std::optional<Analysis> make_analysis(const tcpwin_record &record, unsigned endpoint,

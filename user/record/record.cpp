@@ -61,6 +61,8 @@ AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind,
 		.stalled_since = {},
 		.stalled = {},
 		.stall_alarm = nanoseconds(config.stall_alarm_ns),
+		.limited = nanoseconds(alarm.limited_ns[receiver]),
+		.limited_alarm = nanoseconds(config.limited_alarm_ns),
 		.stalled_flows = alarm.stalled_flows,
 		.source_alarm = config.source_alarm,
 	};

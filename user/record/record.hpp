@@ -91,6 +91,8 @@ struct AlarmRecord {
 	WallTime stalled_since;           // this and the next: TCPWIN_ALARM_STALL only
 	std::chrono::nanoseconds stalled; // since then
 	std::chrono::nanoseconds stall_alarm;
+	std::chrono::nanoseconds limited; // this and the next: TCPWIN_ALARM_LIMITED only
+	std::chrono::nanoseconds limited_alarm;
 	std::uint32_t
 		stalled_flows; // this and the next: TCPWIN_ALARM_STALLED_FLOWS only; flows of the receiver's address
 	std::uint32_t source_alarm;

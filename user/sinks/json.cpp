@@ -113,6 +113,10 @@ void put_cause(JsonLine &line, const AlarmRecord &r)
 		line.member<"stalled_flows">(r.stalled_flows);
 		line.member<"source_alarm">(r.source_alarm);
 		break;
+	case TCPWIN_ALARM_LIMITED:
+		line.member<"limited">(r.limited);
+		line.member<"limited_alarm">(r.limited_alarm);
+		break;
 	case TCPWIN_ALARM_ALL:
 		break;
 	}

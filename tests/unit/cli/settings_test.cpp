@@ -89,6 +89,7 @@ TEST(Settings, EachChangesItsField)
 						     {"active-timeout", "1min7s"},  {"promote-established", "yes"},
 						     {"split-connections", "yes"},  {"count-syn-rst", "no"},
 						     {"vlan-tracking", "no"},       {"stall-alarm", "8ms"},
+						     {"limited-alarm", "9ms"},
 						     {"source-alarm", "9"},         {"pressure", "75%"},
 						     {"timeout-unanswered", "2s"},  {"unanswered-records", "summary"},
 						     {"syn-flood-alarm", "10"},     {"reattach", "no"},
@@ -101,6 +102,7 @@ TEST(Settings, EachChangesItsField)
 	EXPECT_EQ(config.stalled_ns, 66 * second);
 	EXPECT_EQ(config.active_s, 67U);
 	EXPECT_EQ(config.stall_alarm_ns, 8'000'000U);
+	EXPECT_EQ(config.limited_alarm_ns, 9'000'000U);
 	EXPECT_EQ(config.source_alarm, 9U);
 	EXPECT_EQ(config.pressure, 75);
 	EXPECT_EQ(config.unanswered_ns, 2 * second);
@@ -118,6 +120,7 @@ TEST(Settings, EachChangesItsField)
 						  {"count-syn-rst", "yes"},
 						  {"vlan-tracking", "yes"},
 						  {"stall-alarm", "none"},
+						  {"limited-alarm", "none"},
 						  {"source-alarm", "none"},
 						  {"unanswered-records", "each"},
 						  {"syn-flood-alarm", "none"},
@@ -126,7 +129,7 @@ TEST(Settings, EachChangesItsField)
 						  {"abort-alarm", "no"}},
 						 config);
 	EXPECT_EQ(off.rules, 0);
-	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.source_alarm + off.max_clock_jump_ns, 0U);
+	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.limited_alarm_ns + off.source_alarm + off.max_clock_jump_ns, 0U);
 	EXPECT_EQ(off.timeout_ns[TCPWIN_TIMEOUT_EST], 3 * second) << "what was not named stays";
 }
 

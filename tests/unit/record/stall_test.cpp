@@ -43,7 +43,7 @@ enum Who { reader, writer };
 // Counts the packet as the engines do. Whether the fast path could.
 bool count_packet(tcpwin_flow &flow, const tcpwin_config &config, const tcpwin_packet &packet, __u32 from, __u64 now)
 {
-	const bool quiet = tcpwin_is_quiet(&flow, &config, &packet, from, 1);
+	const bool quiet = tcpwin_is_quiet(&flow, &config, &packet, from, now, 1);
 	if (quiet)
 		tcpwin_count_packet(&flow, &config, &packet, from, now, 1);
 	else

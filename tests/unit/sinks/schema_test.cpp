@@ -108,6 +108,7 @@ json example(const std::string &event)
 	alarm.update(line_of([](auto &out) { make_flow_format(Format::json)->syn_flood({}, out); }));
 	alarm.update(example_alarm(TCPWIN_ALARM_STALL));
 	alarm.update(example_alarm(TCPWIN_ALARM_STALLED_FLOWS));
+	alarm.update(example_alarm(TCPWIN_ALARM_LIMITED));
 	return alarm;
 }
 

@@ -100,11 +100,11 @@ struct tcpwin_limits {
 	__u32 network;
 	__u32 receiver;
 	__u32 application;
-	__u32 edge;      /* sequence number after the window as it was at edge_time, see tcpwin_note_far */
+	__u32 edge; /* sequence number after the window as it was at edge_time, see tcpwin_note_far */
 	__u32 edge_time;
-	__u16 run;       /* when the run began, see TCPWIN_RUN_SHIFT */
-	__u8 segment;    /* largest payload, see TCPWIN_LIMITS_SEGMENT */
-	__u8 phase;      /* enum tcpwin_limits_phase */
+	__u16 run;    /* when the run began, see TCPWIN_RUN_SHIFT */
+	__u8 segment; /* largest payload, see TCPWIN_LIMITS_SEGMENT */
+	__u8 phase;   /* enum tcpwin_limits_phase */
 };
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */

@@ -49,9 +49,9 @@ enum tcpwin_state {
  * following ones as long as the limit is exceeded. LIMITED: its window, closed or
  * too small, has limited the sender for limited_alarm_ns without a break.
  */
-#define TCPWIN_ALARMS(X)                    \
-	X(ABORT_COUNT, 0x01, "abort_count") \
-	X(STALL, 0x02, "stall")             \
+#define TCPWIN_ALARMS(X)                        \
+	X(ABORT_COUNT, 0x01, "abort_count")     \
+	X(STALL, 0x02, "stall")                 \
 	X(STALLED_FLOWS, 0x04, "stalled_flows") \
 	X(LIMITED, 0x08, "limited")
 

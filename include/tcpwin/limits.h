@@ -40,8 +40,8 @@
 /* What interrupts the receiver's limit for less does not end a run. */
 #define TCPWIN_LEAST_BREAK_NS 100000000ULL
 
-#define TCPWIN_LIMITS_SEGMENT 64   /* unit of tcpwin_limits.segment */
-#define TCPWIN_LIMITS_FAR_TIME 4  /* a shorter round trip to the sender is none, in units of tcpwin_limits_time */
+#define TCPWIN_LIMITS_SEGMENT 64 /* unit of tcpwin_limits.segment */
+#define TCPWIN_LIMITS_FAR_TIME 4 /* a shorter round trip to the sender is none, in units of tcpwin_limits_time */
 
 TCPWIN_INLINE __u32 tcpwin_limits_time(__u64 ns)
 {

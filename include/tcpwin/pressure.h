@@ -26,8 +26,10 @@
 #include "flow_types.h"
 
 #define TCPWIN_PRESSURE_PERIOD_NS 100000000
-#define TCPWIN_MAX_CANDIDATES 1024 /* examined by one packet at most; each number is examined once, so by far fewer on average */
-#define TCPWIN_HALF_OPEN_FACTOR 8 /* SYN-ACKs that are lost are sent again after 1, 3 and 7 s (RFC 6298, RTO 1 s, doubled) */
+#define TCPWIN_MAX_CANDIDATES \
+	1024 /* examined by one packet at most; each number is examined once, so by far fewer on average */
+#define TCPWIN_HALF_OPEN_FACTOR \
+	8 /* SYN-ACKs that are lost are sent again after 1, 3 and 7 s (RFC 6298, RTO 1 s, doubled) */
 
 TCPWIN_NO_PADDING_BEGIN
 struct tcpwin_pressure {

@@ -88,6 +88,12 @@ void add_side(SideStory &story, const ParsedSide &side, nanoseconds gap, WallTim
 	story.rst = story.rst || side.rst;
 	story.timeout = side.timeout;
 	story.analyzed = story.analyzed && side.stall;
+	story.window_max = std::max(story.window_max, side.window_max);
+	if (side.limits) {
+		story.limits.receiver = sum_of(story.limits.receiver, side.limits->receiver);
+		story.limits.network = sum_of(story.limits.network, side.limits->network);
+		story.limits.application = sum_of(story.limits.application, side.limits->application);
+	}
 	if (!side.stall)
 		return;
 	if (story.stall.open)
@@ -246,7 +252,10 @@ void Connections::add(ParsedFlow flow)
 	count(flow);
 	Connection *connection = find_continued(flow);
 	if (!connection) {
-		if (!flow.a.has_stalled() && !(flow.b && flow.b->has_stalled()))
+		const auto is_of_interest = [](const ParsedSide &side) {
+			return side.has_stalled() || side.was_limited();
+		};
+		if (!is_of_interest(flow.a) && !(flow.b && is_of_interest(*flow.b)))
 			return;
 		connection = &connections_.emplace_back();
 		connection->first = flow.first;
@@ -267,6 +276,21 @@ std::vector<Entry> Connections::stalled() const
 	std::ranges::stable_sort(entries, std::ranges::greater{}, [](const Entry &entry) {
 		return std::tuple(entry.side->stall.total, entry.side->zero_windows);
 	});
+	return entries;
+}
+
+std::vector<Entry> Connections::limiting() const
+{
+	const auto limits = [](const Entry &entry) { return entry.connection->peer_of(*entry.side)->limits; };
+	std::vector<Entry> entries;
+	for (const Connection &connection : connections_)
+		for (const SideStory &side : connection.sides)
+			if (const SideStory *peer = connection.peer_of(side);
+			    peer && !side.has_stalled() && peer->limits.verdict().limit == Limit::receiver)
+				entries.push_back({&connection, &side});
+	entries = join_copies(std::move(entries));
+	std::ranges::stable_sort(entries, std::ranges::greater{},
+				 [&](const Entry &entry) { return limits(entry).receiver; });
 	return entries;
 }
 

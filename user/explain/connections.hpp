@@ -28,6 +28,8 @@ struct SideStory {
 	bool analyzed = true; // in every record
 	// Total, longest and open include the time between two records.
 	ParsedStall stall;
+	ParsedLimits limits; // when it sent
+	std::uint64_t window_max = 0;
 	bool longest_is_least = false;
 	std::chrono::nanoseconds open_for{0}; // of the open episode
 
@@ -88,6 +90,8 @@ public:
 	// Sorted by the time stalled, then by the number of zero windows, descending. One per connection and side, also
 	// if it was seen at several places at the same time.
 	std::vector<Entry> stalled() const;
+	// Receivers that closed no window, but held up their peer more than anything else did. Sorted by that time.
+	std::vector<Entry> limiting() const;
 
 private:
 	Connection *find_continued(const ParsedFlow &flow);

@@ -25,6 +25,16 @@ struct ParsedStall {
 	std::optional<WallTime> last_began;
 };
 
+// What held an endpoint up when it sent.
+struct ParsedLimits {
+	std::chrono::nanoseconds receiver{0};
+	std::chrono::nanoseconds network{0};
+	std::chrono::nanoseconds application{0};
+
+	std::chrono::nanoseconds busy() const { return receiver + network; }
+	Verdict verdict() const { return judge_limits(receiver, network, application); }
+};
+
 struct ParsedSide {
 	std::string ip;
 	std::uint16_t port = 0;
@@ -35,9 +45,12 @@ struct ParsedSide {
 	std::uint64_t ignored = 0;    // segments that the peer ignored
 	std::uint64_t duplicates = 0; // packets that were captured twice
 	std::chrono::nanoseconds timeout{0};
-	std::optional<ParsedStall> stall; // absent: the record has no stall analysis
+	std::optional<ParsedStall> stall;   // absent: the record has no stall analysis
+	std::optional<ParsedLimits> limits; // absent: likewise, or the peer was not seen
+	std::uint64_t window_max = 0;       // bytes; 0: not known
 
 	bool has_stalled() const { return stall ? stall->episodes != 0 : zero_windows != 0; }
+	bool was_limited() const { return limits && limits->verdict().limit == Limit::receiver; }
 };
 
 struct ParsedFlow {

@@ -102,6 +102,13 @@ ParsedStall read_stall(const Members &stall)
 		.last_began = stall.find_time(StallNames::last_began_ns)};
 }
 
+ParsedLimits read_limits(const Members &limits)
+{
+	return {.receiver = limits.seconds(LimitsNames::receiver),
+		.network = limits.seconds(LimitsNames::network),
+		.application = limits.seconds(LimitsNames::application)};
+}
+
 void read_flags(const array &flags, ParsedSide &side)
 {
 	for (const element flag : flags) {
@@ -132,7 +139,11 @@ ParsedSide read_side(const Members &members)
 		read_flags(*flags, side);
 	if (const auto stall = members.find_object("stall"))
 		side.stall = read_stall(*stall);
-	// Records of earlier versions lack these two.
+	if (const auto window = members.find_object("window"))
+		side.window_max = window->find_count(WindowNames::max);
+	// Records of earlier versions lack limits, and these two counts.
+	if (const auto limits = members.find_object("limits"))
+		side.limits = read_limits(*limits);
 	if (const auto tcp = members.find_object("tcp")) {
 		side.ignored = tcp->find_count("ignored_segments");
 		side.duplicates = tcp->find_count("duplicates");

@@ -224,15 +224,60 @@ std::string what_was_ignored(const Connection &connection)
 	return text;
 }
 
+std::string size(std::uint64_t bytes)
+{
+	if (bytes < 1024)
+		return plural(bytes, "byte", "bytes");
+	return bytes < 1024 * 1024 ? fmt::format("{} KiB", bytes / 1024) :
+				     fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+}
+
+// "10.0.0.1:40000 for 66 % of the 4.3 s in which it had data under way", or empty if that was too short to say.
+std::string whom_it_held_up(const Entry &entry)
+{
+	const SideStory *peer = entry.connection->peer_of(*entry.side);
+	if (!peer || peer->limits.verdict().limit == Limit::none || peer->limits.busy() == 0ns)
+		return "";
+	return fmt::format("{} for {} % of the {} in which it had data under way", endpoint(*peer),
+			   peer->limits.receiver * 100 / peer->limits.busy(), span(peer->limits.busy()));
+}
+
 std::string paragraph(std::size_t number, const Entry &entry, bool has_times)
 {
 	const bool analyzed = entry.side->stall.episodes != 0;
 	const std::string what = analyzed ? what_happened(entry, has_times) : what_was_counted(entry);
-	const std::string meanwhile =
-		analyzed ? fmt::format("   {} {}\n", what_the_peer_did(entry), how_it_ended(entry.side->stall)) : "";
+	const std::string whom = whom_it_held_up(entry);
+	const std::string limit = whom.empty() ? "" : fmt::format(" In all, its window held up {}.", whom);
+	const std::string meanwhile = analyzed ? fmt::format("   {} {}{}\n", what_the_peer_did(entry),
+							     how_it_ended(entry.side->stall), limit) :
+						 "";
 	const Connection &connection = *entry.connection;
 	return fmt::format("\n{}. {}\n{}   {}{} {}{}\n", number, what, meanwhile, where(connection, has_times),
 			   other_places(entry), how_the_connection_ended(connection), what_was_ignored(connection));
+}
+
+// Receivers that closed no window.
+std::string about_limits(const Connections &connections, std::size_t top)
+{
+	const std::vector<Entry> entries = connections.limiting();
+	if (entries.empty() || connections.has_no_times())
+		return "";
+	const std::size_t shown = std::min(top, entries.size());
+	std::string text = fmt::format(
+		"\n{} without closing its window.{}\n",
+		plural(entries.size(), "endpoint held up its sender", "endpoints each held up their sender"),
+		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
+	for (std::size_t i = 0; i < shown; i++) {
+		const Entry &entry = entries[i];
+		const std::string window = entry.side->window_max ?
+						   fmt::format(", with a window of at most {} that was never zero",
+							       size(entry.side->window_max)) :
+						   "";
+		text += fmt::format("\n{}. {} held up {}{}.\n   {}{} {}\n", i + 1, endpoint(*entry.side),
+				    whom_it_held_up(entry), window, where(*entry.connection, true), other_places(entry),
+				    how_the_connection_ended(*entry.connection));
+	}
+	return text;
 }
 
 std::string no_stalls(const Connections &connections)
@@ -327,7 +372,7 @@ std::string format_summary(const Connections &connections, std::size_t top)
 {
 	const std::vector<Entry> entries = connections.stalled();
 	if (entries.empty())
-		return no_stalls(connections) + remarks(connections, entries);
+		return no_stalls(connections) + about_limits(connections, top) + remarks(connections, entries);
 	const std::size_t shown = std::min(top, entries.size());
 	std::string text = fmt::format(
 		"{}, in {}.{}\n", plural(entries.size(), "endpoint closed its window", "endpoints closed their window"),
@@ -335,7 +380,7 @@ std::string format_summary(const Connections &connections, std::size_t top)
 		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
 	for (std::size_t i = 0; i < shown; i++)
 		text += paragraph(i + 1, entries[i], !connections.has_no_times());
-	return text + remarks(connections, entries);
+	return text + about_limits(connections, top) + remarks(connections, entries);
 }
 
 } // namespace tcpwin

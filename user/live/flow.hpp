@@ -46,7 +46,7 @@ struct LiveFlow {
 	std::uint32_t ifindex;
 	std::uint8_t a; // endpoint of the key
 	bool analyzed;
-	Verdict verdict; // of the side that sent more
+	Verdict verdict;              // of the side that sent more
 	std::array<LiveSide, 2> side; // A, B
 	Amounts amounts;              // of both sides
 

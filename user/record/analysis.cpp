@@ -60,8 +60,8 @@ bool ends_with_doubted_rst(const tcpwin_record &record)
 struct Endpoint {
 	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
 		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),
-		  limits(tcpwin_limits_at(&record.flow, endpoint, counted_until(record))),
-		  reason(record.reason), wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
+		  limits(tcpwin_limits_at(&record.flow, endpoint, counted_until(record))), reason(record.reason),
+		  wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
 		  is_stalled(progress.flags & TCPWIN_STALLED), is_open(is_stalled && !ends_with_doubted_rst(record)),
 		  peer_seen(record.flow.direction[!endpoint].packets), is_scaled(tcpwin_is_scaled(&record.flow)),
 		  scaling_is_known(is_scaled || stats.scale == TCPWIN_SCALE_NONE ||

@@ -57,11 +57,19 @@ struct TcpFacts {
 #undef X
 
 // The names in JSON, for readers of records: a name that does not exist does not compile.
-struct StallNames {
 #define X(type, name, ...) static constexpr const char *name = #name;
+struct StallNames {
 	TCPWIN_STALL_FIELDS(X)
-#undef X
 };
+
+struct WindowNames {
+	TCPWIN_WINDOW_FIELDS(X)
+};
+
+struct LimitsNames {
+	TCPWIN_LIMITS_FIELDS(X)
+};
+#undef X
 
 struct Analysis {
 	StallFacts stall;

@@ -35,13 +35,14 @@ TCPWIN_INLINE void tcpwin_note_long_stalls(struct tcpwin_flow *flow, const struc
 }
 
 /*
- * Called after a packet was analyzed, for receivers that limit their peer: it uses up the window now, or waits for it.
+ * Called after a packet was analyzed. due: tcpwin_limits_due before it. The sender must still use up the window, wait for
+ * it, or have done so until this packet.
  */
-TCPWIN_INLINE void tcpwin_note_long_limits(struct tcpwin_flow *flow, const struct tcpwin_config *config, __u64 now)
+TCPWIN_INLINE void tcpwin_note_long_limits(struct tcpwin_flow *flow, __u32 due, __u64 now)
 {
 	for (int i = 0; i < 2; i++) {
 		struct tcpwin_limits *limits = &flow->limits[i];
-		if (!tcpwin_is_limit_due(limits, config->limited_alarm_ns, now) ||
+		if (!(due >> i & 1) || !(limits->phase & TCPWIN_LIMITS_RUN) ||
 		    (tcpwin_phase(limits) < TCPWIN_LIMITS_RECEIVER && limits->since != tcpwin_limits_time(now)))
 			continue;
 		limits->phase |= TCPWIN_LIMITS_ALARM;

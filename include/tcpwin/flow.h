@@ -103,7 +103,7 @@ TCPWIN_INLINE int tcpwin_is_quiet(const struct tcpwin_flow *flow, const struct t
 			tcpwin_is_silly(&flow->progress[from & 1], &flow->analysis[from & 1],
 					&flow->analysis[~from & 1], packet->window)))
 		return 0;
-	if (analyze && packet->payload && tcpwin_is_limit_due(&flow->limits[from & 1], config->limited_alarm_ns, now))
+	if (analyze && tcpwin_limits_due(flow, config->limited_alarm_ns, now))
 		return 0;
 	return packet->window && packet->window >= config->window_threshold && !flow->stalled &&
 	       (direction->zero_window_count < config->abort_count || (direction->alarms & TCPWIN_ALARM_ABORT_COUNT));
@@ -167,7 +167,7 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const struct tcpwin_config *config,
 					     const struct tcpwin_packet *packet, __u32 from, __u64 now, int analyze)
 {
-	__u32 judgement = 0;
+	__u32 judgement = 0, due = analyze ? tcpwin_limits_due(flow, config->limited_alarm_ns, now) : 0;
 
 	if (flow->stalled)
 		tcpwin_note_long_stalls(flow, config, now);
@@ -179,7 +179,8 @@ TCPWIN_INLINE __u32 tcpwin_count_packet_slow(struct tcpwin_flow *flow, const str
 	tcpwin_update_flow(flow, config, packet, from, now, accepted ? packet->tcp_flags : 0);
 	if (analyze && accepted) {
 		tcpwin_analyze_slow(flow, packet, from, now);
-		tcpwin_note_long_limits(flow, config, now);
+		if (due)
+			tcpwin_note_long_limits(flow, due, now);
 	}
 	return judgement;
 }

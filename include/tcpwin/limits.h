@@ -53,12 +53,12 @@ TCPWIN_INLINE void tcpwin_add_time(__u32 *sum, __u32 time)
 	*sum = *sum + time < *sum ? ~0U : *sum + time;
 }
 
-/* The time from then to now, which may be readings of two CPUs. */
+/* The time from then to now, at most 58 hours. 0 if now is before then: another CPU's clock, or a capture whose clock went back. */
 TCPWIN_INLINE __u32 tcpwin_limits_since(__u32 then, __u32 now)
 {
 	__u32 since = now - then;
 
-	return since > ~0U - 256 ? 0 : since;
+	return since < 3U << 30 ? since : 0;
 }
 
 /* What the receiver's window has room for after sequence number end. */
@@ -217,7 +217,7 @@ TCPWIN_INLINE int tcpwin_is_used(const struct tcpwin_limits *limits, const struc
 /*
  * For a segment with data that ends at end, at a point that is round_trip from the sender: what the sender used when it
  * sent this segment is the window as it was here a round trip before. Looks once per round trip; what it finds is valid
- * until the next look. The segments that a window permits do not arrive at one moment, so an eighth of it may be left.
+ * until the next look. The phase is NETWORK. The segments that a window permits do not arrive at one moment, so an eighth of it may be left.
  */
 TCPWIN_INLINE void tcpwin_note_far(struct tcpwin_limits *limits, const struct tcpwin_progress *receiver, __u32 end,
 				   const struct tcpwin_moment *moment)
@@ -229,9 +229,12 @@ TCPWIN_INLINE void tcpwin_note_far(struct tcpwin_limits *limits, const struct tc
 		return;
 	if (needed < window / 8)
 		needed = window / 8;
-	limits->phase &= ~TCPWIN_LIMITS_FAR;
-	if (age <= round_trip + round_trip / 2 && (__s32)(limits->edge - end) < needed)
-		limits->phase |= TCPWIN_LIMITS_FAR;
+	int far = age <= round_trip + round_trip / 2 && (__s32)(limits->edge - end) < needed;
+	if (far != !!(limits->phase & TCPWIN_LIMITS_FAR)) {
+		tcpwin_end_phase(limits, moment, 0);
+		limits->since = moment->now;
+		limits->phase ^= TCPWIN_LIMITS_FAR;
+	}
 	limits->edge = receiver->ack + window;
 	limits->edge_time = moment->now;
 }
@@ -282,6 +285,27 @@ TCPWIN_INLINE void tcpwin_note_waiting(struct tcpwin_limits *limits, const struc
 	tcpwin_prolong_run(limits, limits->since);
 }
 
+/* For a segment with new data: whether there is nothing to note. */
+TCPWIN_INLINE int tcpwin_is_sent_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				      const struct tcpwin_packet *packet, __u64 now)
+{
+	__u32 segment = limits->segment * TCPWIN_LIMITS_SEGMENT;
+
+	return tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK &&
+	       (!limits->edge_time || tcpwin_limits_time(now) - limits->edge_time < TCPWIN_LIMITS_FAR_TIME) &&
+	       packet->payload < (segment + TCPWIN_LIMITS_SEGMENT) * packet->segments &&
+	       tcpwin_room(receiver, packet->sequence + packet->payload) >= (__s32)segment;
+}
+
+/* The same for what a packet acknowledges. */
+TCPWIN_INLINE int tcpwin_is_acked_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
+				       const struct tcpwin_progress *sender)
+{
+	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
+
+	return phase < TCPWIN_LIMITS_NETWORK || (phase == TCPWIN_LIMITS_NETWORK && receiver->ack != sender->next);
+}
+
 /*
  * For a packet that is part of the connection, before its sequence number is noted. The return value of this function
  * and the next has no meaning; BPF requires one.
@@ -296,7 +320,8 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_sent(struct tcpwin_flow *flow, const struct t
 	struct tcpwin_limits *limits = &flow->limits[from & 1];
 	struct tcpwin_moment moment;
 
-	if (sending == TCPWIN_SENDS_NOTHING)
+	if (sending == TCPWIN_SENDS_NOTHING ||
+	    (sending == TCPWIN_SENDS_DATA && tcpwin_is_sent_fast(limits, segment.peer, packet, now)))
 		return 0;
 	segment = tcpwin_make_segment(flow, packet, from, now);
 	moment = tcpwin_make_moment(segment.own, segment.own_stats, segment.peer_stats, now);
@@ -304,18 +329,23 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_sent(struct tcpwin_flow *flow, const struct t
 		tcpwin_note_waiting(limits, segment.peer, &moment);
 		return 0;
 	}
-	if (sending != TCPWIN_SENDS_FIN || tcpwin_phase(limits) != TCPWIN_LIMITS_IDLE)
+	int goes_on = sending != TCPWIN_SENDS_SYN && tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK;
+	if (!goes_on && !(sending == TCPWIN_SENDS_FIN && tcpwin_phase(limits) == TCPWIN_LIMITS_IDLE))
 		tcpwin_end_phase(limits, &moment, tcpwin_is_used(limits, &moment));
 	if (sending == TCPWIN_SENDS_SYN) {
-		tcpwin_enter(limits, TCPWIN_LIMITS_NONE, moment.now);
+		limits->phase = TCPWIN_LIMITS_NONE;
+		limits->edge_time = 0;
 		return 0;
 	}
-	tcpwin_enter(limits, TCPWIN_LIMITS_NETWORK, moment.now);
+	if (!goes_on)
+		tcpwin_enter(limits, TCPWIN_LIMITS_NETWORK, moment.now);
 	tcpwin_note_segment_size(limits, packet);
 	if ((segment.peer->flags & TCPWIN_KNOWN_ACK) && !tcpwin_is_scale_unknown(segment.own_stats, segment.peer_stats))
 		tcpwin_note_far(limits, segment.peer, segment.end, &moment);
 	if (tcpwin_has_room(limits, segment.peer, segment.peer_stats, segment.own_stats, segment.end))
 		return 0;
+	if (goes_on)
+		tcpwin_end_phase(limits, &moment, 0);
 	tcpwin_enter(limits, TCPWIN_LIMITS_RECEIVER, moment.now);
 	return 0;
 }
@@ -331,17 +361,17 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_acked(struct tcpwin_flow *flow, __u32 from, _
 	struct tcpwin_limits *limits = &flow->limits[from ^ 1];
 	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
 
-	if (phase < TCPWIN_LIMITS_NETWORK || !(receiver->flags & TCPWIN_KNOWN_ACK))
+	if (tcpwin_is_acked_fast(limits, receiver, sender) || !(receiver->flags & TCPWIN_KNOWN_ACK))
 		return 0;
 	struct tcpwin_moment moment = tcpwin_make_moment(sender, senders, receivers, now);
 	int acked = !tcpwin_is_before(receiver->ack, sender->next);
 	int room = tcpwin_has_room(limits, receiver, receivers, senders, sender->next);
 
 	if (phase == TCPWIN_LIMITS_NETWORK) {
-		if (!acked && room)
+		if (!acked)
 			return 0;
 		tcpwin_end_phase(limits, &moment, 0);
-		tcpwin_enter(limits, acked ? TCPWIN_LIMITS_IDLE : TCPWIN_LIMITS_RECEIVER, moment.now);
+		tcpwin_enter(limits, TCPWIN_LIMITS_IDLE, moment.now);
 		return 0;
 	}
 	if (acked && !(limits->phase & (TCPWIN_LIMITS_ACKED | TCPWIN_LIMITS_WAITING))) {
@@ -355,27 +385,6 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_acked(struct tcpwin_flow *flow, __u32 from, _
 		limits->phase -= TCPWIN_LIMITS_OPENED - TCPWIN_LIMITS_RECEIVER;
 	}
 	return 0;
-}
-
-/* Whether tcpwin_note_sent has anything to do, for a packet for which tcpwin_is_fast is true. */
-TCPWIN_INLINE int tcpwin_is_sent_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
-				      const struct tcpwin_packet *packet, __u64 now)
-{
-	__u32 segment = limits->segment * TCPWIN_LIMITS_SEGMENT;
-
-	return tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK &&
-	       (!limits->edge_time || tcpwin_limits_time(now) - limits->edge_time < TCPWIN_LIMITS_FAR_TIME) &&
-	       packet->payload < (segment + TCPWIN_LIMITS_SEGMENT) * packet->segments &&
-	       tcpwin_room(receiver, packet->sequence + packet->payload) >= (__s32)segment;
-}
-
-/* The same for tcpwin_note_acked. */
-TCPWIN_INLINE int tcpwin_is_acked_fast(const struct tcpwin_limits *limits, const struct tcpwin_progress *receiver,
-				       const struct tcpwin_progress *sender)
-{
-	enum tcpwin_limits_phase phase = tcpwin_phase(limits);
-
-	return phase < TCPWIN_LIMITS_NETWORK || (phase == TCPWIN_LIMITS_NETWORK && receiver->ack != sender->next);
 }
 
 /* The limits of an endpoint up to now, the present phase included. */
@@ -398,14 +407,25 @@ TCPWIN_INLINE __u64 tcpwin_run_ns(const struct tcpwin_limits *limits, __u64 now)
 {
 	__u16 age = (__u16)((now >> TCPWIN_RUN_SHIFT) - limits->run);
 
-	return limits->phase & TCPWIN_LIMITS_RUN ? (__u64)age << TCPWIN_RUN_SHIFT : 0;
+	return (limits->phase & TCPWIN_LIMITS_RUN) && age < 0xc000 ? (__u64)age << TCPWIN_RUN_SHIFT : 0;
 }
 
-/* Whether that is long enough for an alarm, for the first time in this run. alarm_ns: 0 means never. */
-TCPWIN_INLINE int tcpwin_is_limit_due(const struct tcpwin_limits *limits, __u64 alarm_ns, __u64 now)
+/*
+ * The endpoints that a receiver has limited for long enough for an alarm, which this run has not raised yet: bit i for
+ * endpoint i. alarm_ns: 0 means never.
+ */
+TCPWIN_INLINE __u32 tcpwin_limits_due(const struct tcpwin_flow *flow, __u64 alarm_ns, __u64 now)
 {
-	return alarm_ns && (limits->phase & (TCPWIN_LIMITS_RUN | TCPWIN_LIMITS_ALARM)) == TCPWIN_LIMITS_RUN &&
-	       tcpwin_run_ns(limits, now) >= alarm_ns;
+	__u32 due = 0;
+
+	if (!((flow->limits[0].phase | flow->limits[1].phase) & TCPWIN_LIMITS_RUN) || !alarm_ns)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		const struct tcpwin_limits *limits = &flow->limits[i];
+		if (!(limits->phase & TCPWIN_LIMITS_ALARM) && tcpwin_run_ns(limits, now) >= alarm_ns)
+			due |= 1U << i;
+	}
+	return due;
 }
 
 #endif

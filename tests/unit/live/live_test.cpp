@@ -319,13 +319,13 @@ TEST(Columns, AreAlignedUnderTheirHeadings)
 	ASSERT_THAT(lines, SizeIs(3));
 	EXPECT_EQ(
 		lines[0],
-		"A                B            STATE   CLOSED STALLED LONGEST ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE");
+		"A                B            STATE   CLOSED STALLED LONGEST LIMIT ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE");
 	EXPECT_EQ(
 		lines[1],
-		"10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s       3       2   200       0 5.0s     5.0s eth0 ");
+		"10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s -           3       2   200       0 5.0s     5.0s eth0 ");
 	EXPECT_EQ(
 		lines[2],
-		"10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       -       0       2   200       0 5.0s     5.0s eth0 ");
+		"10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       - -           0       2   200       0 5.0s     5.0s eth0 ");
 }
 
 TEST(Columns, TheLeastImportantAreLeftOut)

@@ -6,8 +6,8 @@
  *
  * A sender is busy while data is outstanding, or while data waits for a window.
  * Of that time, the receiver limits it while the window has no room for a segment:
- * from the segment that used up the room to the next one, if that follows within a
- * round trip after the window opened. A sender that stays silent for longer had
+ * from the segment that used up the room to the next one, if that follows within
+ * one and a half round trips after the window opened. A sender that stays silent for longer had
  * nothing to send, unless it probed the window. The network limits it for the rest
  * of the busy time, the application while nothing is outstanding between two data
  * segments.
@@ -35,7 +35,7 @@
 #define TCPWIN_RUN_SHIFT 26
 #define TCPWIN_MAX_LIMITED_ALARM_NS TCPWIN_SECONDS(1800)
 
-/* A sender reacts to a window within a round trip, but not faster than this. */
+/* A sender uses a window within a round trip, give or take a half; a shorter one than this is not measured. */
 #define TCPWIN_LEAST_REACTION_NS 3000000ULL
 /* What interrupts the receiver's limit for less does not end a run. */
 #define TCPWIN_LEAST_BREAK_NS 100000000ULL
@@ -158,7 +158,7 @@ TCPWIN_INLINE struct tcpwin_moment tcpwin_make_moment(const struct tcpwin_progre
 	__u64 to_peer = peer_stats->flags & TCPWIN_ANALYSIS_RTT ? peer_stats->handshake_rtt_ns : 0;
 	__u64 whole = to_own + to_peer > TCPWIN_LEAST_REACTION_NS ? to_own + to_peer : TCPWIN_LEAST_REACTION_NS;
 	struct tcpwin_moment moment = {tcpwin_limits_time(now), tcpwin_limits_time(own->next_ns),
-				       tcpwin_limits_time(to_own), tcpwin_limits_time(whole) + 1};
+				       tcpwin_limits_time(to_own), tcpwin_limits_time(whole + whole / 2) + 1};
 
 	return moment;
 }

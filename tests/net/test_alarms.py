@@ -176,7 +176,7 @@ def test_monitor_cuts_a_stalled_connection_into_fewer_flows():
     assert monitor["portable"].stdout == monitor["kernel"].stdout
     flows, alarms = by_event(monitor["portable"])
     assert len(flows) < len(by_event(tutorial)[0])
-    assert all(alarm["alarm"] in ("stall", "abort_count") for alarm in alarms)
+    assert all(alarm["alarm"] in ("stall", "abort_count", "limited") for alarm in alarms)
     for alarm in alarms:
         flow, = [flow for flow in flows if flow["flow_id"] == alarm["flow_id"] and not flow["interim"]]
         side, = [side for side in (flow["a"], flow["b"]) if side["ip"] == alarm["receiver"]["ip"]]

@@ -340,7 +340,7 @@ def test_keys(watched, open_top):
     stalled = stall(watched)
     top = open_top(watched.server)
     top.wait_for_text("^flows by stalled, 1 to 19 of 26$")
-    top.press(b"ss")
+    top.press(b"sss")
     top.wait_for(lambda lines: lines[2] == "flows by bytes, 1 to 19 of 26" and endpoints(connections[-1])[0] in lines[4] + lines[5])
     top.press(b"<")
     top.wait_for_text("^flows by zero-windows, 1 to 19 of 26$")

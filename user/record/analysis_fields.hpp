@@ -66,7 +66,7 @@
 	  "window. The sum of receiver and network.")                                                                   \
 	X(std::chrono::nanoseconds, receiver, limits_sum(side.limits.receiver, 0),                                      \
 	  "Seconds of busy in which the peer's window had no room for a segment, zero window or not: from the segment " \
-	  "that used up the room to the next one, if that follows within a round trip after the window opens.")         \
+	  "that used up the room to the next one, if that follows within one and a half round trips after the window opens.")         \
 	X(std::chrono::nanoseconds, network, limits_sum(side.limits.network, 0), "Seconds of busy for the rest.")       \
 	X(std::chrono::nanoseconds, application, limits_sum(side.limits.application, 0),                                \
 	  "Seconds between the first and the last data segment in which nothing was outstanding: the endpoint's own "   \

@@ -58,7 +58,10 @@ enum tcpwin_limits_phase {
 	TCPWIN_LIMITS_NETWORK,  /* data is outstanding, and the window has room for a segment */
 	TCPWIN_LIMITS_RECEIVER, /* the window has no room */
 	TCPWIN_LIMITS_OPENED,   /* the window has room again; whether the sender waited for that is not known yet */
-	TCPWIN_LIMITS_PHASE = 0x07,
+};
+#define TCPWIN_LIMITS_PHASE 0x07 /* the bits of tcpwin_limits.phase that are a phase; the others: */
+
+enum tcpwin_limits_flag {
 	TCPWIN_LIMITS_ACKED = 0x08,   /* RECEIVER, OPENED: all data was acknowledged meanwhile */
 	TCPWIN_LIMITS_WAITING = 0x10, /* RECEIVER, OPENED: it sent a probe, so it has data to send */
 	TCPWIN_LIMITS_RUN = 0x20,     /* the receiver has limited it since run, without a break */
@@ -104,7 +107,7 @@ struct tcpwin_limits {
 	__u32 edge_time;
 	__u16 run;    /* when the run began, see TCPWIN_RUN_SHIFT */
 	__u8 segment; /* largest payload, see TCPWIN_LIMITS_SEGMENT */
-	__u8 phase;   /* enum tcpwin_limits_phase */
+	__u8 phase;   /* enum tcpwin_limits_phase and enum tcpwin_limits_flag */
 };
 
 /* The stalls of one endpoint's receiver, and the rarer segments. */

@@ -330,7 +330,7 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_sent(struct tcpwin_flow *flow, const struct t
 		return 0;
 	}
 	int goes_on = sending != TCPWIN_SENDS_SYN && tcpwin_phase(limits) == TCPWIN_LIMITS_NETWORK;
-	if (!goes_on && !(sending == TCPWIN_SENDS_FIN && tcpwin_phase(limits) == TCPWIN_LIMITS_IDLE))
+	if (!goes_on && (sending != TCPWIN_SENDS_FIN || tcpwin_phase(limits) != TCPWIN_LIMITS_IDLE))
 		tcpwin_end_phase(limits, &moment, tcpwin_is_used(limits, &moment));
 	if (sending == TCPWIN_SENDS_SYN) {
 		limits->phase = TCPWIN_LIMITS_NONE;

@@ -83,7 +83,8 @@ std::string describe(const tcpwin_alarm &a)
 {
 	return fmt::format("alarm at {} flow {} raised {} zero windows {} {} stalled flows {} since {} {}\n", a.now_ns,
 			   a.flow_id, hex(a.raised, sizeof(a.raised)), a.zero_window_count[0], a.zero_window_count[1],
-			   a.stalled_flows, a.stalled_since_ns[0], a.stalled_since_ns[1], a.limited_ns[0], a.limited_ns[1]);
+			   a.stalled_flows, a.stalled_since_ns[0], a.stalled_since_ns[1], a.limited_ns[0],
+			   a.limited_ns[1]);
 }
 
 bool same(const tcpwin_alarm &l, const tcpwin_alarm &r)

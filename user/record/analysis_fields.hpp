@@ -60,16 +60,16 @@
 	  "network: an estimate. (Wireshark marks those that end exactly there.) Null: not known.")
 
 // What held the endpoint up when it sent.
-#define TCPWIN_LIMITS_FIELDS(X)                                                                                         \
-	X(std::chrono::nanoseconds, busy, limits_sum(side.limits.receiver, side.limits.network),                        \
-	  "Seconds during which the endpoint had data to send: data was outstanding, or waited for the peer's "         \
-	  "window. The sum of receiver and network.")                                                                   \
-	X(std::chrono::nanoseconds, receiver, limits_sum(side.limits.receiver, 0),                                      \
-	  "Seconds of busy in which the peer's window had no room for a segment, zero window or not: from the segment " \
-	  "that used up the room to the next one, if that follows within one and a half round trips after the window opens.")         \
-	X(std::chrono::nanoseconds, network, limits_sum(side.limits.network, 0), "Seconds of busy for the rest.")       \
-	X(std::chrono::nanoseconds, application, limits_sum(side.limits.application, 0),                                \
-	  "Seconds between the first and the last data segment in which nothing was outstanding: the endpoint's own "   \
+#define TCPWIN_LIMITS_FIELDS(X)                                                                                               \
+	X(std::chrono::nanoseconds, busy, limits_sum(side.limits.receiver, side.limits.network),                              \
+	  "Seconds during which the endpoint had data to send: data was outstanding, or waited for the peer's "               \
+	  "window. The sum of receiver and network.")                                                                         \
+	X(std::chrono::nanoseconds, receiver, limits_sum(side.limits.receiver, 0),                                            \
+	  "Seconds of busy in which the peer's window had no room for a segment, zero window or not: from the segment "       \
+	  "that used up the room to the next one, if that follows within one and a half round trips after the window opens.") \
+	X(std::chrono::nanoseconds, network, limits_sum(side.limits.network, 0), "Seconds of busy for the rest.")             \
+	X(std::chrono::nanoseconds, application, limits_sum(side.limits.application, 0),                                      \
+	  "Seconds between the first and the last data segment in which nothing was outstanding: the endpoint's own "         \
 	  "application had nothing to send.")
 
 // What the endpoint sent.

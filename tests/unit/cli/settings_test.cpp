@@ -81,18 +81,29 @@ TEST(Settings, EachProfileCanBeSetFromTheOther)
 
 TEST(Settings, EachChangesItsField)
 {
-	const tcpwin_config config = apply_settings({{"win-threshold", "65536"},    {"abort-count", "4294967295"},
-						     {"on-threshold", "terminate"}, {"abort-alarm", "yes"},
-						     {"timeout-new", "1s"},         {"timeout-bgn", "2s"},
-						     {"timeout-est", "3s"},         {"timeout-abrt", "4ns"},
-						     {"timeout-fin", "5s"},         {"timeout-stalled", "1min 6s"},
-						     {"active-timeout", "1min7s"},  {"promote-established", "yes"},
-						     {"split-connections", "yes"},  {"count-syn-rst", "no"},
-						     {"vlan-tracking", "no"},       {"stall-alarm", "8ms"},
+	const tcpwin_config config = apply_settings({{"win-threshold", "65536"},
+						     {"abort-count", "4294967295"},
+						     {"on-threshold", "terminate"},
+						     {"abort-alarm", "yes"},
+						     {"timeout-new", "1s"},
+						     {"timeout-bgn", "2s"},
+						     {"timeout-est", "3s"},
+						     {"timeout-abrt", "4ns"},
+						     {"timeout-fin", "5s"},
+						     {"timeout-stalled", "1min 6s"},
+						     {"active-timeout", "1min7s"},
+						     {"promote-established", "yes"},
+						     {"split-connections", "yes"},
+						     {"count-syn-rst", "no"},
+						     {"vlan-tracking", "no"},
+						     {"stall-alarm", "8ms"},
 						     {"limited-alarm", "9ms"},
-						     {"source-alarm", "9"},         {"pressure", "75%"},
-						     {"timeout-unanswered", "2s"},  {"unanswered-records", "summary"},
-						     {"syn-flood-alarm", "10"},     {"reattach", "no"},
+						     {"source-alarm", "9"},
+						     {"pressure", "75%"},
+						     {"timeout-unanswered", "2s"},
+						     {"unanswered-records", "summary"},
+						     {"syn-flood-alarm", "10"},
+						     {"reattach", "no"},
 						     {"max-clock-jump", "2h"}});
 	EXPECT_EQ(config.window_threshold, 65'536U);
 	EXPECT_EQ(config.abort_count, 4'294'967'295U);
@@ -129,7 +140,9 @@ TEST(Settings, EachChangesItsField)
 						  {"abort-alarm", "no"}},
 						 config);
 	EXPECT_EQ(off.rules, 0);
-	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.limited_alarm_ns + off.source_alarm + off.max_clock_jump_ns, 0U);
+	EXPECT_EQ(off.stalled_ns + off.active_s + off.stall_alarm_ns + off.limited_alarm_ns + off.source_alarm +
+			  off.max_clock_jump_ns,
+		  0U);
 	EXPECT_EQ(off.timeout_ns[TCPWIN_TIMEOUT_EST], 3 * second) << "what was not named stays";
 }
 

@@ -99,7 +99,9 @@ TEST(Rules, TheTutorialHasNone)
 {
 	EXPECT_EQ(tutorial.rules, 0);
 	EXPECT_EQ(tutorial.on_threshold, TCPWIN_ON_THRESHOLD_ABORT);
-	EXPECT_EQ(tutorial.stalled_ns + tutorial.stall_alarm_ns + tutorial.limited_alarm_ns + tutorial.source_alarm + tutorial.active_s, 0u);
+	EXPECT_EQ(tutorial.stalled_ns + tutorial.stall_alarm_ns + tutorial.limited_alarm_ns + tutorial.source_alarm +
+			  tutorial.active_s,
+		  0u);
 }
 
 TEST(Rules, AnEstablishedConnectionIsPromoted)

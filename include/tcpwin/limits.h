@@ -370,8 +370,15 @@ TCPWIN_OUT_OF_LINE int tcpwin_note_acked(struct tcpwin_flow *flow, __u32 from, _
 	if (phase == TCPWIN_LIMITS_NETWORK) {
 		if (!acked)
 			return 0;
-		tcpwin_end_phase(limits, &moment, 0);
-		tcpwin_enter(limits, TCPWIN_LIMITS_IDLE, moment.now);
+		if (room) {
+			tcpwin_end_phase(limits, &moment, 0);
+			tcpwin_enter(limits, TCPWIN_LIMITS_IDLE, moment.now);
+			return 0;
+		}
+		/* The last segment used up what turns out to be all. */
+		tcpwin_add_busy(limits, limits->since, tcpwin_limits_since(limits->since, moment.sent));
+		tcpwin_enter(limits, TCPWIN_LIMITS_RECEIVER, moment.now);
+		limits->phase |= TCPWIN_LIMITS_ACKED;
 		return 0;
 	}
 	if (acked && !(limits->phase & (TCPWIN_LIMITS_ACKED | TCPWIN_LIMITS_WAITING))) {

@@ -147,6 +147,15 @@ TEST(Limits, AProbeShowsThatDataWaits)
 	EXPECT_GE(probing.limits().receiver, 610);
 }
 
+TEST(Limits, AWindowThatClosesWithRoomLeftHoldsUpFromTheLastSegmentOn)
+{
+	Transfer silent(5000), probing(5000);
+	silent.send().wait(10).acknowledge(0).wait(200);
+	expect_limits(silent, {0, 10, 0});
+	probing.send().wait(20).send().wait(10).acknowledge(0).wait(3000).probe().wait(400);
+	expect_limits(probing, {3410, 20, 0});
+}
+
 // One round trip is 100 ms. Each acknowledgement leaves at once.
 Transfer far_transfer(int segments_per_round_trip)
 {

@@ -198,7 +198,7 @@ TEST_F(AgentMapsTest, TheOtherObjectHasAnotherLayout)
 	for (const char *name : {"tcpwin_key", "tcpwin_direction", "tcpwin_record"}) {
 		auto reader = StructReader::create(other.types(), own->get(), name);
 		ASSERT_TRUE(reader);
-		Bytes theirs(reader->size()), ours(512);
+		Bytes theirs(reader->size()), ours(1024);
 		for (size_t i = 0; i < theirs.size(); i++)
 			theirs[i] = static_cast<uint8_t>(i + 1);
 		reader->read(theirs, ours.data());

@@ -24,7 +24,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr uint32_t ring_size = 128 * 1024; // more than the discarded records of one packet
+constexpr uint32_t ring_size = 256 * 1024; // more than the discarded records of one packet
 constexpr size_t record_space = (BPF_RINGBUF_HDR_SZ + sizeof(tcpwin_record) + 7) / 8 * 8;
 constexpr size_t ring_records = (ring_size - 1) / record_space; // the kernel never fills it to the last byte
 constexpr uint64_t end_ns = 1000 * second;

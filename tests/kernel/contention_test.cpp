@@ -14,6 +14,7 @@
 #include <iostream>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernel.hpp"
@@ -92,6 +93,12 @@ protected:
 		ledger_.emplace(streams_);
 	}
 
+	// Whether sweeps ended flows and deleted entries while packets came: the senders may leave them little time.
+	bool has_swept() const
+	{
+		return exported_ > contest_.keys && (contest_.linger_ns == forever || deleted_ > contest_.keys);
+	}
+
 	PerStream send(int cpu)
 	{
 		pin_to(cpu);
@@ -100,6 +107,8 @@ protected:
 		PerStream sent(streams.size());
 		const auto end = Steady::now() + time_limit;
 		for (uint64_t all = 0; all < packets_per_sender && Steady::now() < end;) {
+			if (!has_swept())
+				std::this_thread::sleep_for(1ms);
 			size_t i = random.below(streams.size());
 			auto repeat = static_cast<uint32_t>(1 + random.below(largest_batch));
 			kernel_->run_live(streams[i].frames[random.below(streams[i].frames.size())], repeat);
@@ -117,6 +126,8 @@ protected:
 		argument.shutdown = shutdown;
 		tcpwin_sweep result = kernel_->sweep(argument);
 		sweeps_.add(result);
+		exported_ += result.exported;
+		deleted_ += result.deleted;
 		ledger_->add(kernel_->drain());
 		ring_full_ = result.ring_full;
 	}
@@ -212,6 +223,7 @@ protected:
 	std::optional<Kernel> kernel_;
 	std::vector<Stream> streams_;
 	std::optional<Ledger> ledger_;
+	std::atomic<uint64_t> exported_ = 0, deleted_ = 0; // as in sweeps_
 	Sweeps sweeps_;
 	PerStream sent_;
 	double seconds_ = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Alarms of a receiver whose window is closed or limits its peer, and the table of stalled hosts:
- * in how many flows the window of each address is closed.
+ * Alarms of a receiver whose window is closed or limits its peer, and the table
+ * of stalled hosts: in how many flows the window of each address is closed.
  *
  * Pure functions. The caller has the table of hosts: for each endpoint whose
  * tcpwin_stalled_change is not 0 it adds the change to the host's entry (see

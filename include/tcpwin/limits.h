@@ -53,7 +53,10 @@ TCPWIN_INLINE void tcpwin_add_time(__u32 *sum, __u32 time)
 	*sum = *sum + time < *sum ? ~0U : *sum + time;
 }
 
-/* The time from then to now, at most 58 hours. 0 if now is before then: another CPU's clock, or a capture whose clock went back. */
+/*
+ * The time from then to now, at most 58 hours. 0 if now is before then: another CPU's clock, or a capture whose clock
+ * went back.
+ */
 TCPWIN_INLINE __u32 tcpwin_limits_since(__u32 then, __u32 now)
 {
 	__u32 since = now - then;
@@ -217,7 +220,8 @@ TCPWIN_INLINE int tcpwin_is_used(const struct tcpwin_limits *limits, const struc
 /*
  * For a segment with data that ends at end, at a point that is round_trip from the sender: what the sender used when it
  * sent this segment is the window as it was here a round trip before. Looks once per round trip; what it finds is valid
- * until the next look. The phase is NETWORK. The segments that a window permits do not arrive at one moment, so an eighth of it may be left.
+ * until the next look. The segments that a window permits do not arrive at one moment, so an eighth of it may be left.
+ * The phase is NETWORK.
  */
 TCPWIN_INLINE void tcpwin_note_far(struct tcpwin_limits *limits, const struct tcpwin_progress *receiver, __u32 end,
 				   const struct tcpwin_moment *moment)

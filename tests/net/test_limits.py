@@ -19,7 +19,6 @@ import itertools
 import os
 import pathlib
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -42,17 +41,16 @@ RELAY, READER = (pathlib.Path(__file__).with_name(name) for name in ("relay.py",
 
 @dataclasses.dataclass
 class Books:
-    """Of the sending socket, in seconds. Time limited by the send buffer is time limited by nothing else here."""
+    """Of the sending socket, in seconds."""
     busy: float
     receiver: float
-    sndbuf: float
     both: float = 0.0      # while the window and the congestion window were used up
     deferred: float = 0.0  # while the window had room for a segment, but not for all data that waited
 
     @classmethod
     def of(cls, connected):
-        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-        return cls(*(time / 1e6 for time in struct.unpack_from("=QQQ", info, 168)))
+        counted = Counted(connected)
+        return cls(counted.busy_time / 1e6, counted.rwnd_limited / 1e6)
 
 
 class Sampler:
@@ -72,15 +70,14 @@ class Sampler:
 
     def _run(self):
         while not self.ended.wait(0.004):
-            info = self.connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-            self.samples.append((time.monotonic(), *(struct.unpack_from("=I", info, at)[0] for at in (16, 24, 80, 144, 228))))
+            self.samples.append((time.monotonic(), Counted(self.connected)))
 
     def complete(self, books):
-        for (before, *_), (now, mss, unacked, cwnd, notsent, window) in itertools.pairwise(self.samples):
-            room = window - unacked * mss
-            if notsent and room < mss and unacked >= cwnd:
+        for (before, _), (now, sample) in itertools.pairwise(self.samples):
+            room = sample.snd_wnd - sample.unacked * sample.mss
+            if sample.notsent and room < sample.mss and sample.unacked >= sample.cwnd:
                 books.both += now - before
-            if notsent and mss <= room < 65536:
+            if sample.notsent and sample.mss <= room < 65536:
                 books.deferred += now - before
         return books
 

@@ -206,7 +206,8 @@ class Topology:
 class Counted:
     """The fields of struct tcp_info (linux/tcp.h) that the tests use."""
 
-    FIELDS = {"unacked": ("I", 24), "segs_out": ("I", 136), "segs_in": ("I", 140), "notsent": ("I", 144),
+    FIELDS = {"mss": ("I", 16), "unacked": ("I", 24), "cwnd": ("I", 80), "busy_time": ("Q", 168),
+              "rwnd_limited": ("Q", 176), "segs_out": ("I", 136), "segs_in": ("I", 140), "notsent": ("I", 144),
               "bytes_received": ("Q", 128), "bytes_sent": ("Q", 200), "bytes_retrans": ("Q", 208), "snd_wnd": ("I", 228)}
 
     def __init__(self, connected):

@@ -256,6 +256,12 @@ std::string paragraph(std::size_t number, const Entry &entry, bool has_times)
 			   other_places(entry), how_the_connection_ended(connection), what_was_ignored(connection));
 }
 
+// " The worst 3:", or empty if all are shown.
+std::string how_many_are_shown(std::size_t shown, std::size_t all)
+{
+	return shown < all ? fmt::format(" The worst {}:", shown) : "";
+}
+
 // Receivers that closed no window.
 std::string about_limits(const Connections &connections, std::size_t top)
 {
@@ -266,7 +272,7 @@ std::string about_limits(const Connections &connections, std::size_t top)
 	std::string text = fmt::format(
 		"\n{} without closing its window.{}\n",
 		plural(entries.size(), "endpoint held up its sender", "endpoints each held up their sender"),
-		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
+		how_many_are_shown(shown, entries.size()));
 	for (std::size_t i = 0; i < shown; i++) {
 		const Entry &entry = entries[i];
 		const std::string window = entry.side->window_max ?
@@ -376,8 +382,7 @@ std::string format_summary(const Connections &connections, std::size_t top)
 	const std::size_t shown = std::min(top, entries.size());
 	std::string text = fmt::format(
 		"{}, in {}.{}\n", plural(entries.size(), "endpoint closed its window", "endpoints closed their window"),
-		plural(connections.flows(), "flow", "flows"),
-		shown < entries.size() ? fmt::format(" The worst {}:", shown) : "");
+		plural(connections.flows(), "flow", "flows"), how_many_are_shown(shown, entries.size()));
 	for (std::size_t i = 0; i < shown; i++)
 		text += paragraph(i + 1, entries[i], !connections.has_no_times());
 	return text + about_limits(connections, top) + remarks(connections, entries);

@@ -2,6 +2,8 @@
 #include "live/flow.hpp"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include <fmt/format.h>
 #include <tcpwin/segment.h>
@@ -16,7 +18,20 @@ std::uint64_t nanoseconds_of(std::chrono::nanoseconds time)
 	return static_cast<std::uint64_t>(time.count());
 }
 
-LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analysis> &analysis)
+using Analyses = std::array<std::optional<Analysis>, 2>; // A, B
+
+// What held up the side that sent more.
+Verdict verdict_of(const Analyses &analyses)
+{
+	const auto payload = [](const std::optional<Analysis> &one) { return one ? one->tcp.payload_bytes : 0; };
+	const std::optional<Analysis> &most = *std::ranges::max_element(analyses, {}, payload);
+	if (!payload(most) || !most->limits)
+		return {};
+	return judge_limits(most->limits->receiver, most->limits->network, most->limits->application);
+}
+
+LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analysis> &analysis,
+		   const std::optional<Analysis> &peer)
 {
 	LiveSide side{.stalled_ns = 0,
 		      .longest_ns = 0,
@@ -27,6 +42,8 @@ LiveSide make_side(const tcpwin_direction &direction, const std::optional<Analys
 		      .closed = false};
 	if (!analysis)
 		return side;
+	if (peer && peer->limits)
+		side.limited_ns = nanoseconds_of(peer->limits->receiver);
 	side.stalled_ns = nanoseconds_of(analysis->stall.total);
 	side.longest_ns = nanoseconds_of(analysis->stall.longest);
 	side.zero_windows = analysis->stall.zero_window_segments;
@@ -40,31 +57,24 @@ LiveFlow make_live_flow(const tcpwin_record &record, std::uint32_t table)
 {
 	const tcpwin_flow &flow = record.flow;
 	const unsigned a = endpoint_a(flow);
+	const Analyses analyses{make_analysis(record, a, std::chrono::nanoseconds(0)),
+				make_analysis(record, a ^ 1, std::chrono::nanoseconds(0))};
 	LiveFlow live{.key = record.key,
 		      .id = flow.id,
 		      .table = table,
 		      .ifindex = flow.ifindex,
 		      .a = static_cast<std::uint8_t>(a),
 		      .analyzed = flow.analyzed != 0,
-		      .verdict = {},
+		      .verdict = verdict_of(analyses),
 		      .side = {},
 		      .amounts = {}};
-	std::uint64_t first = UINT64_MAX, last = 0, most_payload = 0;
+	std::uint64_t first = UINT64_MAX, last = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		const tcpwin_direction &direction = flow.direction[a ^ i];
-		const auto analysis = make_analysis(record, a ^ i, std::chrono::nanoseconds(0));
-		const std::uint64_t limited_ns = live.side[i].limited_ns; // from the other side
-		LiveSide &side = live.side[i] = make_side(direction, analysis);
-		side.limited_ns = limited_ns;
-		if (analysis && analysis->limits) {
-			const LimitsFacts &limits = *analysis->limits;
-			live.side[!i].limited_ns = nanoseconds_of(limits.receiver);
-			amount(live.amounts, SortKey::limited) += nanoseconds_of(limits.receiver);
-			if (analysis->tcp.payload_bytes > most_payload)
-				live.verdict = judge_limits(limits.receiver, limits.network, limits.application);
-			most_payload = std::max(most_payload, analysis->tcp.payload_bytes);
-		}
+		const auto &analysis = analyses[i];
+		const LiveSide &side = live.side[i] = make_side(direction, analysis, analyses[!i]);
 		amount(live.amounts, SortKey::stalled) += side.stalled_ns;
+		amount(live.amounts, SortKey::limited) += side.limited_ns;
 		amount(live.amounts, SortKey::zero_windows) += side.zero_windows;
 		amount(live.amounts, SortKey::bytes) += direction.bytes;
 		amount(live.amounts, SortKey::packets) += direction.packets;

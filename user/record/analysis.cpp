@@ -43,11 +43,6 @@ std::uint64_t counted_until(const tcpwin_record &record)
 					    std::max(flow.direction[0].last_ns, flow.direction[1].last_ns);
 }
 
-std::uint64_t open_stall_ns(const tcpwin_record &record, unsigned endpoint)
-{
-	return tcpwin_open_stall_ns(&record.flow, endpoint, counted_until(record));
-}
-
 // Whether the last segments of an endpoint are RSTs in the window but not at the next number. Their receiver accepts such
 // a one if packets before it are missing here, and would otherwise have answered (RFC 5961).
 bool ends_with_doubted_rst(const tcpwin_record &record)
@@ -61,7 +56,7 @@ struct Endpoint {
 	Endpoint(const tcpwin_record &record, unsigned endpoint, nanoseconds offset)
 		: progress(record.flow.progress[endpoint]), stats(record.flow.analysis[endpoint]),
 		  limits(tcpwin_limits_at(&record.flow, endpoint, counted_until(record))), reason(record.reason),
-		  wall_offset(offset), open_ns(open_stall_ns(record, endpoint)),
+		  wall_offset(offset), open_ns(tcpwin_open_stall_ns(&record.flow, endpoint, counted_until(record))),
 		  is_stalled(progress.flags & TCPWIN_STALLED), is_open(is_stalled && !ends_with_doubted_rst(record)),
 		  peer_seen(record.flow.direction[!endpoint].packets), is_scaled(tcpwin_is_scaled(&record.flow)),
 		  scaling_is_known(is_scaled || stats.scale == TCPWIN_SCALE_NONE ||

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of the stall analysis in records, one row per field. From these rows come the members of StallFacts,
-// WindowFacts, LimitsFacts and TcpFacts, how they are computed, their JSON, the schema, the tables of docs/records.md and the names
-// that explain reads. After a change, "make schema" rewrites schema and page.
+// WindowFacts, LimitsFacts and TcpFacts, how they are computed, their JSON, the schema, the tables of docs/records.md and
+// the names that explain reads. After a change, "make schema" rewrites schema and page.
 //
 // X(type, name, value, description): name is the member's and that in JSON; std::optional is null in JSON where the
 // value is not known. value is computed in analysis.cpp, where `side` is the endpoint that the record describes.

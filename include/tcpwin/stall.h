@@ -218,7 +218,7 @@ TCPWIN_INLINE int tcpwin_is_fast(const struct tcpwin_progress *own, const struct
 		return 0;
 	if (!peer->flags)
 		return 1;
-	return peer->flags == TCPWIN_KNOWN_ALL && !tcpwin_is_before(peer->next, packet->ack) &&
+	return peer->flags == TCPWIN_KNOWN_ALL && peer->next - packet->ack <= TCPWIN_LARGEST_WINDOW &&
 	       !tcpwin_is_before(packet->sequence + packet->payload, peer->ack);
 }
 

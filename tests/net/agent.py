@@ -73,7 +73,7 @@ def without_times(record, *more):
     kept = {name: value for name, value in record.items() if name not in aside}
     for side in ("a", "b"):
         if kept[side]:
-            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns")}
+            kept[side] = {name: value for name, value in kept[side].items() if name not in ("first_ns", "last_ns", "limits")}
             for group, names in (("stall", ("total", "longest", "last_began_ns")), ("tcp", ("handshake_rtt",))):
                 kept[side][group] = {name: value for name, value in kept[side][group].items() if name not in names}
     return kept

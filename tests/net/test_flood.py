@@ -96,7 +96,8 @@ def test_a_flood_hides_no_connection_and_no_stall(make_wire, watch, processes):
     assert outcome.packets_elsewhere().get("lost untracked_full", 0) == 0
 
     if SOURCES > MAX_FLOWS:
-        assert outcome.stderr.count("the flow table fills") == 1
+        # More than once where the machine stands still for a second, in which the flood's flows end.
+        assert outcome.stderr.count("the flow table fills") >= 1
         assert sum(line["flows"] + line["unrecorded_flows"] for line in events["unanswered"]) > SOURCES / 2
         assert {"ip": VICTIM["ip"], "port": VICTIM["port"]} in [
             {"ip": one["ip"], "port": one["port"]} for line in events["unanswered"] for one in line["receivers"]]

@@ -24,7 +24,8 @@ struct arrival {
 	__u32 from;    /* endpoint of the key */
 	__u32 key_hash;
 	__u32 ifindex;
-	__u16 stalled;  /* tcpwin_flow.stalled before it */
+	__u8 stalled;   /* tcpwin_flow.stalled before it */
+	__u8 hooks;     /* tcpwin_flow.hooks after it */
 	__u8 alarmed;   /* 1: scratch_alarm is to be reported */
 	__u8 evictions; /* to make room for its flow */
 };

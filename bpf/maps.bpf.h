@@ -125,6 +125,7 @@ struct {
 const volatile bool report_packets = false; /* packet mode */
 const volatile bool per_interface = false;  /* each interface has its own flows */
 const volatile bool analyze_stalls = true;  /* include/tcpwin/stall.h */
+const volatile bool attribute = true;       /* socket.bpf.h */
 const volatile __u32 max_flows = 262144;    /* entries of flows and of numbered_keys */
 
 /*

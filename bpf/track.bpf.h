@@ -109,6 +109,7 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	if (!flow)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
+	arrival->hooks = flow->hooks;
 	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_any_alarms(arrival, flow);
 	__u64 live = add_live_flow();
@@ -175,6 +176,7 @@ __attribute__((noinline)) int update(struct tcpwin_flow *flow, struct arrival *a
 	count_judgement(count_packet(flow, arrival));
 	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
+	arrival->hooks = flow->hooks;
 	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_due(flow);
 	unlock_flow(flow);
@@ -216,6 +218,7 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 	__u8 timeout = flow->direction[arrival->from & 1].timeout;
 	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
+	arrival->hooks = flow->hooks;
 	if (flow->direction[arrival->from & 1].timeout != timeout) /* the other direction's never changes alone */
 		note_due(flow);
 	unlock_flow(flow);

@@ -7,6 +7,7 @@
 
 #include "fragment.bpf.h"
 #include "frame.bpf.h"
+#include "socket.bpf.h"
 #include "track.bpf.h"
 
 #define MAX_HEADERS 512 /* bytes of a frame that are searched for headers */
@@ -65,7 +66,11 @@ static __always_inline void watch_skb(struct __sk_buff *skb, enum tcpwin_hook ho
 	arrival.packet.hook = hook;
 	arrival.packet.scope = interface->scope;
 	arrival.ifindex = ifindex;
+	arrival.from = 0;
+	arrival.hooks = 0xff; /* unless it is counted: nothing to note */
 	watch(&arrival, reject, TCPWIN_CLOCK_NOW);
+	if (attribute && !(arrival.hooks & TCPWIN_SOCKET_KNOWN << (arrival.from & 1)))
+		note_socket(skb, &arrival);
 }
 
 #endif

@@ -93,6 +93,7 @@ TCPWIN_INLINE void tcpwin_take_alarms(struct tcpwin_alarm *alarm, const struct t
 		alarm->raised[i] = TCPWIN_ALARM_PENDING(flow->direction[i].alarms);
 		flow->direction[i].alarms &= TCPWIN_ALARM_ALL;
 	}
+	__builtin_memcpy(alarm->socket, flow->socket, sizeof(alarm->socket));
 	if ((alarm->raised[0] | alarm->raised[1]) & TCPWIN_ALARM_STALLED_FLOWS)
 		alarm->stalled_flows = stalled_flows;
 }

@@ -25,7 +25,7 @@ TCPWIN_INLINE int tcpwin_is_from_server(const struct tcpwin_packet *packet)
 	       port == 8089 || (packet->tcp_flags & syn_ack) == syn_ack;
 }
 
-/* Initializes all but seq, progress and analysis. */
+/* Initializes all but seq, progress and analysis. Where the connection continues, its sockets do, too. */
 TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u64 continues, __u32 ifindex,
 					 const struct tcpwin_packet *packet, __u32 from, __u64 now)
 {
@@ -34,7 +34,7 @@ TCPWIN_INLINE void tcpwin_begin_counting(struct tcpwin_flow *flow, __u64 id, __u
 	flow->active_since_s = (__u32)(now / TCPWIN_NS_PER_S);
 	flow->ifindex = ifindex;
 	flow->a_side = tcpwin_is_from_server(packet) ? !from : from;
-	flow->hooks = 0;
+	flow->hooks = continues ? flow->hooks & ~TCPWIN_HOOK_ALL : 0;
 	flow->analyzed = 1;
 	flow->stalled = 0;
 	flow->recent = 0;
@@ -47,6 +47,7 @@ TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 i
 {
 	tcpwin_begin_counting(flow, id, 0, ifindex, packet, from, now);
 	tcpwin_begin_analysis(flow);
+	__builtin_memset(flow->socket, 0, sizeof(flow->socket));
 }
 
 /* Whether the packet begins another connection than the one of the flow, which has ended (RFC 9293, 3.10.7.1). */
@@ -154,8 +155,10 @@ TCPWIN_INLINE void tcpwin_update_flow(struct tcpwin_flow *flow, const struct tcp
 	if (packet->window > direction->window_max)
 		direction->window_max = packet->window;
 	direction->window_last = packet->window;
-	if (packet->tcp_flags & TCPWIN_FLAG_SYN)
+	if (packet->tcp_flags & TCPWIN_FLAG_SYN) {
 		direction->window_scale = packet->window_scale;
+		flow->hooks &= ~(TCPWIN_SOCKET_KNOWN << (from & 1)); /* another connection may have another socket */
+	}
 	tcpwin_step(direction, reverse, packet, config, closing);
 	tcpwin_note_recent(flow, direction);
 }

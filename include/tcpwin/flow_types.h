@@ -105,6 +105,7 @@ enum tcpwin_hook {
 #define X(name, bit, text) TCPWIN_HOOK_##name = bit,
 	TCPWIN_HOOKS(X)
 #undef X
+		TCPWIN_HOOK_ALL = 0x07,
 };
 
 #define TCPWIN_NO_WINDOW_SCALE 0xff      /* no SYN, or one without the option */
@@ -150,6 +151,16 @@ struct tcpwin_direction {
 	__u8 alarms;       /* enum tcpwin_alarm_kind: all that it raised; upper half: those still to be reported */
 };
 
+/* The socket of this host that sent packets of an endpoint. All zero: none was seen. */
+struct tcpwin_socket {
+	__u64 cookie; /* SO_COOKIE, never used twice */
+	__u64 cgroup; /* ID in the cgroup2 hierarchy, the inode of its directory; 0: unknown */
+	__u32 uid;    /* of the owner, in the user namespace of the host */
+	__u32 zero;
+};
+
+#define TCPWIN_SOCKET_KNOWN 0x10
+
 /* Which endpoints make their peer wait. */
 enum tcpwin_stalled {
 	TCPWIN_CLOSED_WINDOW = 0x01, /* TCPWIN_STALLED */
@@ -158,25 +169,27 @@ enum tcpwin_stalled {
 };
 
 /*
- * One connection. direction[i], progress[i], limits[i] and analysis[i] belong to
- * the key's endpoint i. With its key and 48 bytes of the kernel, an entry is nine
- * whole cache lines.
+ * One connection. direction[i], progress[i], limits[i], analysis[i] and socket[i]
+ * belong to the key's endpoint i. With its key and 48 bytes of the kernel, an entry
+ * is ten whole cache lines.
  */
 struct tcpwin_flow {
-	__u64 seq;            /* sequence word, see flow_lock.h */
-	__u64 id;             /* number of the flow, from 1, in order of first packets */
-	__u32 ifindex;        /* where the first packet was seen */
-	__u8 a_side;          /* which endpoint of the key is A */
-	__u8 hooks;           /* enum tcpwin_hook: all that saw a packet; 0: a capture */
-	__u8 analyzed;        /* 0: progress and analysis are empty or incomplete */
-	__u8 stalled;         /* enum tcpwin_stalled, shifted by i for endpoint i; as the flags of progress[i] */
-	__u64 recent;         /* of the latest packet: last_ns of its direction, with its timeout in the low bits */
+	__u64 seq;     /* sequence word, see flow_lock.h */
+	__u64 id;      /* number of the flow, from 1, in order of first packets */
+	__u32 ifindex; /* where the first packet was seen */
+	__u8 a_side;   /* which endpoint of the key is A */
+	__u8 hooks;    /* enum tcpwin_hook: all that saw a packet; 0: a capture. TCPWIN_SOCKET_KNOWN << i: socket[i] */
+	__u8 analyzed; /* 0: progress and analysis are empty or incomplete */
+	__u8 stalled;  /* enum tcpwin_stalled, shifted by i for endpoint i; as the flags of progress[i] */
+	__u64 recent;  /* of the latest packet: last_ns of its direction, with its timeout in the low bits */
 	__u32 continues_back; /* id minus that of the flow of this connection that ended shortly before; 0: none */
 	__u32 active_since_s; /* seconds, see tcpwin_active_at; written by the sweep */
 	struct tcpwin_direction direction[2];
 	struct tcpwin_progress progress[2];
 	struct tcpwin_limits limits[2];
 	struct tcpwin_analysis analysis[2];
+	struct tcpwin_socket socket[2];
+	__u64 zero[2];
 };
 
 /* How later fragments find the flow of their first (RFC 791, 3.2; RFC 8200, 4.5). One direction. */

@@ -49,6 +49,7 @@ struct tcpwin_alarm {
 	__u32 zero_window_count[2];
 	__u32 stalled_flows; /* of the address that raised STALLED_FLOWS */
 	__u32 ifindex;
+	struct tcpwin_socket socket[2];
 };
 
 /* The flow table is full: sweep now. */

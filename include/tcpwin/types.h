@@ -19,6 +19,6 @@
  * takes over the maps of the same layout, and drains and removes those of another.
  * If a member gets another name, user/bpf/struct_reader.cpp needs the former one.
  */
-#define TCPWIN_LAYOUT_VERSION 7
+#define TCPWIN_LAYOUT_VERSION 8
 
 #endif

@@ -23,7 +23,7 @@ FLOORS = """\
 main
 cli
 agent live explain check
-engine handover
+engine handover attribution
 sinks bpf
 net config record capture
 base

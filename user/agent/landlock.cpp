@@ -27,14 +27,12 @@ std::uint64_t all_access(long version)
 	return since_1 | (version >= 2 ? refer : 0) | (version >= 3 ? truncate : 0) | (version >= 5 ? ioctl_dev : 0);
 }
 
-Result<void> permit_entries(const UniqueFd &rules, const std::string &directory)
+Result<void> permit(const UniqueFd &rules, const std::string &directory, std::uint64_t access)
 {
 	const UniqueFd below(open(directory.c_str(), O_PATH | O_CLOEXEC));
 	landlock_path_beneath_attr rule{};
 	rule.parent_fd = below.get();
-	// A pin is a regular file to Landlock.
-	rule.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-			      LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+	rule.allowed_access = access;
 	if (!below || syscall(SYS_landlock_add_rule, rules.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0)
 		return fail("landlock", directory + ": " + describe_errno(errno));
 	return {};
@@ -47,8 +45,12 @@ bool has_landlock()
 	return version() > 0;
 }
 
-Result<void> restrict_files(const std::string &directory)
+Result<void> restrict_files(const std::string &directory, FileAccess access)
 {
+	// A pin is a regular file to Landlock.
+	constexpr std::uint64_t list = LANDLOCK_ACCESS_FS_READ_DIR,
+				change = list | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+					 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE;
 	landlock_ruleset_attr attributes{};
 	attributes.handled_access_fs = all_access(version());
 	const UniqueFd rules(static_cast<int>(
@@ -56,7 +58,7 @@ Result<void> restrict_files(const std::string &directory)
 	if (!rules)
 		return fail("landlock", describe_errno(errno));
 	if (!directory.empty())
-		TRY(permit_entries(rules, directory));
+		TRY(permit(rules, directory, access == FileAccess::list ? list : change));
 	if (syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
 		return fail("landlock", describe_errno(errno));
 	return {};

@@ -11,9 +11,13 @@ namespace tcpwin {
 // Linux 5.13 has it; the boot parameter lsm= may switch it off.
 bool has_landlock();
 
-// Permanently limits access by path to creating, listing, renaming and removing entries below this directory; empty: no
-// access at all. Open descriptors keep working. It needs no_new_privs or CAP_SYS_ADMIN. Error: there is no
-// Landlock, or no such directory.
-Result<void> restrict_files(const std::string &directory);
+enum class FileAccess {
+	list,   // entries of directories
+	change, // also create, rename and remove entries
+};
+
+// Permanently limits access by path to this directory and those below it; empty: no access at all. Open descriptors keep
+// working. It needs no_new_privs or CAP_SYS_ADMIN. Error: there is no Landlock, or no such directory.
+Result<void> restrict_files(const std::string &directory, FileAccess access);
 
 } // namespace tcpwin

@@ -156,7 +156,7 @@ Result<void> limit_files(const Needs &needs)
 {
 	if (!has_landlock() && needs.pin_below.empty())
 		return {};
-	return restrict_files(needs.pin_below);
+	return restrict_files(needs.pin_below, FileAccess::change);
 }
 
 Result<void> keep_only_dac_override()
@@ -188,6 +188,18 @@ Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &st
 	if (dropped)
 		return {};
 	return fail("cannot drop all privileges", dropped.error().sentence(), "the agent keeps them");
+}
+
+Result<void> drop_privileges_of_cgroup_helper(const std::string &mount)
+{
+	const auto without_capabilities = []() -> Result<void> {
+		if (capng_get_caps_process() != 0)
+			return fail("capabilities", "cannot be read");
+		return drop_capabilities({}, false);
+	};
+	return all_of({forbid_new_privileges(),
+		       has_landlock() ? restrict_files(mount, FileAccess::list) : Result<void>{},
+		       without_capabilities(), install_seccomp_filter_of_cgroup_helper()});
 }
 
 Result<void> drop_privileges_of_reopen_helper()

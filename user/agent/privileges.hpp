@@ -17,6 +17,7 @@ struct Needs {
 	bool attach_again = false;   // what other software detaches
 	bool change_filters = false; // of clsact: remove them at exit, attach them again
 	bool detach_links = false;   // pinned ones
+	bool attribute = false;      // find the processes of sockets
 	std::string pin_below =
 		{}; // this directory of the bpffs, which the user owns, so the user is kept; empty: nowhere
 };
@@ -31,5 +32,8 @@ Result<void> drop_privileges(const Needs &needs, const std::function<bool()> &st
 // For the file helper. It keeps its user, its groups and, if it had it, CAP_DAC_OVERRIDE; system calls that it does not
 // need fail.
 Result<void> drop_privileges_of_reopen_helper();
+
+// For the cgroup helper. It becomes nobody without capabilities, and can only list the directories below mount.
+Result<void> drop_privileges_of_cgroup_helper(const std::string &mount);
 
 } // namespace tcpwin

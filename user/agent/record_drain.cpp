@@ -45,6 +45,28 @@ void RecordDrain::finish()
 	unanswered_.finish(program_.config(), wall_clock_offset());
 }
 
+// The kernel is asked only if a window held a sender up: the sockets of other flows have gone with them, mostly.
+Locals RecordDrain::locals_of(const tcpwin_record &record)
+{
+	if (!attribution_)
+		return {};
+	const tcpwin_flow &flow = record.flow;
+	const bool matters = flow.analysis[0].episodes || flow.analysis[1].episodes ||
+			     ((flow.direction[0].alarms | flow.direction[1].alarms) & TCPWIN_ALARM_ALL);
+	Locals locals;
+	for (unsigned i : {0, 1})
+		locals[i] = matters ? attribution_->ask(record.key, i, flow.socket[i]) :
+				      attribution_->recall(flow.socket[i]);
+	return locals;
+}
+
+Locals RecordDrain::locals_of(const tcpwin_alarm &alarm)
+{
+	if (!attribution_)
+		return {};
+	return {attribution_->ask(alarm.key, 0, alarm.socket[0]), attribution_->ask(alarm.key, 1, alarm.socket[1])};
+}
+
 Result<void> RecordDrain::write_records()
 {
 	const std::chrono::nanoseconds wall_offset = wall_clock_offset();
@@ -61,13 +83,13 @@ Result<void> RecordDrain::write_records()
 			unanswered_.pass_to(record.now_ns, config, wall_offset);
 			if (unanswered_.add(record, config))
 				return;
-			writers_.flow(
-				make_flow_record(record, config, wall_offset, interfaces_.name(record.flow.ifindex)));
+			writers_.flow(make_flow_record(record, config, wall_offset,
+						       interfaces_.name(record.flow.ifindex), locals_of(record)));
 			flush_if_large();
 		},
 		[&](const tcpwin_alarm &alarm) {
-			for (const AlarmRecord &record :
-			     make_alarm_records(alarm, config, wall_offset, interfaces_.name(alarm.ifindex)))
+			for (const AlarmRecord &record : make_alarm_records(
+				     alarm, config, wall_offset, interfaces_.name(alarm.ifindex), locals_of(alarm)))
 				writers_.alarm(record);
 		});
 	program_.drain_packets([&](const tcpwin_packet_event &event) {

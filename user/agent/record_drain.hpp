@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "agent/interfaces.hpp"
+#include "attribution/attribution.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "bpf/program.hpp"
@@ -14,11 +15,11 @@ namespace tcpwin {
 // Moves records from the ring buffers to the outputs.
 class RecordDrain {
 public:
-	// The references must outlive this object.
+	// The references must outlive this object. attribution: null for none.
 	RecordDrain(Program &program, RecordWriters &writers, const Interfaces &interfaces, Signals &signals,
-		    bool persistent)
+		    Attribution *attribution, bool persistent)
 		: program_(program), writers_(writers), interfaces_(interfaces), signals_(signals),
-		  persistent_(persistent)
+		  attribution_(attribution), persistent_(persistent)
 	{
 		if (const auto counters = program.counters())
 			unanswered_.begin(*counters);
@@ -38,11 +39,14 @@ public:
 
 private:
 	void announce();
+	Locals locals_of(const tcpwin_record &record);
+	Locals locals_of(const tcpwin_alarm &alarm);
 
 	Program &program_;
 	RecordWriters &writers_;
 	const Interfaces &interfaces_;
 	Signals &signals_;
+	Attribution *attribution_;
 	bool persistent_;
 	UnansweredFlows unanswered_{writers_};
 	bool failed_ = false;

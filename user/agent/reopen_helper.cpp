@@ -3,24 +3,22 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/helper_process.hpp"
 #include "agent/privileges.hpp"
 
 namespace tcpwin {
 namespace {
 
-constexpr int socket_in_helper = 3;
 constexpr int answer_timeout_ms = 10'000; // a hanging file system must not stop the agent
 constexpr mode_t mode = 0644;
 
@@ -40,7 +38,7 @@ struct Message {
 	}
 };
 
-void send_answer(int error, const UniqueFd &fd)
+void send_answer(int socket, int error, const UniqueFd &fd)
 {
 	Message answer;
 	answer.error = error;
@@ -54,7 +52,7 @@ void send_answer(int error, const UniqueFd &fd)
 	} else {
 		answer.header.msg_controllen = 0;
 	}
-	sendmsg(socket_in_helper, &answer.header, MSG_NOSIGNAL); // if the agent has exited, the next recv detects it
+	sendmsg(socket, &answer.header, MSG_NOSIGNAL); // if the agent has exited, the next recv detects it
 }
 
 std::optional<std::int32_t> receive_answer(int socket, UniqueFd &fd)
@@ -78,52 +76,27 @@ int open_file(const ReopenHelper::File &file)
 	return ::open(file.path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
 }
 
-void answer(const std::vector<ReopenHelper::File> &files, std::size_t number)
+void answer(const std::vector<ReopenHelper::File> &files, std::size_t number, int socket)
 {
 	if (number >= files.size())
-		return send_answer(EINVAL, UniqueFd());
+		return send_answer(socket, EINVAL, UniqueFd());
 	const UniqueFd fd(open_file(files[number]));
 	struct stat status{};
 	if (!fd || fstat(fd.get(), &status) != 0)
-		return send_answer(errno, UniqueFd());
+		return send_answer(socket, errno, UniqueFd());
 	if (!S_ISREG(status.st_mode))
-		return send_answer(EINVAL, UniqueFd());
-	send_answer(0, fd);
+		return send_answer(socket, EINVAL, UniqueFd());
+	send_answer(socket, 0, fd);
 }
 
-// Closes all of the agent's descriptors but the socket. The standard ones become /dev/null, so that they keep no pipe
-// or terminal open.
-bool keep_only(int socket)
+// False: the agent has exited.
+bool answer_request(const std::vector<ReopenHelper::File> &files, int socket)
 {
-	const int null = ::open("/dev/null", O_RDWR);
-	if (null < 0)
-		return false;
-	for (int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-		if (dup2(null, standard) < 0)
-			return false;
-	if (socket != socket_in_helper && dup2(socket, socket_in_helper) < 0)
-		return false;
-	return close_range(socket_in_helper + 1, ~0U, 0) == 0;
-}
-
-// Exits when the agent does. Ignores signals that a terminal or service manager sends to all processes; the agent
-// handles them.
-[[noreturn]] void serve(const std::vector<ReopenHelper::File> &files, int socket)
-{
-	prctl(PR_SET_NAME, "tcpwin-files");
-	for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE})
-		std::signal(signal, SIG_IGN);
-	if (!keep_only(socket))
-		_exit(1);
-	static_cast<void>(drop_privileges_of_reopen_helper()); // after an error, files can still be opened
 	std::uint8_t number = 0;
-	while (true) {
-		const ssize_t got = recv(socket_in_helper, &number, sizeof(number), 0);
-		if (got == sizeof(number))
-			answer(files, number);
-		else if (got >= 0 || errno != EINTR)
-			_exit(0);
-	}
+	const ssize_t got = recv(socket, &number, sizeof(number), 0);
+	if (got == sizeof(number))
+		answer(files, number, socket);
+	return got == sizeof(number) || (got < 0 && errno == EINTR);
 }
 
 } // namespace
@@ -132,17 +105,10 @@ Result<ReopenHelper> ReopenHelper::start(std::vector<File> files)
 {
 	if (files.empty())
 		return ReopenHelper({}, UniqueFd());
-	constexpr auto what = "cannot start the file helper";
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return fail(what, describe_errno(errno));
-	UniqueFd ours(pair[0]), theirs(pair[1]);
-	const pid_t process = fork();
-	if (process < 0)
-		return fail(what, describe_errno(errno));
-	if (process == 0)
-		serve(files, theirs.get());
-	return ReopenHelper(std::move(files), std::move(ours));
+	auto socket = TRY(start_helper({.name = "tcpwin-files",
+					.drop_privileges = drop_privileges_of_reopen_helper,
+					.answer = [&files](int socket) { return answer_request(files, socket); }}));
+	return ReopenHelper(std::move(files), std::move(socket));
 }
 
 Result<UniqueFd> ReopenHelper::open(const std::string &path)

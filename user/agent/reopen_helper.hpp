@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reopens files for an agent that can no longer open any (privilege separation, as in OpenSSH).
+// Reopens files for an agent that can no longer open any.
 //
-// A separate process keeps the privileges for opening files and does nothing else: it receives the number of a file
-// through a socket and sends back a descriptor. The list of files is fixed at the start. The process has no other
-// descriptors, and exits when the agent exits or is killed.
+// A separate process (helper_process.hpp) keeps the privileges for opening files and does nothing else: it receives the
+// number of a file and sends back a descriptor. The list of files is fixed at the start.
 #pragma once
 
 #include <string>
@@ -21,8 +20,7 @@ public:
 		bool for_appending; // and created if missing; false: for reading
 	};
 
-	// Must be called before anything exists that the process must not inherit: maps would stay mapped in it.
-	// Without files, no process is started.
+	// See start_helper. Without files, no process is started.
 	static Result<ReopenHelper> start(std::vector<File> files);
 
 	// Opens one of the files passed to start(); regular files only.

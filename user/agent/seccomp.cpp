@@ -94,6 +94,12 @@ void allow_watching(Filter &filter)
 			  BPF_MAP_LOOKUP_BATCH, BPF_PROG_TEST_RUN, BPF_OBJ_GET_INFO_BY_FD});
 }
 
+// Which processes own a socket: an iterator of a link that is already open.
+void allow_attribution(Filter &filter)
+{
+	filter.allow_bpf({BPF_ITER_CREATE});
+}
+
 // Netlink sockets that are already open.
 void allow_open_sockets(Filter &filter)
 {
@@ -141,6 +147,8 @@ Result<void> install_seccomp_filter(const Needs &needs)
 	Filter filter;
 	allow_watching(filter);
 	allow_open_sockets(filter);
+	if (needs.attribute)
+		allow_attribution(filter);
 	if (needs.attach_more)
 		allow_attaching(filter);
 	if (needs.attach_again)
@@ -159,6 +167,19 @@ Result<void> install_seccomp_filter_of_reopen_helper()
 	Filter filter;
 	filter.allow({SCMP_SYS(openat), SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg)});
 	filter.allow_if(SCMP_SYS(newfstatat), {argument(3, AT_EMPTY_PATH)});
+	filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)});
+	return filter.load();
+}
+
+Result<void> install_seccomp_filter_of_cgroup_helper()
+{
+	Filter filter;
+	filter.allow(
+		{SCMP_SYS(openat), SCMP_SYS(getdents64), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(fstatfs)});
+	filter.allow({SCMP_SYS(fcntl), SCMP_SYS(close), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(clock_gettime)});
+	filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex)});
+	filter.allow_if(SCMP_SYS(mmap), {argument_without(2, PROT_EXEC)});
+	filter.allow_if(SCMP_SYS(mprotect), {argument_without(2, PROT_EXEC)});
 	filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)});
 	return filter.load();
 }

@@ -31,9 +31,10 @@ Session::Session(const SessionOptions &options, Parts parts)
 	: options_(options), signals_(std::move(parts.signals)), monitor_(std::move(parts.monitor)),
 	  writers_(std::move(parts.writers)), program_(std::move(parts.program)),
 	  persistence_(std::move(parts.persistence)), helper_(std::move(parts.helper)),
+	  attribution_(std::move(parts.attribution)),
 	  interfaces_(options.watch, program_, persistence_ ? &*persistence_ : nullptr, std::move(parts.claims)),
-	  drain_(program_, writers_, interfaces_, signals_, persistence_.has_value()), sweeper_(program_, drain_),
-	  stats_(program_, writers_, interfaces_, persistence_.has_value())
+	  drain_(program_, writers_, interfaces_, signals_, attribution_.get(), persistence_.has_value()),
+	  sweeper_(program_, drain_), stats_(program_, writers_, interfaces_, persistence_.has_value())
 {
 }
 
@@ -91,7 +92,9 @@ void Session::drop_privileges()
 		interfaces_.stop_pinning();
 	}
 	const auto still_works = [this] { return sweeper_.works(); };
-	if (auto dropped = tcpwin::drop_privileges(interfaces_.needs(), still_works); !dropped)
+	Needs needs = interfaces_.needs();
+	needs.attribute = attribution_ != nullptr;
+	if (auto dropped = tcpwin::drop_privileges(needs, still_works); !dropped)
 		log::warning("{}", dropped.error().sentence());
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -34,6 +35,7 @@ public:
 		Program program;
 		std::optional<Persistence> persistence; // only of a persistent agent
 		ReopenHelper helper;
+		std::unique_ptr<Attribution> attribution; // null: none is wanted
 	};
 
 	// options must outlive this object.
@@ -74,6 +76,7 @@ private:
 	Program program_;
 	std::optional<Persistence> persistence_;
 	ReopenHelper helper_;
+	std::unique_ptr<Attribution> attribution_;
 	Interfaces interfaces_; // this and the following refer to members above
 	RecordDrain drain_;
 	Sweeper sweeper_;

@@ -7,7 +7,9 @@
 
 #include <sys/stat.h>
 
+#include "agent/cgroup_helper.hpp"
 #include "agent/session.hpp"
+#include "base/log.hpp"
 #include "cli/common_options.hpp"
 #include "cli/files.hpp"
 
@@ -131,11 +133,30 @@ std::vector<ReopenHelper::File> files_to_reopen(const AttachOptions &options)
 	return files;
 }
 
+// Null without attribution.
+Result<std::shared_ptr<CgroupHelper>> start_cgroup_helper(const SessionOptions &options)
+{
+	if (options.no_attribution)
+		return nullptr;
+	return std::make_shared<CgroupHelper>(TRY(CgroupHelper::start()));
+}
+
+std::unique_ptr<Attribution> open_attribution(const std::shared_ptr<CgroupHelper> &cgroups)
+{
+	if (!cgroups)
+		return nullptr;
+	auto attribution = std::make_unique<Attribution>([cgroups](std::uint64_t id) { return cgroups->find(id); });
+	for (const std::string &sentence : attribution->missing())
+		log::warning("{}; records do not name them", sentence);
+	return attribution;
+}
+
 // The outputs are opened last, so that an earlier error does not truncate a file.
 Result<Session::Parts> prepare(const AttachOptions &options)
 {
 	const WatchOptions &watch = options.session.watch;
 	auto helper = TRY(ReopenHelper::start(files_to_reopen(options)));
+	auto cgroups = TRY(start_cgroup_helper(options.session));
 	auto monitor = TRY(InterfaceMonitor::open());
 	const auto all = TRY(monitor.changed());
 	TRY(check_existence(watch, all));
@@ -144,7 +165,9 @@ Result<Session::Parts> prepare(const AttachOptions &options)
 	auto persistence = TRY(find_earlier(watch, all, claims));
 	auto program = TRY(Program::load({.tracking = options.tracking,
 					  .per_interface = watch.per_interface,
+					  .attribute = !options.session.no_attribution,
 					  .adopted = persistence ? persistence->adopted() : nullptr}));
+	auto attribution = open_attribution(std::move(cgroups));
 	auto writers = TRY(RecordWriters::open(options.output));
 	return Session::Parts{.signals = std::move(signals),
 			      .monitor = std::move(monitor),
@@ -152,7 +175,8 @@ Result<Session::Parts> prepare(const AttachOptions &options)
 			      .writers = std::move(writers),
 			      .program = std::move(program),
 			      .persistence = std::move(persistence),
-			      .helper = std::move(helper)};
+			      .helper = std::move(helper),
+			      .attribution = std::move(attribution)};
 }
 
 } // namespace
@@ -165,6 +189,8 @@ void define_attach(OptionList &list, AttachOptions &options)
 	list.duration("--poll-interval", session.poll_interval, 1ms, "Interval between checks for expired flows");
 	list.duration("--stats-interval", session.stats_interval, 100ms,
 		      "Write the counters into the flow output at about this interval (default: never)");
+	list.flag("--no-attribution", session.no_attribution,
+		  "Do not look for the programs of this host that own the endpoints of flows");
 	add_max_flows(list, options.tracking.max_flows);
 	add_recording(list, options.output, session.settings, options.tracking);
 	add_verbosity(list, options.verbosity, "More messages on stderr, including the kernel verifier's log");

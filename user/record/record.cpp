@@ -27,7 +27,8 @@ nanoseconds since(std::uint64_t then_ns, std::uint64_t now_ns)
 	return nanoseconds(tcpwin_since(then_ns, now_ns));
 }
 
-Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_config &config, nanoseconds offset)
+Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_config &config, nanoseconds offset,
+	       const Locals &locals)
 {
 	const tcpwin_direction &direction = record.flow.direction[endpoint];
 	return {
@@ -38,11 +39,13 @@ Side make_side(const tcpwin_record &record, unsigned endpoint, const tcpwin_conf
 		.timeout = timeout_of(direction.timeout, config),
 		.direction = direction,
 		.analysis = make_analysis(record, endpoint, offset),
+		.local = locals[endpoint],
 	};
 }
 
 AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind, unsigned receiver,
-			      const tcpwin_config &config, nanoseconds wall_offset, std::string_view interface)
+			      const tcpwin_config &config, nanoseconds wall_offset, std::string_view interface,
+			      const Locals &locals)
 {
 	const unsigned blocked = receiver ^ 1;
 	const std::uint64_t stalled_since = alarm.stalled_since_ns[receiver];
@@ -65,6 +68,8 @@ AlarmRecord make_alarm_record(const tcpwin_alarm &alarm, tcpwin_alarm_kind kind,
 		.limited_alarm = nanoseconds(config.limited_alarm_ns),
 		.stalled_flows = alarm.stalled_flows,
 		.source_alarm = config.source_alarm,
+		.receiver_local = locals[receiver],
+		.blocked_local = locals[blocked],
 	};
 	if (kind == TCPWIN_ALARM_STALL) {
 		record.stalled_since = wall_time(stalled_since, wall_offset);
@@ -116,7 +121,7 @@ unsigned endpoint_a(const tcpwin_flow &flow)
 }
 
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config, nanoseconds wall_offset,
-			    std::string_view interface)
+			    std::string_view interface, const Locals &locals)
 {
 	const unsigned a = endpoint_a(record.flow);
 	FlowRecord flow{
@@ -124,15 +129,15 @@ FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &co
 		.continues = record.flow.continues_back ? record.flow.id - record.flow.continues_back : 0,
 		.key = record.key,
 		.interface = interface,
-		.hooks = record.flow.hooks,
+		.hooks = static_cast<std::uint8_t>(record.flow.hooks & TCPWIN_HOOK_ALL),
 		.vlan = record.key.vlan,
 		.vlans = VlanIds(record.key, record.flow),
 		.ip_version = is_mapped_ipv4(record.key.address[0]) ? 4 : 6,
 		.reason = static_cast<tcpwin_end_reason>(record.reason),
 		.first = {},
 		.last = {},
-		.a = make_side(record, a, config, wall_offset),
-		.b = make_side(record, !a, config, wall_offset),
+		.a = make_side(record, a, config, wall_offset, locals),
+		.b = make_side(record, !a, config, wall_offset, locals),
 	};
 	flow.first = flow.b.seen() ? std::min(flow.a.first, flow.b.first) : flow.a.first;
 	flow.last = flow.b.seen() ? std::max(flow.a.last, flow.b.last) : flow.a.last;
@@ -161,7 +166,7 @@ PacketRecord make_packet_record(const tcpwin_packet_event &event, std::uint64_t 
 }
 
 std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config,
-					    nanoseconds wall_offset, std::string_view interface)
+					    nanoseconds wall_offset, std::string_view interface, const Locals &locals)
 {
 	static constexpr tcpwin_alarm_kind kinds[] = {
 #define X(name, bit, text) TCPWIN_ALARM_##name,
@@ -172,7 +177,8 @@ std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcp
 	for (unsigned receiver : {0, 1})
 		for (tcpwin_alarm_kind kind : kinds)
 			if (alarm.raised[receiver] & kind)
-				all.push_back(make_alarm_record(alarm, kind, receiver, config, wall_offset, interface));
+				all.push_back(make_alarm_record(alarm, kind, receiver, config, wall_offset, interface,
+								locals));
 	return all;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/clocks.hpp"
 #include "record/analysis.hpp"
+#include "record/local_program.hpp"
 
 namespace tcpwin {
 
@@ -28,6 +29,7 @@ struct Side {
 	std::chrono::nanoseconds timeout; // in force at the end
 	tcpwin_direction direction;
 	std::optional<Analysis> analysis;
+	Local local;
 
 	bool seen() const { return direction.packets != 0; }
 };
@@ -73,7 +75,8 @@ unsigned endpoint_a(const tcpwin_flow &flow);
 
 // wall_offset: what to add to the record's clock to get wall-clock time.
 FlowRecord make_flow_record(const tcpwin_record &record, const tcpwin_config &config,
-			    std::chrono::nanoseconds wall_offset, std::string_view interface);
+			    std::chrono::nanoseconds wall_offset, std::string_view interface,
+			    const Locals &locals = {});
 
 // An alarm that a receiver with a closed window raised, at a packet.
 struct AlarmRecord {
@@ -96,11 +99,14 @@ struct AlarmRecord {
 	std::uint32_t
 		stalled_flows; // this and the next: TCPWIN_ALARM_STALLED_FLOWS only; flows of the receiver's address
 	std::uint32_t source_alarm;
+	Local receiver_local;
+	Local blocked_local;
 };
 
 // One per alarm that the packet raised. config: the limits that were exceeded.
 std::vector<AlarmRecord> make_alarm_records(const tcpwin_alarm &alarm, const tcpwin_config &config,
-					    std::chrono::nanoseconds wall_offset, std::string_view interface);
+					    std::chrono::nanoseconds wall_offset, std::string_view interface,
+					    const Locals &locals = {});
 
 // A packet of a flow, and the state of its direction after it.
 struct PacketRecord {

@@ -23,6 +23,47 @@ void put_state(JsonLine &line, std::uint8_t stat, std::uint8_t state)
 	line.member<"state_code">(state);
 }
 
+std::optional<std::string_view> null_if_empty(std::string_view text)
+{
+	return null_if(text.empty(), text);
+}
+
+void put_socket(JsonLine &line, const std::optional<SocketState> &socket)
+{
+	if (!socket) {
+		line.member<"socket">(nullptr);
+		return;
+	}
+	line.open("socket");
+	line.member<"receive_queue">(socket->receive_queue);
+	line.member<"receive_buffer">(socket->receive_buffer);
+	line.member<"rwnd_limited">(std::chrono::nanoseconds(socket->rwnd_limited));
+	line.close();
+}
+
+void put_local(JsonLine &line, const Local &local)
+{
+	if (!local) {
+		line.member<"local">(nullptr);
+		return;
+	}
+	static const Cgroup unknown{};
+	const Cgroup &cgroup = local->cgroup ? *local->cgroup : unknown;
+	line.open("local");
+	line.member<"uid">(local->uid);
+	if (local->pids.empty())
+		line.member<"pids">(nullptr);
+	else
+		line.member<"pids">(local->pids);
+	line.member<"command">(null_if_empty(local->command));
+	line.member<"cgroup">(null_if_empty(cgroup.path));
+	line.member<"unit">(null_if_empty(cgroup.unit));
+	line.member<"container">(null_if_empty(cgroup.container));
+	line.member<"pod">(null_if_empty(cgroup.pod));
+	put_socket(line, local->socket);
+	line.close();
+}
+
 void put_side(JsonLine &line, std::string_view name, const Side &side)
 {
 	const tcpwin_direction &d = side.direction;
@@ -42,6 +83,7 @@ void put_side(JsonLine &line, std::string_view name, const Side &side)
 	line.member<"timeout">(side.timeout);
 	line.member<"alarms">(BitNames{static_cast<std::uint8_t>(d.alarms & TCPWIN_ALARM_ALL), alarm_names});
 	put_analysis(line, side.analysis);
+	put_local(line, side.local);
 	line.close();
 }
 
@@ -94,6 +136,15 @@ void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, st
 	line.open(name);
 	line.member<"ip">(Plain{ip});
 	line.member<"port">(port);
+	line.close();
+}
+
+void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port, const Local &local)
+{
+	line.open(name);
+	line.member<"ip">(Plain{ip});
+	line.member<"port">(port);
+	put_local(line, local);
 	line.close();
 }
 
@@ -184,8 +235,8 @@ public:
 		put_community_id(line, r.key, community_id_seed_);
 		put_interface(line, r.interface);
 		put_vlan(line, r.key.vlan);
-		put_endpoint(line, "receiver", r.receiver_ip, r.receiver_port);
-		put_endpoint(line, "sender", r.blocked_ip, r.blocked_port);
+		put_endpoint(line, "receiver", r.receiver_ip, r.receiver_port, r.receiver_local);
+		put_endpoint(line, "sender", r.blocked_ip, r.blocked_port, r.blocked_local);
 		line.member<"zero_window_count">(r.zero_window_count);
 		put_cause(line, r);
 		return true;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -166,6 +167,22 @@ inline char *put(char *at, const VlanIds &ids)
 constexpr std::size_t size_bound(const VlanIds &)
 {
 	return 2 + VlanIds::most * 6; // 65535 and a comma
+}
+
+inline char *put(char *at, const std::vector<std::uint32_t> &numbers)
+{
+	*at++ = '[';
+	for (const std::uint32_t number : numbers) {
+		at = put(at, number);
+		*at++ = ',';
+	}
+	at -= at[-1] == ',';
+	*at++ = ']';
+	return at;
+}
+constexpr std::size_t size_bound(const std::vector<std::uint32_t> &numbers)
+{
+	return 2 + numbers.size() * 11;
 }
 
 inline char *put(char *at, StallEnd end)

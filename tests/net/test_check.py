@@ -102,14 +102,16 @@ def test_an_interface_that_is_down_works(check, wire):
     assert found["interface"][0] == "yes" and ", down" in found["interface"][1]
 
 
-def test_loopback_has_generic_xdp_for_ingress_only(check, wire, start_agent):
+def test_loopback_is_watched_at_egress_only(check, wire, start_agent):
     found = check("lo")
-    assert (found.exit_code, found.verdict) == (WORKS, "attach lo would work: generic XDP for ingress")
+    assert (found.exit_code, found.verdict) == (WORKS, f"attach lo would work: {TC} for egress")
     assert found["driver"] == ("no", "none")
     assert found["MTU"] == ("yes", "65536: no limit for generic XDP and tc")
     assert found.answers("XDP generic", "both directions") == ["yes", "no"]
     assert found.answers("XDP native", "XDP frags") == if_reported("no", "no")
-    assert attached_mode(start_agent, wire.right, "lo") == "generic"
+    agent = start_agent(wire.right, "lo").wait_attached("lo")
+    assert f"attached to lo for outgoing packets by {TC}; they are also the incoming ones" in agent.stderr()
+    assert wire.right.xdp_programs("lo") == []
 
 
 def test_a_bridge_has_generic_xdp(check, wire, start_agent):

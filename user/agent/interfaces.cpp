@@ -58,7 +58,7 @@ std::string_view Interfaces::why_no_egress(const Interface &interface, const All
 {
 	if (options_.directions == Directions::ingress)
 		return "incoming packets only";
-	if (options_.directions == Directions::egress)
+	if (options_.directions == Directions::egress || leaves_out_ingress(options_, interface))
 		return {};
 	if (interface.loopback)
 		return "outgoing packets are also received";
@@ -103,7 +103,8 @@ Result<void> Interfaces::attach(const Interface &interface, const All &all)
 			program_.remove_interface(interface.index);
 		return tl::unexpected(watched.error());
 	}
-	log::info("attached to {} {}{}", interface.name, watched->describe(no_egress),
+	log::info("attached to {} {}{}{}", interface.name, watched->describe(no_egress),
+		  leaves_out_ingress(options_, interface) ? "; they are also the incoming ones" : "",
 		  is_pinned(interface.index) ? "; taken over from an earlier agent" : "");
 	watched->log_neighbours(interface);
 	watched_.emplace(interface.index, std::move(*watched));

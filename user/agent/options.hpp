@@ -11,6 +11,7 @@
 #include "bpf/hook.hpp"
 #include "bpf/pins.hpp"
 #include "config/file.hpp"
+#include "net/interface.hpp"
 
 namespace tcpwin {
 
@@ -29,6 +30,13 @@ struct WatchOptions {
 	// Whether to watch all interfaces that are up, including those that come up later.
 	bool any() const { return std::find(interfaces.begin(), interfaces.end(), "any") != interfaces.end(); }
 };
+
+// On the loopback, outgoing packets are the incoming ones, but only there they still have their socket. XDP would also take
+// offloaded frames apart.
+inline bool leaves_out_ingress(const WatchOptions &options, const Interface &interface)
+{
+	return interface.loopback && options.directions == Directions::both && options.mode == IngressMode::automatic;
+}
 
 struct SessionOptions {
 	WatchOptions watch;

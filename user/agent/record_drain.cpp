@@ -45,18 +45,17 @@ void RecordDrain::finish()
 	unanswered_.finish(program_.config(), wall_clock_offset());
 }
 
-// The kernel is asked only if a window held a sender up: the sockets of other flows have gone with them, mostly.
+// The kernel is asked only where it matters: most sockets are closed when their flows end.
 Locals RecordDrain::locals_of(const tcpwin_record &record)
 {
 	if (!attribution_)
 		return {};
 	const tcpwin_flow &flow = record.flow;
-	const bool matters = flow.analysis[0].episodes || flow.analysis[1].episodes ||
-			     ((flow.direction[0].alarms | flow.direction[1].alarms) & TCPWIN_ALARM_ALL);
+	const bool ask = is_held_up(flow);
 	Locals locals;
 	for (unsigned i : {0, 1})
-		locals[i] = matters ? attribution_->ask(record.key, i, flow.socket[i]) :
-				      attribution_->recall(flow.socket[i]);
+		locals[i] =
+			ask ? attribution_->ask(record.key, i, flow.socket[i]) : attribution_->recall(flow.socket[i]);
 	return locals;
 }
 

@@ -91,7 +91,7 @@ Result<WatchedInterface> WatchedInterface::attach(const HookSource &source, cons
 
 Result<void> WatchedInterface::attach_hooks(const HookSource &source, const Interface &interface, bool egress)
 {
-	if (source.options.directions == Directions::egress) {
+	if (source.options.directions == Directions::egress || leaves_out_ingress(source.options, interface)) {
 		detach(source, interface, Direction::ingress);
 	} else {
 		ingress_.emplace(TRY(attach_hook(source, interface, Direction::ingress)));

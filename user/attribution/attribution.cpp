@@ -22,6 +22,12 @@ template <typename T> Result<T> note_missing(std::vector<std::string> &missing, 
 
 } // namespace
 
+bool is_held_up(const tcpwin_flow &flow)
+{
+	return flow.analysis[0].episodes || flow.analysis[1].episodes ||
+	       ((flow.direction[0].alarms | flow.direction[1].alarms) & TCPWIN_ALARM_ALL);
+}
+
 Attribution::Attribution(FindCgroup find_cgroup) : find_cgroup_(std::move(find_cgroup))
 {
 	if (auto diag = note_missing(missing_, SocketDiag::open()))
@@ -80,23 +86,9 @@ Local Attribution::recall(const tcpwin_socket &socket)
 		.uid = socket.uid, .pids = {}, .command = {}, .cgroup = cgroup(socket.cgroup), .socket = {}});
 }
 
-Local Attribution::ask(const tcpwin_key &key, unsigned endpoint, const tcpwin_socket &socket)
+// What is known of the socket, with its present processes, if it has any.
+Local Attribution::remember(std::uint64_t cookie, LocalProgram program)
 {
-	const auto state = diag_ ? diag_->find(key, endpoint, socket.cookie) : std::nullopt;
-	const std::uint64_t cookie = socket.cookie ? socket.cookie : state ? state->cookie : 0;
-	if (!cookie)
-		return nullptr;
-	LocalProgram program{.uid = socket.uid, .pids = {}, .command = {}, .cgroup = {}, .socket = state};
-	if (const Local before = recall(socket))
-		program = {.uid = before->uid,
-			   .pids = before->pids,
-			   .command = before->command,
-			   .cgroup = before->cgroup,
-			   .socket = state ? state : before->socket};
-	if (state && !socket.cookie) {
-		program.uid = state->uid;
-		program.cgroup = cgroup(state->cgroup);
-	}
 	if (const SocketOwner *owner = this->owner(cookie)) {
 		program.pids = owner->pids;
 		program.command = owner->command;
@@ -104,6 +96,25 @@ Local Attribution::ask(const tcpwin_key &key, unsigned endpoint, const tcpwin_so
 	if (asked_.size() >= most_sockets)
 		asked_.clear();
 	return asked_[cookie] = std::make_shared<const LocalProgram>(std::move(program));
+}
+
+Local Attribution::name(const tcpwin_socket &socket)
+{
+	const Local known = recall(socket);
+	return known ? remember(socket.cookie, *known) : nullptr;
+}
+
+Local Attribution::ask(const tcpwin_key &key, unsigned endpoint, const tcpwin_socket &socket)
+{
+	const auto state = diag_ ? diag_->find(key, endpoint, socket.cookie) : std::nullopt;
+	if (!state)
+		return name(socket);
+	const tcpwin_socket found{.cookie = state->cookie,
+				  .cgroup = socket.cookie ? socket.cgroup : state->cgroup,
+				  .uid = socket.cookie ? socket.uid : state->uid};
+	LocalProgram program = *recall(found);
+	program.socket = state;
+	return remember(state->cookie, std::move(program));
 }
 
 } // namespace tcpwin

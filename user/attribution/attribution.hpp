@@ -20,6 +20,9 @@
 
 namespace tcpwin {
 
+// Whether a window held a sender up so that it matters which socket it was.
+bool is_held_up(const tcpwin_flow &flow);
+
 class Attribution {
 public:
 	// The path of a cgroup by its ID.
@@ -33,7 +36,9 @@ public:
 
 	// From what was noted and what was asked before. Null without a socket.
 	Local recall(const tcpwin_socket &socket);
-	// Asks for the socket of an endpoint and its processes. A socket that is gone leaves what was known of it.
+	// Asks for the processes of a socket.
+	Local name(const tcpwin_socket &socket);
+	// Asks also for the state of the socket of an endpoint. A socket that is gone leaves what was known of it.
 	Local ask(const tcpwin_key &key, unsigned endpoint, const tcpwin_socket &socket);
 
 private:
@@ -41,6 +46,7 @@ private:
 
 	std::shared_ptr<const Cgroup> cgroup(std::uint64_t id);
 	const SocketOwner *owner(std::uint64_t cookie);
+	Local remember(std::uint64_t cookie, LocalProgram program);
 	void read_owners();
 
 	FindCgroup find_cgroup_;

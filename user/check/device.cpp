@@ -58,7 +58,7 @@ std::string describe_way(const Device &device)
 	if (device.needs_tc())
 		return tc_way(device) + " for ingress and egress";
 	if (device.interface.loopback)
-		return xdp_way(device) + " for ingress";
+		return tc_way(device) + " for egress";
 	return fmt::format("{} for ingress, {} for egress", xdp_way(device), tc_way(device));
 }
 
@@ -226,7 +226,7 @@ void check_neighbours(Checklist &list, const Device &device)
 void check_directions(Checklist &list, const Interface &interface)
 {
 	list.add("both directions", yes_or_no(!interface.loopback),
-		 interface.loopback ? "ingress only: outgoing packets are received again" : "ingress and egress");
+		 interface.loopback ? "egress only: outgoing packets are the incoming ones" : "ingress and egress");
 }
 
 } // namespace

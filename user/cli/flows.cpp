@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "live/columns.hpp"
+#include "live/programs.hpp"
 #include "live/selection.hpp"
 #include "live/tables.hpp"
 #include "record/record.hpp"
@@ -85,9 +86,10 @@ Result<void> write(std::string_view text)
 	return {};
 }
 
-Result<void> write_text(const Found &found, const Selected &selected, const InterfaceNames &names)
+Result<void> write_text(const Found &found, const Selected &selected, const InterfaceNames &names, Programs &programs)
 {
-	Columns columns = Columns::of_flows(Numbers::exact, names);
+	Columns columns =
+		Columns::of_flows(Numbers::exact, names, [&](const LiveFlow &flow) { return programs.text(flow); });
 	for (std::uint32_t place : selected.best)
 		columns.measure(found.flows[place]);
 	auto written = write(columns.heading() + "\n");
@@ -99,7 +101,7 @@ Result<void> write_text(const Found &found, const Selected &selected, const Inte
 	return written;
 }
 
-Result<void> write_json(const Found &found, const Selected &selected, const FlowsOptions &options)
+Result<void> write_json(const Found &found, const Selected &selected, const FlowsOptions &options, Programs &programs)
 {
 	const auto offset = wall_clock_offset();
 	fmt::memory_buffer line;
@@ -109,7 +111,8 @@ Result<void> write_json(const Found &found, const Selected &selected, const Flow
 		const WallTime now(std::chrono::nanoseconds(static_cast<std::int64_t>(record.now_ns)) + offset);
 		line.clear();
 		put_live_flow(make_flow_record(record, table->config, offset,
-					       name == table->names.end() ? std::string_view() : name->second),
+					       name == table->names.end() ? std::string_view() : name->second,
+					       programs.of(record)),
 			      now, options.community_id_seed, line);
 		TRY(write({line.data(), line.size()}));
 	}
@@ -133,8 +136,9 @@ Result<Exit> list_flows(const FlowsOptions &options)
 	auto found = TRY(find_flows(tables, options));
 	const Selected selected =
 		select_flows(found.flows, options.selection.sort, {}, options.limit.value_or(found.flows.size()));
-	auto written =
-		options.json ? write_json(found, selected, options) : write_text(found, selected, tables.names());
+	Programs programs;
+	auto written = options.json ? write_json(found, selected, options, programs) :
+				      write_text(found, selected, tables.names(), programs);
 	if (written && std::fflush(stdout) != 0)
 		written = fail("cannot write to standard output", describe_errno(errno));
 	if (!written)

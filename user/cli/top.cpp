@@ -12,6 +12,7 @@
 
 #include "base/clocks.hpp"
 #include "live/screen.hpp"
+#include "live/programs.hpp"
 #include "live/tables.hpp"
 #include "live/view.hpp"
 #include "base/signals.hpp"
@@ -77,6 +78,7 @@ public:
 		next_.rates = rates_.update(next_.flows, packets, boot_clock_ns());
 		next_.interfaces = tables_->interfaces();
 		next_.names = tables_->names();
+		next_.programs = [this](const LiveFlow &flow) { return programs_.text(flow); };
 		return std::move(next_);
 	}
 
@@ -84,6 +86,7 @@ private:
 	LiveSource source_;
 	std::optional<LiveTables> tables_;
 	Rates rates_;
+	Programs programs_;
 	Snapshot next_;
 	std::size_t last_count_ = 0;
 };

@@ -89,7 +89,7 @@ Columns::Columns(std::vector<Column> columns) : columns_(std::move(columns))
 		widths_.push_back(column.heading.size());
 }
 
-Columns Columns::of_flows(Numbers numbers, const InterfaceNames &names)
+Columns Columns::of_flows(Numbers numbers, const InterfaceNames &names, ProgramsOf programs)
 {
 	Columns columns({{"A", left, 0},
 			 {"B", left, 0},
@@ -104,9 +104,11 @@ Columns Columns::of_flows(Numbers numbers, const InterfaceNames &names)
 			 {"RETRANS", right, 7},
 			 {"IDLE", right, 3},
 			 {"DURATION", right, 8},
-			 {"IFACE", left, 9}});
+			 {"IFACE", left, 9},
+			 {"PROGRAM", left, 5}});
 	columns.numbers_ = numbers;
 	columns.names_ = names;
+	columns.programs_ = std::move(programs);
 	return columns;
 }
 
@@ -145,7 +147,8 @@ Columns::Cells Columns::cells(const LiveFlow &flow) const
 		known(count(SortKey::retransmitted)),
 		brief_time(amount(flow.amounts, SortKey::idle)),
 		brief_time(amount(flow.amounts, SortKey::duration)),
-		name == names_.end() || name->second.empty() ? "?" : printable(name->second)};
+		name == names_.end() || name->second.empty() ? "?" : printable(name->second),
+		programs_(flow)};
 }
 
 Columns::Cells Columns::cells(const Peer &peer) const

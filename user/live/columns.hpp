@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -23,10 +24,13 @@ enum class Numbers { exact, brief };
 // By interface index.
 using InterfaceNames = std::map<unsigned, std::string>;
 
+// The programs of this host that the sides of a flow belong to.
+using ProgramsOf = std::function<std::string(const LiveFlow &)>;
+
 // Columns are as wide as the widest cell measured or added.
 class Columns {
 public:
-	static Columns of_flows(Numbers numbers, const InterfaceNames &names);
+	static Columns of_flows(Numbers numbers, const InterfaceNames &names, ProgramsOf programs);
 	static Columns of_peers();
 
 	// For lists that are too long to be kept as text.
@@ -61,6 +65,7 @@ private:
 
 	Numbers numbers_ = Numbers::brief;
 	InterfaceNames names_;
+	ProgramsOf programs_;
 	std::vector<Column> columns_;
 	Widths widths_;
 	std::vector<Cells> rows_;

@@ -67,7 +67,8 @@ LiveFlow make_live_flow(const tcpwin_record &record, std::uint32_t table)
 		      .analyzed = flow.analyzed != 0,
 		      .verdict = verdict_of(analyses),
 		      .side = {},
-		      .amounts = {}};
+		      .amounts = {},
+		      .socket = {flow.socket[a], flow.socket[a ^ 1]}};
 	std::uint64_t first = UINT64_MAX, last = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		const tcpwin_direction &direction = flow.direction[a ^ i];

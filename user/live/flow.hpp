@@ -46,9 +46,10 @@ struct LiveFlow {
 	std::uint32_t ifindex;
 	std::uint8_t a; // endpoint of the key
 	bool analyzed;
-	Verdict verdict;              // of the side that sent more
-	std::array<LiveSide, 2> side; // A, B
-	Amounts amounts;              // of both sides
+	Verdict verdict;                     // of the side that sent more
+	std::array<LiveSide, 2> side;        // A, B
+	Amounts amounts;                     // of both sides
+	std::array<tcpwin_socket, 2> socket; // A, B
 
 	bool stalled() const { return side[0].closed || side[1].closed; }
 };

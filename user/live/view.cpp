@@ -213,7 +213,8 @@ std::string View::keys() const
 void View::draw_rows(const Snapshot &snapshot, ScreenSize size, std::vector<ScreenLine> &lines)
 {
 	page_ = size.rows > lines_around ? size.rows - lines_around : 1;
-	Columns columns = show_peers_ ? Columns::of_peers() : Columns::of_flows(Numbers::brief, snapshot.names);
+	Columns columns = show_peers_ ? Columns::of_peers() :
+					Columns::of_flows(Numbers::brief, snapshot.names, snapshot.programs);
 	std::vector<bool> closed;
 	std::size_t matching = 0;
 	const auto show = [&](const auto &select, const auto &is_closed, const auto &at) {

@@ -25,6 +25,7 @@ struct Snapshot {
 	std::optional<Rates::PerSecond> rates;
 	std::vector<std::string> interfaces;
 	InterfaceNames names;
+	ProgramsOf programs = [](const LiveFlow &) { return std::string(); };
 	std::string trouble; // why there is no newer reading, or empty
 };
 

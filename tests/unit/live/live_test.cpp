@@ -91,7 +91,7 @@ std::vector<std::uint64_t> ids(const std::vector<LiveFlow> &flows, SortKey sort,
 
 std::vector<std::string> text(const std::vector<LiveFlow> &flows, std::size_t width)
 {
-	Columns columns = Columns::of_flows(Numbers::brief, {{2, "eth0"}});
+	Columns columns = Columns::of_flows(Numbers::brief, {{2, "eth0"}}, [](const LiveFlow &) { return "B:nginx[812]"; });
 	for (const LiveFlow &flow : flows)
 		columns.add(flow);
 	return columns.lines(width);

@@ -52,6 +52,11 @@ std::optional<KernelFeature> find_missing_feature(const std::function<bool(const
 	return std::nullopt;
 }
 
+bool can_note_sockets()
+{
+	return has_helper<BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_skb_cgroup_id>();
+}
+
 // A kernel with TCX looks up the interface first; index 0 does not exist.
 std::optional<bool> has_tcx()
 {

@@ -24,6 +24,9 @@ std::span<const KernelFeature> kernel_features();
 std::optional<KernelFeature> find_missing_feature(const std::function<bool(const KernelFeature &)> &present =
 							  [](const KernelFeature &f) { return f.present(); });
 
+// Whether tc programs can note the cgroup of a socket (CONFIG_SOCK_CGROUP_DATA); without it, the programs must not try.
+bool can_note_sockets();
+
 // Whether the kernel has TCX, that is, links at the tc hooks; nullopt: CAP_NET_ADMIN is missing.
 std::optional<bool> has_tcx();
 

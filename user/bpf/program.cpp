@@ -100,7 +100,7 @@ void Program::configure(const ProgramOptions &options)
 	skeleton->data->config = options.tracking.config;
 	skeleton->rodata->report_packets = options.tracking.report_packets;
 	skeleton->rodata->per_interface = options.per_interface;
-	skeleton->rodata->attribute = options.attribute;
+	skeleton->rodata->attribute = options.attribute && can_note_sockets();
 	skeleton->rodata->analyze_stalls = options.tracking.analyze_stalls;
 }
 

@@ -19,7 +19,10 @@
 #include <unistd.h>
 
 #include "base/error.hpp"
+#include "attribution/cgroups.hpp"
+#include "attribution/socket_diag.hpp"
 #include "base/unique_fd.hpp"
+#include "bpf/socket_owners.hpp"
 #include "bpf/features.hpp"
 #include "bpf/object_info.hpp"
 #include "bpf/pins.hpp"
@@ -85,7 +88,7 @@ void check_btf(Checklist &list)
 {
 	constexpr auto path = "/sys/kernel/btf/vmlinux";
 	const bool present = access(path, F_OK) == 0;
-	list.add("BTF", yes_or_no(present), present ? path : "the kernel has none; not needed");
+	list.add("BTF", yes_or_no(present), present ? path : "the kernel has none; only the owners of sockets need it");
 }
 
 void check_jit(Checklist &list, const Trial &trial)
@@ -181,6 +184,28 @@ void check_bpffs(Checklist &list)
 		list.add("bpffs", Answer::yes, fmt::format("{} (for --persistent only)", default_bpffs));
 }
 
+// What names the programs of this host in records. Nothing else needs it.
+void check_attribution(Checklist &list, const Trial &trial)
+{
+	if (trial.error == EPERM)
+		list.add("sockets at tc", Answer::unknown, "unknown without CAP_BPF");
+	else
+		list.add("sockets at tc", yes_or_no(can_note_sockets()),
+			 can_note_sockets() ? "bpf_skb_cgroup_id" : "the kernel has no bpf_skb_cgroup_id");
+	const auto diag = SocketDiag::open();
+	list.add("socket state", yes_or_no(diag.has_value()), diag ? "sock_diag" : diag.error().why);
+	const auto owners = SocketOwners::open();
+	if (owners)
+		list.add("socket owners", Answer::yes, "BPF iterator over open files; since Linux 5.11");
+	else if (trial.error == EPERM)
+		list.add("socket owners", Answer::unknown, "unknown without CAP_BPF and CAP_PERFMON; since Linux 5.11");
+	else
+		list.add("socket owners", Answer::no, owners.error().why + ": records have no pids");
+	const std::string cgroups = find_cgroup2();
+	list.add("cgroup names", yes_or_no(!cgroups.empty()),
+		 cgroups.empty() ? "cgroup2 is not mounted: records have no cgroup, unit, container and pod" : cgroups);
+}
+
 } // namespace
 
 std::optional<bool> check_machine(Checklist &list)
@@ -197,6 +222,7 @@ std::optional<bool> check_machine(Checklist &list)
 	check_capabilities(list, trial);
 	check_memlock(list, kernel);
 	check_bpffs(list);
+	check_attribution(list, trial);
 	return tcx;
 }
 

@@ -89,6 +89,8 @@ void add_side(SideStory &story, const ParsedSide &side, nanoseconds gap, WallTim
 	story.timeout = side.timeout;
 	story.analyzed = story.analyzed && side.stall;
 	story.window_max = std::max(story.window_max, side.window_max);
+	if (side.local)
+		story.local = side.local;
 	if (side.limits) {
 		story.limits.receiver = sum_of(story.limits.receiver, side.limits->receiver);
 		story.limits.network = sum_of(story.limits.network, side.limits->network);

@@ -30,6 +30,7 @@ struct SideStory {
 	ParsedStall stall;
 	ParsedLimits limits; // when it sent
 	std::uint64_t window_max = 0;
+	std::shared_ptr<const ParsedLocal> local;
 	bool longest_is_least = false;
 	std::chrono::nanoseconds open_for{0}; // of the open episode
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,6 +36,12 @@ struct ParsedLimits {
 	Verdict verdict() const { return judge_limits(receiver, network, application); }
 };
 
+// The program of the agent's host that an endpoint belongs to.
+struct ParsedLocal {
+	std::string name;         // "nginx (pid 812, uid 33, unit nginx.service)"
+	std::uint64_t unread = 0; // bytes in its socket's receive queue when the kernel was last asked
+};
+
 struct ParsedSide {
 	std::string ip;
 	std::uint16_t port = 0;
@@ -45,9 +52,10 @@ struct ParsedSide {
 	std::uint64_t ignored = 0;    // segments that the peer ignored
 	std::uint64_t duplicates = 0; // packets that were captured twice
 	std::chrono::nanoseconds timeout{0};
-	std::optional<ParsedStall> stall;   // absent: the record has no stall analysis
-	std::optional<ParsedLimits> limits; // absent: likewise, or the peer was not seen
-	std::uint64_t window_max = 0;       // bytes; 0: not known
+	std::optional<ParsedStall> stall;         // absent: the record has no stall analysis
+	std::optional<ParsedLimits> limits;       // absent: likewise, or the peer was not seen
+	std::uint64_t window_max = 0;             // bytes; 0: not known
+	std::shared_ptr<const ParsedLocal> local; // null: not known
 
 	bool has_stalled() const { return stall ? stall->episodes != 0 : zero_windows != 0; }
 	bool was_limited() const { return limits && limits->verdict().limit == Limit::receiver; }

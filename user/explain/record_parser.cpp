@@ -127,6 +127,38 @@ void read_vlans(const array &vlans, ParsedFlow &flow)
 			flow.vlans.insert(id);
 }
 
+// "812", or "812 and 2 others".
+std::string pids_text(const array &pids)
+{
+	std::uint64_t first = 0;
+	if (pids.size() == 0 || pids.at(0).get(first) != simdjson::SUCCESS)
+		return "?";
+	const std::size_t others = pids.size() - 1;
+	return others ? fmt::format("{} and {} other{}", first, others, others == 1 ? "" : "s") :
+			fmt::format("{}", first);
+}
+
+std::shared_ptr<const ParsedLocal> read_local(const Members &local)
+{
+	constexpr std::size_t short_id = 12; // as `docker ps` shows it
+	std::vector<std::string> facts;
+	if (const auto pids = local.find<array>("pids"))
+		facts.push_back("pid " + pids_text(*pids));
+	facts.push_back(fmt::format("uid {}", local.get<std::uint64_t>("uid")));
+	if (const std::string unit = local.find_text("unit"); !unit.empty())
+		facts.push_back(unit);
+	if (const std::string container = local.find_text("container"); !container.empty())
+		facts.push_back("container " + container.substr(0, short_id));
+	if (const std::string pod = local.find_text("pod"); !pod.empty())
+		facts.push_back("pod " + pod);
+	ParsedLocal parsed;
+	const std::string command = local.find_text("command");
+	parsed.name = fmt::format("{} ({})", command.empty() ? "a program" : command, fmt::join(facts, ", "));
+	if (const auto socket = local.find_object("socket"))
+		parsed.unread = socket->find_count("receive_queue");
+	return std::make_shared<const ParsedLocal>(std::move(parsed));
+}
+
 ParsedSide read_side(const Members &members)
 {
 	ParsedSide side;
@@ -141,7 +173,9 @@ ParsedSide read_side(const Members &members)
 		side.stall = read_stall(*stall);
 	if (const auto window = members.find_object("window"))
 		side.window_max = window->find_count(WindowNames::max);
-	// Records of earlier versions lack limits, and these two counts.
+	// Records of earlier versions lack local, limits, and these two counts.
+	if (const auto local = members.find_object("local"))
+		side.local = read_local(*local);
 	if (const auto limits = members.find_object("limits"))
 		side.limits = read_limits(*limits);
 	if (const auto tcp = members.find_object("tcp")) {

@@ -232,6 +232,19 @@ std::string size(std::uint64_t bytes)
 				     fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
 }
 
+// " 10.0.0.1:40000 is curl (pid 77, uid 0) on the agent's host; when last asked, it had 64 KiB unread.", for each side that is known.
+std::string which_program(const Connection &connection)
+{
+	std::string text;
+	for (const SideStory &side : connection.sides)
+		if (side.local)
+			text += fmt::format(" {} is {} on the agent's host{}.", endpoint(side), side.local->name,
+					    side.local->unread ? fmt::format("; when last asked, it had {} unread",
+									     size(side.local->unread)) :
+								 "");
+	return text;
+}
+
 // "10.0.0.1:40000 for 66 % of the 4.3 s in which it had data under way", or empty if that was too short to say.
 std::string whom_it_held_up(const Entry &entry)
 {
@@ -252,8 +265,9 @@ std::string paragraph(std::size_t number, const Entry &entry, bool has_times)
 							     how_it_ended(entry.side->stall), limit) :
 						 "";
 	const Connection &connection = *entry.connection;
-	return fmt::format("\n{}. {}\n{}   {}{} {}{}\n", number, what, meanwhile, where(connection, has_times),
-			   other_places(entry), how_the_connection_ended(connection), what_was_ignored(connection));
+	return fmt::format("\n{}. {}\n{}   {}{} {}{}{}\n", number, what, meanwhile, where(connection, has_times),
+			   other_places(entry), how_the_connection_ended(connection), what_was_ignored(connection),
+			   which_program(connection));
 }
 
 // " The worst 3:", or empty if all are shown.
@@ -279,9 +293,9 @@ std::string about_limits(const Connections &connections, std::size_t top)
 						   fmt::format(", with a window of at most {} that was never zero",
 							       size(entry.side->window_max)) :
 						   "";
-		text += fmt::format("\n{}. {} held up {}{}.\n   {}{} {}\n", i + 1, endpoint(*entry.side),
+		text += fmt::format("\n{}. {} held up {}{}.\n   {}{} {}{}\n", i + 1, endpoint(*entry.side),
 				    whom_it_held_up(entry), window, where(*entry.connection, true), other_places(entry),
-				    how_the_connection_ended(*entry.connection));
+				    how_the_connection_ended(*entry.connection), which_program(*entry.connection));
 	}
 	return text;
 }

@@ -48,6 +48,7 @@ TCPWIN_INLINE void tcpwin_begin_flow(struct tcpwin_flow *flow, __u64 id, __u32 i
 	tcpwin_begin_counting(flow, id, 0, ifindex, packet, from, now);
 	tcpwin_begin_analysis(flow);
 	__builtin_memset(flow->socket, 0, sizeof(flow->socket));
+	__builtin_memset(flow->zero, 0, sizeof(flow->zero));
 }
 
 /* Whether the packet begins another connection than the one of the flow, which has ended (RFC 9293, 3.10.7.1). */

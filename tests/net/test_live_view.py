@@ -30,7 +30,7 @@ SORT_KEYS = {
     "retransmitted": lambda flow: total(flow, "tcp", "retransmitted_segments"),
     "idle": lambda flow: -flow["end_ns"]}
 HEADING = ["A", "B", "STATE", "CLOSED", "STALLED", "LONGEST", "LIMIT", "ZEROWIN", "PACKETS", "BYTES", "RETRANS", "IDLE", "DURATION",
-           "IFACE"]
+           "IFACE", "PROGRAM"]
 
 
 def total(flow, *names):

@@ -19,7 +19,7 @@ std::string program_text(const Local &local)
 		return local->cgroup->container.substr(0, short_id);
 	if (local->cgroup && !local->cgroup->unit.empty())
 		return printable(local->cgroup->unit);
-	return fmt::format("uid {}", local->uid);
+	return fmt::format("uid={}", local->uid);
 }
 
 Locals Programs::of(const tcpwin_record &record)
@@ -37,7 +37,7 @@ std::string Programs::text(const LiveFlow &flow)
 	std::string text;
 	for (unsigned side : {0, 1})
 		if (const std::string one = program_text(attribution_.name(flow.socket[side])); !one.empty())
-			text += fmt::format("{}{}:{}", text.empty() ? "" : " ", side ? 'B' : 'A', one);
+			text += fmt::format("{}{}:{}", text.empty() ? "" : ",", side ? 'B' : 'A', one);
 	return text.empty() ? "-" : text;
 }
 

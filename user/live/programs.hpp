@@ -21,7 +21,7 @@ public:
 
 	// For a record: by endpoint of the key.
 	Locals of(const tcpwin_record &record);
-	// "A:curl[77] B:nginx[812]"; "-": neither side is known to live on this host.
+	// "A:curl[77],B:nginx[812]"; "-": neither side is known to live on this host.
 	std::string text(const LiveFlow &flow);
 
 private:

@@ -91,7 +91,8 @@ std::vector<std::uint64_t> ids(const std::vector<LiveFlow> &flows, SortKey sort,
 
 std::vector<std::string> text(const std::vector<LiveFlow> &flows, std::size_t width)
 {
-	Columns columns = Columns::of_flows(Numbers::brief, {{2, "eth0"}}, [](const LiveFlow &) { return "B:nginx[812]"; });
+	Columns columns =
+		Columns::of_flows(Numbers::brief, {{2, "eth0"}}, [](const LiveFlow &) { return "B:nginx[812]"; });
 	for (const LiveFlow &flow : flows)
 		columns.add(flow);
 	return columns.lines(width);
@@ -319,13 +320,13 @@ TEST(Columns, AreAlignedUnderTheirHeadings)
 	ASSERT_THAT(lines, SizeIs(3));
 	EXPECT_EQ(
 		lines[0],
-		"A                B            STATE   CLOSED STALLED LONGEST LIMIT ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE");
+		"A                B            STATE   CLOSED STALLED LONGEST LIMIT ZEROWIN PACKETS BYTES RETRANS IDLE DURATION IFACE PROGRAM     ");
 	EXPECT_EQ(
 		lines[1],
-		"10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s -           3       2   200       0 5.0s     5.0s eth0 ");
+		"10.0.0.9:50001   10.0.0.1:443 EST/EST B        20.0s   20.0s -           3       2   200       0 5.0s     5.0s eth0  B:nginx[812]");
 	EXPECT_EQ(
 		lines[2],
-		"10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       - -           0       2   200       0 5.0s     5.0s eth0 ");
+		"10.0.0.123:50002 10.0.0.1:443 EST/EST -            -       - -           0       2   200       0 5.0s     5.0s eth0  B:nginx[812]");
 }
 
 TEST(Columns, TheLeastImportantAreLeftOut)

@@ -93,11 +93,11 @@ TEST(Json, HasEveryField)
 		"a": {"ip": "10.0.0.2", "port": 50000, "first_ns": 1000000005000000001, "last_ns": 1000000006250000000,
 		      "packets": 4, "bytes": 200, "tcp_flags": ["SYN", "ACK", "ECE"], "stat": "0xd2",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 2, "window_min": 0,
-		      "window_max": 1000, "window_last": 0, "timeout": 0.001, "alarms": ["abort_count"], "stall": null, "window": null, "limits": null, "tcp": null},
+		      "window_max": 1000, "window_last": 0, "timeout": 0.001, "alarms": ["abort_count"], "stall": null, "window": null, "limits": null, "tcp": null, "local": null},
 		"b": {"ip": "10.0.0.1", "port": 443, "first_ns": 1000000005500000000, "last_ns": 1000000007000000000,
 		      "packets": 3, "bytes": 4500, "tcp_flags": ["ACK"], "stat": "0x10",
 		      "state": "ABRT", "state_code": 4, "zero_window_count": 0, "window_min": 500,
-		      "window_max": 600, "window_last": 600, "timeout": 0.001, "alarms": [], "stall": null, "window": null, "limits": null, "tcp": null}})"));
+		      "window_max": 600, "window_last": 600, "timeout": 0.001, "alarms": [], "stall": null, "window": null, "limits": null, "tcp": null, "local": null}})"));
 }
 
 TEST(Json, HasTheAnalysisOfEachSide)

@@ -18,10 +18,12 @@ LONG = ("--timeout-est", "60s", "--stats-interval", "1h")
 
 
 def links(agent):
-    """IDs of the links that the agent holds"""
+    """IDs of the links to interfaces that the agent holds, without that of its iterator"""
     ids = set()
     for path in pathlib.Path(f"/proc/{agent.process.pid}/fdinfo").iterdir():
-        if found := re.search(r"^link_id:\s+(\d+)$", path.read_text(), re.MULTILINE):
+        text = path.read_text()
+        found = re.search(r"^link_id:\s+(\d+)$", text, re.MULTILINE)
+        if found and not re.search(r"^link_type:\s+iter$", text, re.MULTILINE):
             ids.add(int(found[1]))
     return ids
 

@@ -22,9 +22,9 @@ target_compile_definitions(kernel_tests PRIVATE TCPWIN_OTHER_OBJECT="${OTHER_DIR
 
 # Everything is compiled again over the other types; speed does not matter.
 add_executable(other_agent ${LIB_SOURCES} ${PROJECT_SOURCE_DIR}/user/main.cpp)
-add_dependencies(other_agent other_object)
+add_dependencies(other_agent other_object skeleton)
 target_include_directories(other_agent PRIVATE ${OTHER_DIR}/include ${PROJECT_SOURCE_DIR}/user)
-target_include_directories(other_agent SYSTEM PRIVATE ${OTHER_DIR})
+target_include_directories(other_agent SYSTEM PRIVATE ${OTHER_DIR} ${BPF_DIR}) # the other object's skeleton comes first
 target_compile_options(other_agent PRIVATE -O0 -g0 -Wno-error)
 get_target_property(TCPWIN_DEFINITIONS tcpwin COMPILE_DEFINITIONS)
 get_target_property(TCPWIN_LIBRARIES tcpwin LINK_LIBRARIES)

@@ -121,7 +121,7 @@ class Written:
         command = words[0] if words else ""
         json_format = "t2" not in words and not {"--help", "-h", "--version"} & set(words)
         self.to_stdout = json_format and (command in ("attach", "replay", "detach") or "--json" in words)
-        named = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("-o", "--output", "--packets")]
+        named = [words[i + 1] for i, word in enumerate(words[:-1]) if word in ("-o", "--output", "--packets", "--summary")]
         self.files = {path: self.content(path) for path in named if json_format and path != "-"}
 
     @staticmethod

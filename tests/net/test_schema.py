@@ -41,7 +41,13 @@ UNANSWERED = {
     "schema": 1, "event": "unanswered", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "flows": 3,
     "packets": 4, "bytes": 160, "evicted": 1, "unanswered_timeout": 2, "other_flows": 1, "unrecorded_flows": 0,
     "receivers": [{"ip": "192.0.2.7", "port": 80, "flows": 2}], "unrecorded_packets": 0}
-EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats", "unanswered"]
+SUMMARY = {
+    "schema": 1, "event": "summary", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "version": "0.1.0",
+    "source": "live", "inputs": ["eth0"], "start": "2026-11-23T21:49:49.731441107Z", "end": "2026-11-23T21:49:59.731441107Z",
+    "duration": 10.0, "stat": "0x9b", "state": "0x06", "win_threshold": 1, "a_flows": 3, "b_flows": 2, "flows_with_alarm": 1,
+    "packets_in_flow_records": 40, "flows": 0, "peak_flows": 2, "max_flows": 262144, "unseen": 0.5, "reattachments": 1,
+    "totals": {name: 2 for name in TOTALS}}
+EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats", "unanswered", "summary"]
 
 
 def live(flow):
@@ -75,7 +81,7 @@ def examples(tmp_path_factory):
     packets = tmp_path_factory.mktemp("examples") / "packets"
     flows = run_agent("replay", "--packets", packets, TUTORIAL).records
     return {"flow": flows[0], "packet": parse_lines(packets.read_text())[0], "status": STATUS,
-            "stats": STATS, "alarm": ALARM, "unanswered": UNANSWERED,
+            "stats": STATS, "alarm": ALARM, "unanswered": UNANSWERED, "summary": SUMMARY,
             "live_flow": live(flows[0])}
 
 
@@ -143,11 +149,11 @@ def value_at(event, way):
 @pytest.mark.parametrize("wrong", [-1, "wrong", 0.5, [0], {"wrong": 0}], ids=str)
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_wrong_value_is_broken(event, wrong, examples):
-    any_name, any_fraction = {"in_iface", "iface"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
+    any_name, any_fraction = {"in_iface", "iface", "version"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
                                                          "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm", "unseen", "busy", "receiver",
                                                          "network", "application", "limited", "limited_alarm"}
     for way in places(examples[event]):
-        allowed = way[-1] in any_name and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
+        allowed = (way[-1] in any_name or way == ("inputs", 0)) and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:
             assert is_broken(changed(examples[event], way, lambda inner, name: inner.__setitem__(name, wrong))), way
 

@@ -222,6 +222,15 @@ Result<void> Session::write_stats(bool last)
 	return drain_.flush();
 }
 
+Result<void> Session::write_summary()
+{
+	if (!writers_.wants_summary())
+		return {};
+	auto summary = TRY(stats_.summary());
+	summary.inputs = options_.watch.interfaces;
+	return writers_.write_summary(summary, signals_);
+}
+
 // The old files are complete before the new ones are opened.
 Result<void> Session::reopen()
 {

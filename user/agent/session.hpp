@@ -52,6 +52,8 @@ public:
 	Result<void> finish();
 	// The end report.
 	std::string report() const { return stats_.report(false); }
+	// The same as JSON. Nothing without --summary.
+	Result<void> write_summary();
 
 private:
 	using Clock = std::chrono::steady_clock;

@@ -60,4 +60,20 @@ std::string StatsReporter::report(bool still_running) const
 	return text;
 }
 
+Result<Summary> StatsReporter::summary() const
+{
+	const nanoseconds offset = wall_clock_offset();
+	const WallTime now(nanoseconds(boot_clock_ns()) + offset);
+	return Summary{.time = now,
+		       .live = true,
+		       .inputs = {},
+		       .start = WallTime(nanoseconds(started_ns_) + offset),
+		       .end = now,
+		       .win_threshold = program_.config().window_threshold,
+		       .flows = program_.live_flows(),
+		       .max_flows = program_.max_flows(),
+		       .coverage = interfaces_.coverage(),
+		       .totals = TRY(totals())};
+}
+
 } // namespace tcpwin

@@ -27,6 +27,8 @@ public:
 	Result<void> write(bool last);
 	// still_running: the agent is not exiting.
 	std::string report(bool still_running) const;
+	// Without inputs.
+	Result<Summary> summary() const;
 
 private:
 	Result<StatsTotals> totals() const;

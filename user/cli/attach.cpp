@@ -211,8 +211,10 @@ Result<Exit> attach(const AttachOptions &options)
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)
 		std::fputs(session.report().c_str(), stderr); // may fail: stderr carries no data
+	auto summarized = session.write_summary();
 	TRY(std::move(watched));
 	TRY(std::move(finished));
+	TRY(std::move(summarized));
 	return Exit::success;
 }
 

@@ -102,6 +102,7 @@ void add_recording(OptionList &list, OutputOptions &output, SettingSources &sett
 	add_flow_output(list, output.flows);
 	list.text("--packets", "FILE", output.packets,
 		  "Packet mode: file for one record per TCP packet, - for standard output");
+	list.text("--summary", "FILE", output.summary, "Write the end report as one JSON object into this file");
 	add_settings(list, settings, tracking.config);
 	list.flag("--no-analysis", tracking.analyze_stalls,
 		  "No stall analysis: lower cost per packet, but stall, window and tcp of a record are null", false);

@@ -2,6 +2,7 @@
 #include "cli/files.hpp"
 
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -38,18 +39,32 @@ Result<void> check_output(const std::string &option, const std::string &path, co
 	return {};
 }
 
+using NamedOutput = std::pair<const char *, const std::string *>; // option and path
+
+// Also of files that do not exist yet.
+Result<void> check_difference(const NamedOutput &one, const NamedOutput &other)
+{
+	const auto &[option, path] = one;
+	const auto file = identify(*path, STDOUT_FILENO);
+	if (*path == *other.second || (file && file == identify(*other.second, STDOUT_FILENO)))
+		return fail("wrong usage", fmt::format("{} and {} are the same ({})", option, other.first, *path),
+			    "send one of them to another file", Exit::usage);
+	return {};
+}
+
 } // namespace
 
 Result<void> check_outputs(const OutputOptions &outputs, const std::vector<std::string> &inputs)
 {
-	TRY(check_output("--output", outputs.flows.path, inputs));
-	if (outputs.packets.empty())
-		return {};
-	TRY(check_output("--packets", outputs.packets, inputs));
-	const auto packets = identify(outputs.packets, STDOUT_FILENO);
-	if (packets && packets == identify(outputs.flows.path, STDOUT_FILENO))
-		return fail("wrong usage", fmt::format("--packets and --output are the same ({})", outputs.packets),
-			    "send one of them to another file", Exit::usage);
+	const NamedOutput all[] = {
+		{"--output", &outputs.flows.path}, {"--packets", &outputs.packets}, {"--summary", &outputs.summary}};
+	for (auto one = std::begin(all); one != std::end(all); ++one) {
+		if (one->second->empty())
+			continue;
+		TRY(check_output(one->first, *one->second, inputs));
+		for (auto earlier = std::begin(all); earlier != one; ++earlier)
+			TRY(check_difference(*one, *earlier));
+	}
 	return {};
 }
 

@@ -65,6 +65,8 @@ public:
 	// first: a reader of the first file.
 	Result<void> run(CaptureReader first, Engine &engine);
 	std::string report(const Engine &engine) const;
+	// Nothing without --summary.
+	Result<void> write_summary(const Engine &engine);
 
 	void on_flow(const tcpwin_record &record) override;
 	void on_alarm(const tcpwin_alarm &alarm) override;
@@ -214,6 +216,27 @@ std::string Replay::report(const Engine &engine) const
 	return text;
 }
 
+Result<void> Replay::write_summary(const Engine &engine)
+{
+	if (!writers_.wants_summary())
+		return {};
+	const auto counters = TRY(engine.counters());
+	const auto time = [&](std::uint64_t ns) {
+		return span_.is_empty() ? std::nullopt : std::optional(WallTime(std::chrono::nanoseconds(ns)));
+	};
+	return writers_.write_summary({.time = std::chrono::system_clock::now(),
+				       .live = false,
+				       .inputs = options_.files,
+				       .start = time(span_.first_ns),
+				       .end = time(span_.last_ns),
+				       .win_threshold = options_.tracking.config.window_threshold,
+				       .flows = 0,
+				       .max_flows = options_.tracking.max_flows,
+				       .coverage = {},
+				       .totals = {.counters = counters, .records = writers_.totals()}},
+				      signals_);
+}
+
 Result<std::unique_ptr<Engine>> make_engine(const ReplayOptions &options, FlowObserver &observer)
 {
 	if (options.engine == EngineKind::kernel)
@@ -270,7 +293,9 @@ Result<Exit> replay(const ReplayOptions &options)
 	auto done = replay.run(std::move(*first), *engine);
 	if (options.verbosity != Verbosity::quiet)
 		std::fputs(replay.report(*engine).c_str(), stderr); // may fail: stderr carries no data
+	auto summarized = replay.write_summary(*engine);
 	TRY(std::move(done));
+	TRY(std::move(summarized));
 	return Exit::success;
 }
 

@@ -4,6 +4,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <tcpwin/types.h>
 
@@ -45,6 +48,21 @@ struct Stats {
 	Coverage coverage;
 	StatsTotals totals;
 	StatsTotals before; // at the beginning of the interval
+};
+
+// The end report of a run (--summary).
+struct Summary {
+	WallTime time;                   // when it was made
+	bool live;                       // false: a replay
+	std::vector<std::string> inputs; // interfaces or files
+	std::optional<WallTime>
+		start; // live: when the agent began to attach; replay: of the first frame, if there was one
+	std::optional<WallTime> end; // live: time; replay: of the last frame
+	std::uint32_t win_threshold;
+	std::uint64_t flows; // still in the table
+	std::uint32_t max_flows;
+	Coverage coverage;
+	StatsTotals totals;
 };
 
 } // namespace tcpwin

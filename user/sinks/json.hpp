@@ -21,5 +21,6 @@ void put_live_flow(const FlowRecord &record, WallTime now, std::optional<std::ui
 		   fmt::memory_buffer &buffer);
 void put_stats(const Stats &stats, fmt::memory_buffer &buffer);
 void put_status(const Status &status, fmt::memory_buffer &buffer);
+void put_summary(const Summary &summary, fmt::memory_buffer &buffer);
 
 } // namespace tcpwin

@@ -86,4 +86,35 @@ void put_status(const Status &status, fmt::memory_buffer &buffer)
 	put_counters(line, status.counters);
 }
 
+void put_summary(const Summary &summary, fmt::memory_buffer &buffer)
+{
+	const Totals &records = summary.totals.records;
+	const auto rfc3339 = [](std::optional<WallTime> time) {
+		return time ? std::optional(Rfc3339{*time}) : std::nullopt;
+	};
+	JsonLine line(buffer, "summary");
+	line.member<"time">(Rfc3339{summary.time});
+	line.member<"time_ns">(summary.time);
+	line.member<"version">(Plain{TCPWIN_VERSION});
+	line.member<"source">(Plain{summary.live ? "live" : "replay"});
+	line.member<"inputs">(summary.inputs);
+	line.member<"start">(rfc3339(summary.start));
+	line.member<"end">(rfc3339(summary.end));
+	line.member<"duration">(summary.start && summary.end ? *summary.end - *summary.start :
+							       std::chrono::nanoseconds(0));
+	line.member<"stat">(Hexadecimal{records.stat});
+	line.member<"state">(Hexadecimal{records.state});
+	line.member<"win_threshold">(summary.win_threshold);
+	line.member<"a_flows">(records.a_flows);
+	line.member<"b_flows">(records.b_flows);
+	line.member<"flows_with_alarm">(records.flows_with_alarm);
+	line.member<"packets_in_flow_records">(records.packets);
+	line.member<"flows">(summary.flows);
+	line.member<"peak_flows">(summary.totals.counters.peak_flows);
+	line.member<"max_flows">(summary.max_flows);
+	line.member<"unseen">(summary.coverage.unseen);
+	line.member<"reattachments">(summary.coverage.reattachments);
+	put_totals(line, "totals", summary.totals);
+}
+
 } // namespace tcpwin

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -183,6 +184,25 @@ inline char *put(char *at, const std::vector<std::uint32_t> &numbers)
 constexpr std::size_t size_bound(const std::vector<std::uint32_t> &numbers)
 {
 	return 2 + numbers.size() * 11;
+}
+
+inline char *put(char *at, const std::vector<std::string> &texts)
+{
+	*at++ = '[';
+	for (const std::string &text : texts) {
+		at = put(at, std::string_view(text));
+		*at++ = ',';
+	}
+	at -= at[-1] == ',';
+	*at++ = ']';
+	return at;
+}
+constexpr std::size_t size_bound(const std::vector<std::string> &texts)
+{
+	std::size_t bound = 2;
+	for (const std::string &text : texts)
+		bound += size_bound(std::string_view(text)) + 1;
+	return bound;
 }
 
 inline char *put(char *at, StallEnd end)

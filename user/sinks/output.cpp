@@ -65,7 +65,7 @@ Result<Output> Output::open(const std::string &path, bool append)
 		return fail("cannot write to " + name, "it is closed", "choose a file with --output");
 	if (!fd || fstat(fd.get(), &status) != 0)
 		return fail("cannot open " + name + " for writing", describe_errno(errno),
-			    standard ? "" : "choose another file with --output");
+			    standard ? "" : "choose another file");
 	off_t size = 0;
 	if (append && !standard && S_ISREG(status.st_mode)) {
 		size = end_of_last_line(path, status.st_size);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sinks/outputs.hpp"
 
+#include "sinks/json.hpp"
+
 namespace tcpwin {
 
-RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, const OutputOptions &options)
-	: flows_(std::move(flows)), packets_(std::move(packets)),
+RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, std::optional<Output> summary,
+			     const OutputOptions &options)
+	: flows_(std::move(flows)), packets_(std::move(packets)), summary_(std::move(summary)),
 	  flow_format_(make_flow_format(options.flows.format, options.flows.community_id_seed)),
 	  packet_format_(make_packet_format(options.flows.format)), alarms_only_(options.alarms_only)
 {
@@ -25,7 +28,17 @@ Result<RecordWriters> RecordWriters::open(const OutputOptions &options)
 		auto packets = TRY(Output::open(options.packets, options.append));
 		packet_writer.emplace(std::move(packets));
 	}
-	return RecordWriters(Writer(std::move(flows)), std::move(packet_writer), options);
+	std::optional<Output> summary;
+	if (!options.summary.empty())
+		summary = TRY(Output::open(options.summary));
+	return RecordWriters(Writer(std::move(flows)), std::move(packet_writer), std::move(summary), options);
+}
+
+Result<void> RecordWriters::write_summary(const Summary &summary, Signals &signals)
+{
+	fmt::memory_buffer line;
+	put_summary(summary, line);
+	return summary_->write({line.data(), line.size()}, signals);
 }
 
 void RecordWriters::alarm(const AlarmRecord &record)

@@ -24,6 +24,7 @@ struct FlowOutputOptions {
 struct OutputOptions {
 	FlowOutputOptions flows;
 	std::string packets;      // file for packet records, - for standard output, or empty
+	std::string summary;      // file for the end report as JSON, or empty
 	bool alarms_only = false; // only flow records that raised an alarm
 	bool append = false;      // to files that exist
 };
@@ -43,6 +44,9 @@ public:
 	void on_syn_flood(const SynFloodAlarm &alarm) override;
 	void stats(const Stats &stats) { flow_format_->stats(stats, flows_.text()); }
 	void packet(const PacketRecord &record) { packet_format_->packet(record, packets_->record()); }
+
+	bool wants_summary() const { return summary_.has_value(); }
+	Result<void> write_summary(const Summary &summary, Signals &signals);
 
 	Result<void> flush(Signals &signals);
 	// Whether it should be flushed, to bound memory use.
@@ -65,10 +69,12 @@ public:
 	Totals totals() const;
 
 private:
-	RecordWriters(Writer flows, std::optional<Writer> packets, const OutputOptions &options);
+	RecordWriters(Writer flows, std::optional<Writer> packets, std::optional<Output> summary,
+		      const OutputOptions &options);
 
 	Writer flows_;
 	std::optional<Writer> packets_;
+	std::optional<Output> summary_;
 	std::unique_ptr<FlowFormat> flow_format_;
 	std::unique_ptr<PacketFormat> packet_format_;
 	bool alarms_only_;

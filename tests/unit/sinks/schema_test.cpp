@@ -64,7 +64,8 @@ FlowRecord example_flow()
 	record.flow.analyzed = 1;
 	for (tcpwin_direction &direction : record.flow.direction)
 		direction.packets = 1;
-	return make_flow_record(record, TCPWIN_DEFAULT_CONFIG, std::chrono::nanoseconds(0), "eth0");
+	const auto local = std::make_shared<const LocalProgram>(LocalProgram{.socket = SocketState{}});
+	return make_flow_record(record, TCPWIN_DEFAULT_CONFIG, std::chrono::nanoseconds(0), "eth0", {local, local});
 }
 
 PacketRecord example_packet()
@@ -102,6 +103,8 @@ json example(const std::string &event)
 		return line_of([](auto &out) { put_stats({}, out); });
 	if (event == "status")
 		return line_of([](auto &out) { put_status(example_status(), out); });
+	if (event == "summary")
+		return line_of([](auto &out) { put_summary({}, out); });
 	if (event == "unanswered")
 		return line_of([](auto &out) { make_flow_format(Format::json)->unanswered({}, out); });
 	json alarm = example_alarm(TCPWIN_ALARM_ABORT_COUNT);

@@ -69,7 +69,7 @@ static __always_inline void watch_skb(struct __sk_buff *skb, enum tcpwin_hook ho
 	arrival.from = 0;
 	arrival.hooks = 0xff; /* unless it is counted: nothing to note */
 	watch(&arrival, reject, TCPWIN_CLOCK_NOW);
-	if (attribute && !(arrival.hooks & TCPWIN_SOCKET_KNOWN << (arrival.from & 1)))
+	if (attribute && skb->sk && !(arrival.hooks & TCPWIN_SOCKET_KNOWN << (arrival.from & 1)))
 		note_socket(skb, &arrival);
 }
 

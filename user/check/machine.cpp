@@ -88,7 +88,7 @@ void check_btf(Checklist &list)
 {
 	constexpr auto path = "/sys/kernel/btf/vmlinux";
 	const bool present = access(path, F_OK) == 0;
-	list.add("BTF", yes_or_no(present), present ? path : "the kernel has none; only the owners of sockets need it");
+	list.add("BTF", yes_or_no(present), present ? path : "none; only the owners of sockets need it");
 }
 
 void check_jit(Checklist &list, const Trial &trial)
@@ -198,12 +198,12 @@ void check_attribution(Checklist &list, const Trial &trial)
 	if (owners)
 		list.add("socket owners", Answer::yes, "BPF iterator over open files; since Linux 5.11");
 	else if (trial.error == EPERM)
-		list.add("socket owners", Answer::unknown, "unknown without CAP_BPF and CAP_PERFMON; since Linux 5.11");
+		list.add("socket owners", Answer::unknown, "needs CAP_BPF and CAP_PERFMON; since Linux 5.11");
 	else
 		list.add("socket owners", Answer::no, owners.error().why + ": records have no pids");
 	const std::string cgroups = find_cgroup2();
 	list.add("cgroup names", yes_or_no(!cgroups.empty()),
-		 cgroups.empty() ? "cgroup2 is not mounted: records have no cgroup, unit, container and pod" : cgroups);
+		 cgroups.empty() ? "cgroup2 is not mounted: records name no cgroup" : cgroups);
 }
 
 } // namespace

@@ -2,7 +2,7 @@
 # The effort of the verifier, which differs between kernels: far below its limit of 1,000,000 instructions per program.
 . /tests/library.sh
 
-MOST=200000
+MOST=250000
 
 make_network
 # shellcheck disable=SC2086 # several options

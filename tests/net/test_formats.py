@@ -72,7 +72,7 @@ def test_a_json_record_has_every_field(wire, watch):
 
 def counted(side):
     """The fields of a direction without its times and its analysis"""
-    aside = ("first_ns", "last_ns", "stall", "window", "tcp", "limits")
+    aside = ("first_ns", "last_ns", "stall", "window", "tcp", "limits", "local")
     return {name: value for name, value in side.items() if name not in aside}
 
 

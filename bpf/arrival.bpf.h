@@ -25,7 +25,7 @@ struct arrival {
 	__u32 key_hash;
 	__u32 ifindex;
 	__u8 stalled;   /* tcpwin_flow.stalled before it */
-	__u8 hooks;     /* tcpwin_flow.hooks after it */
+	__u8 hooks;     /* tcpwin_flow.hooks, of which TCPWIN_SOCKET_KNOWN is used */
 	__u8 alarmed;   /* 1: scratch_alarm is to be reported */
 	__u8 evictions; /* to make room for its flow */
 };

@@ -29,6 +29,7 @@ static __always_inline bool is_cut(const struct tcpwin_flow *flow, const struct 
 static __always_inline __u32 count_packet(struct tcpwin_flow *flow, struct arrival *arrival)
 {
 	arrival->stalled = flow->stalled;
+	arrival->hooks = flow->hooks;
 	return tcpwin_count_packet_slow(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 }
 
@@ -109,7 +110,6 @@ __attribute__((noinline)) int create(struct arrival *arrival)
 	if (!flow)
 		return UNTRACKED_CONTENDED;
 	flow->id = arrival->flow_id = __sync_fetch_and_add(&flows_numbered, 1) + 1;
-	arrival->hooks = flow->hooks;
 	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_any_alarms(arrival, flow);
 	__u64 live = add_live_flow();
@@ -176,7 +176,6 @@ __attribute__((noinline)) int update(struct tcpwin_flow *flow, struct arrival *a
 	count_judgement(count_packet(flow, arrival));
 	note_any_alarms(arrival, flow);
 	arrival->flow_id = flow->id;
-	arrival->hooks = flow->hooks;
 	struct tcpwin_packet_event *event = fill_event(arrival, flow, 0);
 	note_due(flow);
 	unlock_flow(flow);
@@ -209,6 +208,7 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 		(void)*(const volatile __u8 *)&flow->progress[1].flags;
 	__u64 seq = read_seq_acquire(flow);
 
+	arrival->hooks = flow->hooks;
 	if (report_packets || tcpwin_hash_of(seq) != arrival->key_hash || !is_free(seq) ||
 	    arrival->now >= tcpwin_expires_after(flow, &config) ||
 	    !tcpwin_is_quiet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls))
@@ -218,7 +218,6 @@ static __always_inline bool count_fast(struct tcpwin_flow *flow, struct arrival 
 	__u8 timeout = flow->direction[arrival->from & 1].timeout;
 	tcpwin_count_packet(flow, &config, &arrival->packet, arrival->from, arrival->now, analyze_stalls);
 	arrival->flow_id = flow->id;
-	arrival->hooks = flow->hooks;
 	if (flow->direction[arrival->from & 1].timeout != timeout) /* the other direction's never changes alone */
 		note_due(flow);
 	unlock_flow(flow);

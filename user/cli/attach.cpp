@@ -167,7 +167,7 @@ Result<Session::Parts> prepare(const AttachOptions &options)
 					  .per_interface = watch.per_interface,
 					  .attribute = !options.session.no_attribution,
 					  .adopted = persistence ? persistence->adopted() : nullptr}));
-	auto attribution = open_attribution(std::move(cgroups));
+	auto attribution = open_attribution(cgroups);
 	auto writers = TRY(RecordWriters::open(options.output));
 	return Session::Parts{.signals = std::move(signals),
 			      .monitor = std::move(monitor),

@@ -30,9 +30,11 @@ def is_gone(pid):
 
 
 def helpers(agent):
-    """Process IDs of the agent's children"""
+    """Process IDs of the agent's children that open files"""
     pids = [entry.name for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(pid) for pid in pids if status_of(pid).get("PPid") == str(agent.process.pid)]
+    names = {pid: status_of(pid) for pid in pids}
+    return [int(pid) for pid, status in names.items()
+            if status.get("PPid") == str(agent.process.pid) and status["Name"] == "tcpwin-files"]
 
 
 def events(lines, kind):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/files.hpp"
 
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -41,12 +42,30 @@ Result<void> check_output(const std::string &option, const std::string &path, co
 
 using NamedOutput = std::pair<const char *, const std::string *>; // option and path
 
-// Also of files that do not exist yet.
+// The path of a file that does not exist yet, whatever its spelling. Empty if it exists, or is standard output.
+std::filesystem::path new_file(const std::string &path)
+{
+	std::error_code error;
+	const auto absolute = std::filesystem::absolute(path, error);
+	if (path == "-" || error || std::filesystem::exists(absolute, error))
+		return {};
+	return std::filesystem::weakly_canonical(absolute, error);
+}
+
+bool are_same(const std::string &one, const std::string &other)
+{
+	if (one == other)
+		return true;
+	if (const auto file = identify(one, STDOUT_FILENO))
+		return file == identify(other, STDOUT_FILENO);
+	const auto path = new_file(one);
+	return !path.empty() && path == new_file(other);
+}
+
 Result<void> check_difference(const NamedOutput &one, const NamedOutput &other)
 {
 	const auto &[option, path] = one;
-	const auto file = identify(*path, STDOUT_FILENO);
-	if (*path == *other.second || (file && file == identify(*other.second, STDOUT_FILENO)))
+	if (are_same(*path, *other.second))
 		return fail("wrong usage", fmt::format("{} and {} are the same ({})", option, other.first, *path),
 			    "send one of them to another file", Exit::usage);
 	return {};

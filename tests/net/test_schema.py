@@ -43,9 +43,11 @@ UNANSWERED = {
     "receivers": [{"ip": "192.0.2.7", "port": 80, "flows": 2}], "unrecorded_packets": 0}
 SUMMARY = {
     "schema": 1, "event": "summary", "time": "2026-11-23T21:49:59.731441107Z", "time_ns": 1795470599731441107, "version": "0.1.0",
-    "source": "live", "inputs": ["eth0"], "start": "2026-11-23T21:49:49.731441107Z", "end": "2026-11-23T21:49:59.731441107Z",
-    "duration": 10.0, "stat": "0x9b", "state": "0x06", "win_threshold": 1, "a_flows": 3, "b_flows": 2, "flows_with_alarm": 1,
-    "packets_in_flow_records": 40, "flows": 0, "peak_flows": 2, "max_flows": 262144, "unseen": 0.5, "reattachments": 1,
+    "source": "live", "inputs": ["eth0"], "engine": "kernel", "profile": "monitor", "start": "2026-11-23T21:49:49.731441107Z", "end": "2026-11-23T21:49:59.731441107Z",
+    "duration": 10.0, "clock_steps_back": 0, "clock_back": 0.0, "wild_times": 0, "no_times": False, "stat": "0x9b", "state": "0x06",
+    "win_threshold": 1, "tcp_packets": 40, "a_flows": 3, "b_flows": 2, "flows_with_alarm": 1,
+    "packets_in_flow_records": 40, "flows": 0, "peak_flows": 2, "max_flows": 262144, "enough_max_flows": None,
+    "unseen": 0.5, "reattachments": 1,
     "totals": {name: 2 for name in TOTALS}}
 EVENTS = ["flow", "alarm", "packet", "status", "live_flow", "stats", "unanswered", "summary"]
 
@@ -151,7 +153,7 @@ def value_at(event, way):
 def test_a_wrong_value_is_broken(event, wrong, examples):
     any_name, any_fraction = {"in_iface", "iface", "version"}, {"duration", "iat", "flow_duration", "timeout", "total", "longest",
                                                          "handshake_rtt", "uptime", "interval", "stalled", "stall_alarm", "unseen", "busy", "receiver",
-                                                         "network", "application", "limited", "limited_alarm"}
+                                                         "network", "application", "limited", "limited_alarm", "clock_back"}
     for way in places(examples[event]):
         allowed = (way[-1] in any_name or way == ("inputs", 0)) and wrong == "wrong" or way[-1] in any_fraction and wrong == 0.5
         if not allowed:

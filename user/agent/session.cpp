@@ -222,12 +222,13 @@ Result<void> Session::write_stats(bool last)
 	return drain_.flush();
 }
 
-Result<void> Session::write_summary()
+Result<void> Session::write_summary(const std::string &profile)
 {
 	if (!writers_.wants_summary())
 		return {};
 	auto summary = TRY(stats_.summary());
 	summary.inputs = options_.watch.interfaces;
+	summary.profile = profile;
 	return writers_.write_summary(summary, signals_);
 }
 

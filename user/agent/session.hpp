@@ -53,7 +53,7 @@ public:
 	// The end report.
 	std::string report() const { return stats_.report(false); }
 	// The same as JSON. Nothing without --summary.
-	Result<void> write_summary();
+	Result<void> write_summary(const std::string &profile);
 
 private:
 	using Clock = std::chrono::steady_clock;

@@ -66,9 +66,12 @@ Result<Summary> StatsReporter::summary() const
 	const WallTime now(nanoseconds(boot_clock_ns()) + offset);
 	return Summary{.time = now,
 		       .live = true,
+		       .kernel = true,
+		       .profile = {},
 		       .inputs = {},
 		       .start = WallTime(nanoseconds(started_ns_) + offset),
 		       .end = now,
+		       .clock = {},
 		       .win_threshold = program_.config().window_threshold,
 		       .flows = program_.live_flows(),
 		       .max_flows = program_.max_flows(),

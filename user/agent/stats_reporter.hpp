@@ -27,7 +27,7 @@ public:
 	Result<void> write(bool last);
 	// still_running: the agent is not exiting.
 	std::string report(bool still_running) const;
-	// Without inputs.
+	// Without inputs and profile.
 	Result<Summary> summary() const;
 
 private:

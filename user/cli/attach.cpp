@@ -211,7 +211,7 @@ Result<Exit> attach(const AttachOptions &options)
 	auto finished = session.finish();
 	if (options.verbosity != Verbosity::quiet)
 		std::fputs(session.report().c_str(), stderr); // may fail: stderr carries no data
-	auto summarized = session.write_summary();
+	auto summarized = session.write_summary(options.tracking.profile);
 	TRY(std::move(watched));
 	TRY(std::move(finished));
 	TRY(std::move(summarized));

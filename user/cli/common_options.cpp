@@ -22,15 +22,18 @@ void add_setting(OptionList &list, SettingValues &values, const Setting &setting
 	add_setting(list, values, std::string(setting.key), setting.type(), setting.get(config), setting.text);
 }
 
-void add_settings(OptionList &list, SettingSources &sources, tcpwin_config &config)
+void add_settings(OptionList &list, SettingSources &sources, TrackingOptions &tracking)
 {
-	add_setting(list, sources.command_line, std::string(profile_key), profile_type, "tutorial",
+	add_setting(list, sources.command_line, std::string(profile_key), profile_type, std::string(default_profile),
 		    fmt::format("{}; the defaults shown are the tutorial's", profile_text));
 	add_config_file(list, sources.file);
 	for (const Setting &setting : all_settings())
-		add_setting(list, sources.command_line, setting, config);
+		add_setting(list, sources.command_line, setting, tracking.config);
 	list.after_parsing([&]() -> Result<void> {
-		config = apply_settings(TRY(read_settings(sources)));
+		const SettingValues values = TRY(read_settings(sources));
+		const auto profile = values.find(profile_key);
+		tracking.profile = profile == values.end() ? default_profile : profile->second;
+		tracking.config = apply_settings(values);
 		return {};
 	});
 }
@@ -102,8 +105,9 @@ void add_recording(OptionList &list, OutputOptions &output, SettingSources &sett
 	add_flow_output(list, output.flows);
 	list.text("--packets", "FILE", output.packets,
 		  "Packet mode: file for one record per TCP packet, - for standard output");
-	list.text("--summary", "FILE", output.summary, "Write the end report as one JSON object into this file");
-	add_settings(list, settings, tracking.config);
+	list.text("--summary", "FILE", output.summary,
+		  "File for the end report as one JSON object, - for standard output");
+	add_settings(list, settings, tracking);
 	list.flag("--no-analysis", tracking.analyze_stalls,
 		  "No stall analysis: lower cost per packet, but stall, window and tcp of a record are null", false);
 	list.flag("--alarms-only", output.alarms_only, "Write only the records of flows that raised an alarm");

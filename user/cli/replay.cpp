@@ -221,14 +221,21 @@ Result<void> Replay::write_summary(const Engine &engine)
 	if (!writers_.wants_summary())
 		return {};
 	const auto counters = TRY(engine.counters());
+	const ClockFindings clock = clock_.findings();
 	const auto time = [&](std::uint64_t ns) {
 		return span_.is_empty() ? std::nullopt : std::optional(WallTime(std::chrono::nanoseconds(ns)));
 	};
 	return writers_.write_summary({.time = std::chrono::system_clock::now(),
 				       .live = false,
+				       .kernel = options_.engine == EngineKind::kernel,
+				       .profile = options_.tracking.profile,
 				       .inputs = options_.files,
 				       .start = time(span_.first_ns),
 				       .end = time(span_.last_ns),
+				       .clock = {.steps_back = clock.steps_back,
+						 .back = clock.about_back(),
+						 .wild_times = clock.wild_frames,
+						 .no_times = clock.no_times},
 				       .win_threshold = options_.tracking.config.window_threshold,
 				       .flows = 0,
 				       .max_flows = options_.tracking.max_flows,

@@ -41,6 +41,7 @@ const Setting *find_setting(std::string_view key);
 
 // The profile sets all fields of tcpwin_config; the other settings override it.
 inline constexpr std::string_view profile_key = "profile";
+inline constexpr std::string_view default_profile = "tutorial"; // TCPWIN_DEFAULT_CONFIG
 inline constexpr std::string_view profile_text =
 	"Base settings: the constants of the tutorial, or values for operation (monitor)";
 inline constexpr std::string_view profile_type = "tutorial|monitor";

@@ -46,13 +46,6 @@ std::uint64_t untracked_flows(const tcpwin_counters &counters)
 	return std::min(packets, static_cast<std::uint64_t>(std::ceil(1.02 * flows)));
 }
 
-// One more entry for each flow that found the table full.
-std::uint32_t enough_flows(std::uint32_t max_flows, const tcpwin_counters &counters)
-{
-	const std::uint64_t flows = max_flows + untracked_flows(counters);
-	return static_cast<std::uint32_t>(std::bit_ceil(std::min<std::uint64_t>(flows, 1U << 31)));
-}
-
 // One line for each counter of rejected, lost or otherwise treated packets that is not zero.
 void put_counters(const tcpwin_counters &counters, std::back_insert_iterator<std::string> out)
 {
@@ -109,15 +102,28 @@ Totals &Totals::operator+=(const Totals &other)
 	return *this;
 }
 
+std::uint64_t tcp_packets(const tcpwin_counters &counters)
+{
+	return sum(counters, verdict_names);
+}
+
 std::uint64_t packets_seen(const tcpwin_counters &counters)
 {
-	return sum(counters, verdict_names) + sum(counters, reject_names);
+	return tcp_packets(counters) + sum(counters, reject_names);
+}
+
+std::optional<std::uint32_t> enough_flows(std::uint32_t max_flows, const tcpwin_counters &counters)
+{
+	if (!counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])
+		return std::nullopt;
+	const std::uint64_t flows = max_flows + untracked_flows(counters);
+	return static_cast<std::uint32_t>(std::bit_ceil(std::min<std::uint64_t>(flows, 1U << 31)));
 }
 
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,
 			  std::uint32_t max_flows)
 {
-	const std::uint64_t tcp = sum(counters, verdict_names), seen = packets_seen(counters);
+	const std::uint64_t tcp = tcp_packets(counters), seen = packets_seen(counters);
 	std::string text;
 	auto out = std::back_inserter(text);
 
@@ -145,9 +151,8 @@ std::string format_report(const Totals &totals, const tcpwin_counters &counters,
 	put_counters(counters, out);
 	if (totals.unwritten)
 		fmt::format_to(out, "Records that could not be written: {}\n", totals.unwritten);
-	if (counters.value[TCPWIN_COUNTER_UNTRACKED_FULL])
-		fmt::format_to(out, "The flow table was full: --max-flows {} would have been enough\n",
-			       enough_flows(max_flows, counters));
+	if (const auto enough = enough_flows(max_flows, counters))
+		fmt::format_to(out, "The flow table was full: --max-flows {} would have been enough\n", *enough);
 	return text;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -57,6 +58,11 @@ inline constexpr TotalName total_names[] = {
 
 // Packets that entered the kernel program: the sum of all verdicts and rejects, since each packet counts in one.
 std::uint64_t packets_seen(const tcpwin_counters &counters);
+// Those of them that were TCP segments: the sum of all verdicts.
+std::uint64_t tcp_packets(const tcpwin_counters &counters);
+
+// A size of the table that would have been enough: one more entry for each flow that found it full. Nothing if none did.
+std::optional<std::uint32_t> enough_flows(std::uint32_t max_flows, const tcpwin_counters &counters);
 
 // Lines of text, each with its newline. Loss and reject counters only if they are not zero.
 std::string format_report(const Totals &totals, const tcpwin_counters &counters, const tcpwin_config &config,

@@ -52,12 +52,23 @@ struct Stats {
 
 // The end report of a run (--summary).
 struct Summary {
+	// What was wrong with the times of a capture.
+	struct Clock {
+		std::uint64_t steps_back = 0;
+		std::chrono::nanoseconds back{}; // about, in all steps
+		std::uint64_t wild_times = 0;
+		bool no_times = false;
+	};
+
 	WallTime time;                   // when it was made
 	bool live;                       // false: a replay
+	bool kernel;                     // tracked by the kernel program; false: in user space
+	std::string profile;             // at the start
 	std::vector<std::string> inputs; // interfaces or files
 	std::optional<WallTime>
 		start; // live: when the agent began to attach; replay: of the first frame, if there was one
 	std::optional<WallTime> end; // live: time; replay: of the last frame
+	Clock clock;
 	std::uint32_t win_threshold;
 	std::uint64_t flows; // still in the table
 	std::uint32_t max_flows;

@@ -98,13 +98,20 @@ void put_summary(const Summary &summary, fmt::memory_buffer &buffer)
 	line.member<"version">(Plain{TCPWIN_VERSION});
 	line.member<"source">(Plain{summary.live ? "live" : "replay"});
 	line.member<"inputs">(summary.inputs);
+	line.member<"engine">(Plain{summary.kernel ? "kernel" : "portable"});
+	line.member<"profile">(summary.profile);
 	line.member<"start">(rfc3339(summary.start));
 	line.member<"end">(rfc3339(summary.end));
 	line.member<"duration">(summary.start && summary.end ? *summary.end - *summary.start :
 							       std::chrono::nanoseconds(0));
+	line.member<"clock_steps_back">(summary.clock.steps_back);
+	line.member<"clock_back">(summary.clock.back);
+	line.member<"wild_times">(summary.clock.wild_times);
+	line.member<"no_times">(summary.clock.no_times);
 	line.member<"stat">(Hexadecimal{records.stat});
 	line.member<"state">(Hexadecimal{records.state});
 	line.member<"win_threshold">(summary.win_threshold);
+	line.member<"tcp_packets">(tcp_packets(summary.totals.counters));
 	line.member<"a_flows">(records.a_flows);
 	line.member<"b_flows">(records.b_flows);
 	line.member<"flows_with_alarm">(records.flows_with_alarm);
@@ -112,6 +119,7 @@ void put_summary(const Summary &summary, fmt::memory_buffer &buffer)
 	line.member<"flows">(summary.flows);
 	line.member<"peak_flows">(summary.totals.counters.peak_flows);
 	line.member<"max_flows">(summary.max_flows);
+	line.member<"enough_max_flows">(enough_flows(summary.max_flows, summary.totals.counters));
 	line.member<"unseen">(summary.coverage.unseen);
 	line.member<"reattachments">(summary.coverage.reattachments);
 	put_totals(line, "totals", summary.totals);

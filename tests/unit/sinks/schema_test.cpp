@@ -104,7 +104,7 @@ json example(const std::string &event)
 	if (event == "status")
 		return line_of([](auto &out) { put_status(example_status(), out); });
 	if (event == "summary")
-		return line_of([](auto &out) { put_summary({}, out); });
+		return line_of([](auto &out) { put_summary({.profile = "tutorial"}, out); });
 	if (event == "unanswered")
 		return line_of([](auto &out) { make_flow_format(Format::json)->unanswered({}, out); });
 	json alarm = example_alarm(TCPWIN_ALARM_ABORT_COUNT);

@@ -26,7 +26,6 @@ struct pid {
 } KERNEL_TYPE;
 
 struct task_struct {
-	int tgid;
 	char comm[16];
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
@@ -54,7 +53,6 @@ struct bpf_iter_meta {
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
-	__u32 fd;
 	struct file *file;
 } KERNEL_TYPE;
 

@@ -40,6 +40,12 @@ def status_of(pid):
     return {name: value.strip() for name, value in (line.split(":", 1) for line in text.splitlines())}
 
 
+def helpers_of(agent):
+    """The agent's children: {name: process ID}"""
+    statuses = {entry.name: status_of(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()}
+    return {status["Name"]: int(pid) for pid, status in statuses.items() if status.get("PPid") == str(agent.process.pid)}
+
+
 def wait_confined(agent):
     """Waits until the last privilege is dropped, which happens after the interface was attached."""
     assert wait_until(lambda: status_of(agent.process.pid)["Seccomp"] == "2"), "no seccomp filter"

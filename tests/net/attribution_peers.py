@@ -8,12 +8,12 @@ connection, too.
 """
 import os
 import socket
-import struct
 import sys
+
+from topology import Counted
 
 PORT = 9000
 TIMEOUT = 120
-RWND_LIMITED = 176  # offset of tcpi_rwnd_limited in struct tcp_info
 
 
 def accept(address):
@@ -49,8 +49,7 @@ def main(role, address):
     print(*sorted([os.getpid(), *children]), flush=True)
     for line in sys.stdin:
         if line == "rwnd\n":
-            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, RWND_LIMITED + 8)
-            print(struct.unpack_from("Q", info, RWND_LIMITED)[0] / 1e6, flush=True)
+            print(Counted(connection).rwnd_limited / 1e6, flush=True)
 
 
 main(*sys.argv[1:])

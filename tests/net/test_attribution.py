@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from agent import NOBODY, USER, become, run_agent, status_of, wait_confined
+from agent import NOBODY, USER, become, helpers_of, run_agent, status_of, wait_confined
 from captures import DIRECTORY
 from lines import parse_lines
 from network import TIMEOUT, run, wait_until
@@ -276,12 +276,6 @@ def test_an_answer_of_the_kernel_belongs_to_no_program(make_wire, watch, run_pro
     flow, = agent.stop().records
     assert "RST" in flow["b"]["tcp_flags"]
     assert (flow["a"]["local"], flow["b"]["local"]) == (None, None)
-
-
-def helpers_of(agent):
-    """Names and process IDs of its children."""
-    children = pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
-    return {pathlib.Path(f"/proc/{child}/comm").read_text().strip(): int(child) for child in children}
 
 
 def test_no_attribution(make_wire, watch, run_program):

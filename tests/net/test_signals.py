@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from agent import BINARY, CAPABILITIES, USER, become, parse_report, sides, status_of, wait_confined
+from agent import BINARY, CAPABILITIES, USER, become, helpers_of, parse_report, sides, status_of, wait_confined
 from frames import CLIENT, SERVER, Endpoint, from_client, from_server, send, tcp_frame
 from lines import parse_lines
 from network import TIMEOUT, wait_until
@@ -31,10 +31,7 @@ def is_gone(pid):
 
 def helpers(agent):
     """Process IDs of the agent's children that open files"""
-    pids = [entry.name for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()]
-    names = {pid: status_of(pid) for pid in pids}
-    return [int(pid) for pid, status in names.items()
-            if status.get("PPid") == str(agent.process.pid) and status["Name"] == "tcpwin-files"]
+    return [pid for name, pid in helpers_of(agent).items() if name == "tcpwin-files"]
 
 
 def events(lines, kind):

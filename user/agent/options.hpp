@@ -44,7 +44,7 @@ struct SessionOptions {
 	std::optional<std::chrono::nanoseconds> duration;       // none: until a signal
 	std::optional<std::chrono::nanoseconds> stats_interval; // none: no stats
 	std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(100);
-	bool no_attribution = false; // records without the programs of this host
+	bool attribution = true; // false: records without the programs of this host
 };
 
 } // namespace tcpwin

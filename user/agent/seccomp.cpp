@@ -74,6 +74,14 @@ Result<void> Filter::load()
 	return {};
 }
 
+// What malloc() needs; no memory becomes executable.
+void allow_memory(Filter &filter)
+{
+	filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex)});
+	filter.allow_if(SCMP_SYS(mmap), {argument_without(2, PROT_EXEC)});
+	filter.allow_if(SCMP_SYS(mprotect), {argument_without(2, PROT_EXEC)});
+}
+
 // Waiting, reading open descriptors, writing records, and what the C library needs.
 void allow_watching(Filter &filter)
 {
@@ -83,9 +91,7 @@ void allow_watching(Filter &filter)
 	filter.allow_if(SCMP_SYS(newfstatat), {argument(3, AT_EMPTY_PATH)});
 	filter.allow_if(SCMP_SYS(ioctl), {argument(1, TCGETS)});
 	filter.allow({SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(membarrier)});
-	filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex)});
-	filter.allow_if(SCMP_SYS(mmap), {argument_without(2, PROT_EXEC)});
-	filter.allow_if(SCMP_SYS(mprotect), {argument_without(2, PROT_EXEC)});
+	allow_memory(filter);
 	filter.allow({SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn)});
 	filter.allow({SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)});
 	filter.allow({SCMP_SYS(getpid), SCMP_SYS(gettid)});
@@ -177,9 +183,7 @@ Result<void> install_seccomp_filter_of_cgroup_helper()
 	filter.allow(
 		{SCMP_SYS(openat), SCMP_SYS(getdents64), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(fstatfs)});
 	filter.allow({SCMP_SYS(fcntl), SCMP_SYS(close), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(clock_gettime)});
-	filter.allow({SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex)});
-	filter.allow_if(SCMP_SYS(mmap), {argument_without(2, PROT_EXEC)});
-	filter.allow_if(SCMP_SYS(mprotect), {argument_without(2, PROT_EXEC)});
+	allow_memory(filter);
 	filter.allow({SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)});
 	return filter.load();
 }

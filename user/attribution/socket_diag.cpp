@@ -12,6 +12,8 @@
 #include <netlink/attr.h>
 #include <netlink/netlink.h>
 
+#include "record/record.hpp"
+
 namespace tcpwin {
 namespace {
 
@@ -23,12 +25,6 @@ constexpr __u8 time_wait = 6;         // TCP_TIME_WAIT
 constexpr __u8 request_received = 12; // TCP_NEW_SYN_RECV
 static_assert(SK_MEMINFO_RCVBUF == 1);
 
-bool is_ipv4(const tcpwin_address &address)
-{
-	static constexpr unsigned char prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	return std::memcmp(address.byte, prefix, sizeof(prefix)) == 0;
-}
-
 void put_address(__be32 (&to)[4], const tcpwin_address &address, bool ipv4)
 {
 	if (ipv4)
@@ -39,7 +35,7 @@ void put_address(__be32 (&to)[4], const tcpwin_address &address, bool ipv4)
 
 inet_diag_req_v2 make_request(const tcpwin_key &key, unsigned endpoint, std::uint64_t cookie)
 {
-	const bool ipv4 = is_ipv4(key.address[endpoint]);
+	const bool ipv4 = is_mapped_ipv4(key.address[endpoint]);
 	inet_diag_req_v2 request{};
 	request.sdiag_family = ipv4 ? AF_INET : AF_INET6;
 	request.sdiag_protocol = IPPROTO_TCP;

@@ -26,7 +26,7 @@ namespace tcpwin {
 struct ProgramOptions {
 	TrackingOptions tracking;
 	bool per_interface = false;               // separate flows per interface
-	bool attribute = true;                    // note the sockets of this host
+	bool attribute = false;                   // note the sockets of this host
 	bool test_runs = false;                   // load the program for run_at instead of those for interfaces
 	const PinnedInterface *adopted = nullptr; // take over its maps, and with them max_flows
 };

@@ -187,11 +187,12 @@ void check_bpffs(Checklist &list)
 // What names the programs of this host in records. Nothing else needs it.
 void check_attribution(Checklist &list, const Trial &trial)
 {
+	const bool noted = can_note_sockets();
 	if (trial.error == EPERM)
 		list.add("sockets at tc", Answer::unknown, "unknown without CAP_BPF");
 	else
-		list.add("sockets at tc", yes_or_no(can_note_sockets()),
-			 can_note_sockets() ? "bpf_skb_cgroup_id" : "the kernel has no bpf_skb_cgroup_id");
+		list.add("sockets at tc", yes_or_no(noted),
+			 noted ? "bpf_skb_cgroup_id" : "the kernel has no bpf_skb_cgroup_id");
 	const auto diag = SocketDiag::open();
 	list.add("socket state", yes_or_no(diag.has_value()), diag ? "sock_diag" : diag.error().why);
 	const auto owners = SocketOwners::open();

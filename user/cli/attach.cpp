@@ -136,7 +136,7 @@ std::vector<ReopenHelper::File> files_to_reopen(const AttachOptions &options)
 // Null without attribution.
 Result<std::shared_ptr<CgroupHelper>> start_cgroup_helper(const SessionOptions &options)
 {
-	if (options.no_attribution)
+	if (!options.attribution)
 		return nullptr;
 	return std::make_shared<CgroupHelper>(TRY(CgroupHelper::start()));
 }
@@ -165,7 +165,7 @@ Result<Session::Parts> prepare(const AttachOptions &options)
 	auto persistence = TRY(find_earlier(watch, all, claims));
 	auto program = TRY(Program::load({.tracking = options.tracking,
 					  .per_interface = watch.per_interface,
-					  .attribute = !options.session.no_attribution,
+					  .attribute = options.session.attribution,
 					  .adopted = persistence ? persistence->adopted() : nullptr}));
 	auto attribution = open_attribution(cgroups);
 	auto writers = TRY(RecordWriters::open(options.output));
@@ -189,8 +189,8 @@ void define_attach(OptionList &list, AttachOptions &options)
 	list.duration("--poll-interval", session.poll_interval, 1ms, "Interval between checks for expired flows");
 	list.duration("--stats-interval", session.stats_interval, 100ms,
 		      "Write the counters into the flow output at about this interval (default: never)");
-	list.flag("--no-attribution", session.no_attribution,
-		  "Do not look for the programs of this host that own the endpoints of flows");
+	list.flag("--no-attribution", session.attribution,
+		  "Do not look for the programs of this host that own the endpoints of flows", false);
 	add_max_flows(list, options.tracking.max_flows);
 	add_recording(list, options.output, session.settings, options.tracking);
 	add_verbosity(list, options.verbosity, "More messages on stderr, including the kernel verifier's log");

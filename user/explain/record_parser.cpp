@@ -140,7 +140,6 @@ std::string pids_text(const array &pids)
 
 std::shared_ptr<const ParsedLocal> read_local(const Members &local)
 {
-	constexpr std::size_t short_id = 12; // as `docker ps` shows it
 	std::vector<std::string> facts;
 	if (const auto pids = local.find<array>("pids"))
 		facts.push_back("pid " + pids_text(*pids));
@@ -148,7 +147,7 @@ std::shared_ptr<const ParsedLocal> read_local(const Members &local)
 	if (const std::string unit = local.find_text("unit"); !unit.empty())
 		facts.push_back(unit);
 	if (const std::string container = local.find_text("container"); !container.empty())
-		facts.push_back("container " + container.substr(0, short_id));
+		facts.push_back("container " + container.substr(0, short_container_id));
 	if (const std::string pod = local.find_text("pod"); !pod.empty())
 		facts.push_back("pod " + pod);
 	ParsedLocal parsed;

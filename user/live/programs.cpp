@@ -9,14 +9,13 @@ namespace tcpwin {
 
 std::string program_text(const Local &local)
 {
-	constexpr std::size_t short_id = 12; // as `docker ps` shows it
 	if (!local)
 		return {};
 	if (const auto &pids = local->pids; !pids.empty())
 		return fmt::format("{}[{}{}]", printable(local->command), pids[0],
 				   pids.size() > 1 ? fmt::format("+{}", pids.size() - 1) : "");
 	if (local->cgroup && !local->cgroup->container.empty())
-		return local->cgroup->container.substr(0, short_id);
+		return local->cgroup->container.substr(0, short_container_id);
 	if (local->cgroup && !local->cgroup->unit.empty())
 		return printable(local->cgroup->unit);
 	return fmt::format("uid={}", local->uid);

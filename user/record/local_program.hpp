@@ -21,6 +21,8 @@ struct Cgroup {
 	std::string pod;       // UID of a Kubernetes pod, or empty
 };
 
+inline constexpr std::size_t short_container_id = 12; // as `docker ps` shows it
+
 // As Docker, containerd, CRI-O, Podman, the kubelet and systemd write paths, with systemd's cgroup driver and with
 // cgroupfs.
 Cgroup parse_cgroup(std::string_view path);

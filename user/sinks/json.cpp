@@ -131,19 +131,17 @@ void put_sides(JsonLine &line, const FlowRecord &r)
 		line.member<"b">(nullptr);
 }
 
-void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port)
+// The caller closes it, and may add members before.
+void open_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port)
 {
 	line.open(name);
 	line.member<"ip">(Plain{ip});
 	line.member<"port">(port);
-	line.close();
 }
 
 void put_endpoint(JsonLine &line, std::string_view name, std::string_view ip, std::uint16_t port, const Local &local)
 {
-	line.open(name);
-	line.member<"ip">(Plain{ip});
-	line.member<"port">(port);
+	open_endpoint(line, name, ip, port);
 	put_local(line, local);
 	line.close();
 }
@@ -185,7 +183,8 @@ void put_syn_flood(const SynFloodAlarm &alarm, fmt::memory_buffer &buffer)
 	line.member<"alarm">(Plain{"syn_flood"});
 	put_time(line, alarm.time);
 	put_vlan(line, alarm.vlan);
-	put_endpoint(line, "receiver", alarm.receiver_ip, alarm.receiver_port);
+	open_endpoint(line, "receiver", alarm.receiver_ip, alarm.receiver_port);
+	line.close();
 	line.member<"rate">(alarm.rate);
 	line.member<"syn_flood_alarm">(alarm.syn_flood_alarm);
 }

@@ -7,6 +7,11 @@
 namespace tcpwin {
 namespace {
 
+std::optional<Rfc3339> rfc3339(std::optional<WallTime> time)
+{
+	return time ? std::optional(Rfc3339{*time}) : std::nullopt;
+}
+
 void put_totals(JsonLine &line, std::string_view name, const StatsTotals &totals)
 {
 	line.open(name);
@@ -76,7 +81,7 @@ void put_status(const Status &status, fmt::memory_buffer &buffer)
 	line.member<"iface">(std::string_view(status.interface));
 	line.member<"ifindex">(status.ifindex);
 	put_hooks(line, status.hooks);
-	line.member<"since">(status.since ? std::optional(Rfc3339{*status.since}) : std::nullopt);
+	line.member<"since">(rfc3339(status.since));
 	line.member<"persistent">(status.persistent);
 	line.member<"agent_pid">(status.agent);
 	line.member<"flow_table_id">(status.flow_table_id);
@@ -89,9 +94,6 @@ void put_status(const Status &status, fmt::memory_buffer &buffer)
 void put_summary(const Summary &summary, fmt::memory_buffer &buffer)
 {
 	const Totals &records = summary.totals.records;
-	const auto rfc3339 = [](std::optional<WallTime> time) {
-		return time ? std::optional(Rfc3339{*time}) : std::nullopt;
-	};
 	JsonLine line(buffer, "summary");
 	line.member<"time">(Rfc3339{summary.time});
 	line.member<"time_ns">(summary.time);

@@ -154,54 +154,37 @@ template <std::size_t n> constexpr std::size_t size_bound(BitNames<n>)
 	return 2 + n * (longest_bit_name + 3);
 }
 
-inline char *put(char *at, const VlanIds &ids)
+// The elements of a range, as an array.
+template <typename Range> char *put_array(char *at, const Range &range)
 {
 	*at++ = '[';
-	for (const std::uint16_t id : ids) {
-		at = put(at, id);
+	for (const auto &one : range) {
+		at = put(at, one);
 		*at++ = ',';
 	}
 	at -= at[-1] == ',';
 	*at++ = ']';
 	return at;
+}
+
+inline char *put(char *at, const VlanIds &ids)
+{
+	return put_array(at, ids);
 }
 constexpr std::size_t size_bound(const VlanIds &)
 {
 	return 2 + VlanIds::most * 6; // 65535 and a comma
 }
 
-inline char *put(char *at, const std::vector<std::uint32_t> &numbers)
+template <typename T> char *put(char *at, const std::vector<T> &values)
 {
-	*at++ = '[';
-	for (const std::uint32_t number : numbers) {
-		at = put(at, number);
-		*at++ = ',';
-	}
-	at -= at[-1] == ',';
-	*at++ = ']';
-	return at;
+	return put_array(at, values);
 }
-constexpr std::size_t size_bound(const std::vector<std::uint32_t> &numbers)
-{
-	return 2 + numbers.size() * 11;
-}
-
-inline char *put(char *at, const std::vector<std::string> &texts)
-{
-	*at++ = '[';
-	for (const std::string &text : texts) {
-		at = put(at, std::string_view(text));
-		*at++ = ',';
-	}
-	at -= at[-1] == ',';
-	*at++ = ']';
-	return at;
-}
-constexpr std::size_t size_bound(const std::vector<std::string> &texts)
+template <typename T> constexpr std::size_t size_bound(const std::vector<T> &values)
 {
 	std::size_t bound = 2;
-	for (const std::string &text : texts)
-		bound += size_bound(std::string_view(text)) + 1;
+	for (const T &value : values)
+		bound += size_bound(value) + 1;
 	return bound;
 }
 

@@ -19,9 +19,6 @@ RecordWriters::RecordWriters(Writer flows, std::optional<Writer> packets, std::o
 
 Result<RecordWriters> RecordWriters::open(const OutputOptions &options)
 {
-	if (options.packets == options.flows.path)
-		return fail("wrong usage", "--packets and --output are the same (" + options.flows.path + ")",
-			    "send one of them to another file", Exit::usage);
 	auto flows = TRY(Output::open(options.flows.path, options.append));
 	std::optional<Writer> packet_writer;
 	if (!options.packets.empty()) {
